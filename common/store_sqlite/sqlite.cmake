@@ -36,5 +36,5 @@ target_compile_definitions(satchel_sqlite PRIVATE
   HAVE_USLEEP=1)
 set_target_properties(satchel_sqlite PROPERTIES C_STANDARD 11 C_EXTENSIONS ON)
 # Always optimised, whatever the build type: an SQLite at -O0 or -O1 makes every test slow.
-target_compile_options(satchel_sqlite PRIVATE -w -O2)
+target_compile_options(satchel_sqlite PRIVATE -w -O2 -g1)
 target_link_libraries(satchel_sqlite PRIVATE Threads::Threads m)
