@@ -4,7 +4,7 @@
  *             it.
  * Invariants: count <= limit. Iteration follows insertion (a key that was removed and put again
  * comes last; replacing a value keeps the place) and does not depend on the seed.
- * Cost:       put, get, remove O(1) expected; about 80 bytes an entry; keys up to
+ * Cost:       put, get, remove O(1) expected; 65 to 130 bytes an entry; keys up to
  *             HASH_MAP_KEY_INLINE bytes take no allocation of their own.
  * Ownership:  the caller embeds the struct. Keys are copied; what a pointer value points to is the
  *             caller's. hash_map_done() frees the memory and accepts a zeroed struct. */

@@ -23,16 +23,22 @@ enum err text_append_base64url(struct buf *out, struct bytes in);
  * not 0 (so that each value has one form). */
 enum err text_parse_base64url(struct bytes text, struct buf *out);
 
+#define TEXT_CODE_MAX ((size_t)64) /* bytes */
+
 /* Crockford's base32: the bits in order, five to a character, 0 bits at the end; no check symbol.
  * A '-' stands after each `group` characters (0: none): 16 bytes are 26 characters. */
 enum err text_append_code(struct buf *out, struct bytes in, size_t group);
 /* What a person copied: either case, o as 0, i and l as 1, '-' and spaces anywhere. Exactly `size`
- * bytes. ERR_PARSE: another character, another count, or unused bits that are not 0. */
+ * bytes. ERR_PARSE: another character, another count, or unused bits that are not 0. ERR_INVALID:
+ * size > TEXT_CODE_MAX. */
 enum err text_parse_code(struct bytes text, uint8_t *ret_data, size_t size);
 
 /* Whether it is UTF-8: shortest forms only, no surrogates, nothing above U+10FFFF. U+0000 is valid
  * here; columns refuse it (model_check_value). Empty text is valid. */
 bool utf8_valid(struct bytes text);
+/* The size of the text without the character that it breaks off in, if it does; the text before
+ * that is valid UTF-8. */
+size_t utf8_whole(struct bytes text);
 /* The largest size <= max_bytes that does not cut a character of valid UTF-8 in two. */
 size_t utf8_cut(struct bytes text, size_t max_bytes);
 
@@ -42,14 +48,16 @@ enum err text_append_json(struct buf *out, struct bytes text);
 
 /* Terminated text, without its terminator. */
 enum err text_append(struct buf *out, const char *text);
-/* printf-like. ERR_BUG: the format failed. */
+/* printf-like. Needs room for a terminator, which is not kept. ERR_BUG: the format failed. */
 enum err text_append_format(struct buf *out, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* -?[0-9]+ within int64. ERR_PARSE, ERR_LIMIT. */
 enum err text_parse_int64(struct bytes text, int64_t *ret_value);
-/* -?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?, at most 64 bytes. ERR_PARSE; ERR_LIMIT: not finite. What
- * is too small becomes 0 or a subnormal. */
+#define TEXT_DOUBLE_MAX ((size_t)400)
+
+/* -?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?, at most TEXT_DOUBLE_MAX bytes. ERR_PARSE; ERR_LIMIT: not
+ * finite. What is too small becomes 0 or a subnormal. */
 enum err text_parse_double(struct bytes text, double *ret_value);
 enum err text_append_int64(struct buf *out, int64_t value);
 /* The fewest of 15, 16 or 17 digits that read back as the same number ("0.1", "1e+300", "-0").
