@@ -1,0 +1,131 @@
+/* replica.h - a device's copy of the customer file: local writes, the view, checkpoints.
+ *
+ * Model:      view = confirmed layer + pending groups (DESIGN.md 3). The typed rows hold the view. Where a
+ *             pending group touches a record that is confirmed, `base` keeps the confirmed row and the
+ *             dots of the pending groups that touch it. A pending insert needs no base: its insert dot is
+ *             of this replica's origin and above its mark.
+ * Invariants: oseq of the outbox are consecutive up to last_oseq; a group is in exactly one of outbox,
+ *             sent, parked; a record with a base row has at least one pending group; what is shown is
+ *             always a whole checkpoint plus the pending groups.
+ * Transactions: every public call is one store transaction, or part of the one begun by replica_begin().
+ * Ownership:  borrows model, store, crypto, rng, log; owns the rest.
+ * Source:     SPEC.md 10. */
+#ifndef CLIENT_CORE_REPLICA_H
+#define CLIENT_CORE_REPLICA_H
+
+#include "common/crypto.h"
+#include "common/log.h"
+#include "common/rng.h"
+#include "common/store.h"
+#include "protocol/apply.h"
+#include "protocol/message.h"
+
+struct replica;
+
+struct replica_config {
+    const struct model *model;
+    struct store *store;
+    struct crypto *crypto;
+    const struct rng *rng;
+    const struct log *log; /* may be NULL */
+};
+
+/* Opens (and on a new store sets up) the replica. ERR_NOMEM, ERR_IO, ERR_CORRUPT, ERR_BUSY. */
+enum err replica_open(const struct replica_config *config, struct replica **ret, struct err_info *info);
+void replica_close(struct replica *replica);
+
+/* --- local writes: one group per transaction --- */
+enum err replica_begin(struct replica *replica, int64_t wall_ms);
+/* columns[i] gets values[i]; others their fallback. id in: nil makes one; out: the record's.
+ * ERR_TYPE, ERR_EXISTS, ERR_FORBIDDEN (system table), ERR_LIMIT, ERR_NOMEM, store errors. */
+enum err replica_insert(struct replica *replica, const struct model_table *table, struct uuid *id,
+                        const uint16_t *columns, const struct value *values, uint16_t count,
+                        struct err_info *info);
+/* ERR_NOT_FOUND (absent or dead), ERR_TYPE, ERR_FORBIDDEN (append-only). For counters the value is the
+ * new total: the difference travels. For sets a JSON array: the difference travels. Columns whose
+ * value does not change are left out, unless `settle`: then the write names all open candidates. */
+enum err replica_update(struct replica *replica, const struct model_table *table,
+                        const struct uuid *id, const uint16_t *columns, const struct value *values,
+                        uint16_t count, bool settle, struct err_info *info);
+/* Deletes the record and everything that belongs to it. ERR_NOT_FOUND, ERR_FORBIDDEN. */
+enum err replica_delete(struct replica *replica, const struct model_table *table,
+                        const struct uuid *id, struct err_info *info);
+/* Brings a deleted record back. ERR_NOT_FOUND. */
+enum err replica_restore(struct replica *replica, const struct model_table *table,
+                         const struct uuid *id, struct err_info *info);
+/* ERR_OK with ret_dot none: nothing was written. After an error nothing of the transaction is there. */
+enum err replica_commit(struct replica *replica, struct dot *ret_dot);
+void replica_rollback(struct replica *replica);
+bool replica_in_transaction(const struct replica *replica);
+
+/* --- reading (inside or outside of a transaction) --- */
+struct replica_record {
+    struct record record;
+    uint32_t bucket;
+    uint16_t pending; /* own groups that touch it and are not decided */
+};
+/* ERR_NOT_FOUND. */
+enum err replica_get(struct replica *replica, const struct model_table *table,
+                     const struct uuid *id, struct arena *arena, struct replica_record *ret);
+
+/* --- what the uplink needs --- */
+struct replica_status {
+    uint64_t origin, last_oseq, decided_upto;
+    uint64_t outbox_count, parked_count, sent_count, attention_count;
+    struct uuid history;
+    bool bootstrapped; /* at least one checkpoint has been installed */
+    int64_t last_checkpoint_ms; /* wall clock; 0: never */
+    uint64_t scope;
+    uint64_t records; /* confirmed records in all buckets, as of the last checkpoint */
+};
+void replica_status(const struct replica *replica, struct replica_status *ret);
+
+/* The handshake's outcome: compares incarnations and marks with what is held here, and moves to a new
+ * origin (ret_forked) or forgets a lost history (ret_diverged: sent-log back to outbox, cursors to
+ * 0). ERR_PROTOCOL: another customer file. */
+enum err replica_welcome(struct replica *replica, const struct uuid *history,
+                         const struct message_welcome *welcome, int64_t wall_ms, bool *ret_forked,
+                         bool *ret_diverged);
+/* FORK: renumbers own groups from oseq on, under a new origin. */
+enum err replica_fork(struct replica *replica, uint64_t oseq, int64_t wall_ms);
+/* Outbox groups with oseq >= from, in order, until max_bytes or max_groups; at least one if there is one. */
+enum err replica_outbox(struct replica *replica, uint64_t from, size_t max_bytes,
+                        uint32_t max_groups, struct arena *arena, const struct bytes **ret_groups,
+                        uint32_t *ret_count, uint64_t *ret_first);
+/* The server holds these durably (the second mark). Idempotent. */
+enum err replica_acknowledged(struct replica *replica, const struct message_ack *ack);
+/* Where to go on: installed cursors, or staged positions; arena. */
+enum err replica_cursors(struct replica *replica, struct arena *arena,
+                         const struct bucket_position **ret, uint32_t *ret_count, bool *ret_reconcile);
+/* A page of a catch-up: staged, or on an empty replica written at once. */
+enum err replica_page(struct replica *replica, const struct message_page *page);
+/* Live pages are held in memory until their checkpoint. ret_gap: a delta did not fit; nothing was
+ * installed and the caller subscribes again from its cursors. */
+enum err replica_checkpoint(struct replica *replica, const struct message_checkpoint *checkpoint,
+                            int64_t wall_ms, bool *ret_gap);
+/* Forgets live pages without a checkpoint (the link went down). */
+void replica_drop_live(struct replica *replica);
+/* Scope of the session; buckets no longer subscribed are dropped (never what the outbox touches). */
+uint64_t replica_scope(const struct replica *replica);
+
+/* --- needs attention --- */
+struct parked_group {
+    struct dot dot;
+    enum reason reason;
+    uint32_t result; /* enum result_code */
+    struct bytes detail;
+    struct group group;
+    int64_t at_ms;
+};
+typedef enum err replica_parked_fn(void *context, const struct parked_group *parked);
+enum err replica_parked(struct replica *replica, replica_parked_fn *fn, void *context);
+/* fix: writes the group's mutations again upon what is shown now, as a new group, with the values
+ * of the replica_update() calls that the caller makes in between; discard: gives it up, and tells the server. ERR_NOT_FOUND. */
+enum err replica_parked_retry(struct replica *replica, uint64_t oseq, int64_t wall_ms,
+                              struct err_info *info);
+enum err replica_parked_discard(struct replica *replica, uint64_t oseq, struct err_info *info);
+/* Discards that the server has not confirmed; arena. */
+enum err replica_discards(struct replica *replica, struct arena *arena, const uint64_t **ret_oseqs,
+                          uint32_t *ret_count);
+
+#endif

@@ -1,0 +1,85 @@
+/* group.h - the writes of one local transaction: what travels up.
+ *
+ * Model:      a group has a dot and the author's stamp; at most one mutation per record. A mutation
+ *             names what its author saw: the insert dot of its record, and for each unit the frontier.
+ * Format:     group.c; SPEC.md 4. The bytes are made once by the author and never change (they are
+ *             hashed and signed), so forwarding and keeping a group means keeping its bytes.
+ * Ownership:  decoded groups live in an arena; values are views into the bytes. */
+#ifndef PROTOCOL_GROUP_H
+#define PROTOCOL_GROUP_H
+
+#include "common/buf.h"
+#include "common/model.h"
+#include "common/uuid.h"
+#include "protocol/dot.h"
+#include "protocol/version.h"
+
+enum {
+    GROUP_MUTATIONS_MAX = 100000,
+    GROUP_BYTES_MAX = 64 << 20,
+    GROUP_IMPORT_MUTATIONS = 1000, /* imports cut themselves into groups of this many */
+};
+
+enum mutation_op { MUTATION_INSERT = 1, MUTATION_UPDATE = 2, MUTATION_DELETE = 3, MUTATION_RESTORE = 4 };
+
+/* A write to one unit. */
+struct unit_write {
+    const struct model_unit *unit;
+    struct dot_set seen;        /* the frontier that the writer saw; empty in an insert */
+    const struct value *values; /* unit->column_count; counter: one value, the delta (INT or REAL);
+                                   set: NULL in an update */
+    const struct value *base;   /* where unit->carries_base and op is UPDATE; else NULL */
+    const struct bytes *adds;   /* MERGE_SET update: elements added */
+    uint32_t add_count;
+    const struct set_pair *removes; /* MERGE_SET update: pairs seen and removed */
+    uint32_t remove_count;
+};
+
+/* A unit's frontier as a delete saw it. Units that are not listed were seen at {insert}. */
+struct unit_seen {
+    uint16_t unit; /* index in table->units */
+    struct dot_set seen;
+};
+
+struct mutation {
+    const struct model_table *table;
+    enum mutation_op op;
+    struct uuid id;
+    struct dot insert;              /* UPDATE, DELETE, RESTORE: the insert dot of the record */
+    const struct unit_write *writes; /* INSERT, UPDATE, RESTORE; ascending by unit index. In an INSERT a
+                                        unit that is missing has its columns' fallback values */
+    uint16_t write_count;
+    const struct unit_seen *frontier; /* DELETE: the whole frontier map that it saw */
+    uint16_t frontier_count;
+    struct dot_set deletes;         /* RESTORE: the deletes that it saw and lifts */
+};
+
+struct group {
+    struct dot dot;
+    uint64_t stamp;      /* authored HLC */
+    uint32_t model_version;
+    struct dot renamed;  /* the dot it had before a fork; none as a rule */
+    const struct mutation *mutations;
+    uint32_t mutation_count;
+};
+
+/* Encodes; ERR_NOMEM, ERR_TOO_LARGE (GROUP_BYTES_MAX or out's limit). */
+enum err group_encode(const struct group *group, struct buf *out);
+/* Decodes against the model. in must have passed scan_check() (scan.h). ERR_MALFORMED (not of the
+ * form, unordered, repeated record), ERR_MODEL (unknown table, column, wrong type), ERR_LIMIT, ERR_NOMEM;
+ * info says what and where. */
+enum err group_decode(const struct model *model, struct bytes in, struct arena *arena,
+                      struct group *ret, struct err_info *info);
+/* Without the mutations: dot, stamp, renamed. ERR_MALFORMED. */
+enum err group_peek(struct bytes in, struct group *ret);
+/* When a local transaction closes: one mutation per record (last value per unit, deltas summed, seen
+ * frontiers as before the transaction; insert + delete vanish, update + delete leave the delete), in
+ * order of first touch. `in` is in order of writing. Result in the arena. ERR_NOMEM, ERR_LIMIT. */
+enum err group_normalise(const struct mutation *in, uint32_t count, struct arena *arena,
+                         const struct mutation **ret, uint32_t *ret_count);
+/* After a fork: the same group under a new dot, with every reference to a dot of old_origin with
+ * oseq >= from_oseq changed to new_origin and oseq - from_oseq + 1; `renamed` set to the dot it had. */
+enum err group_renumber(const struct group *in, uint64_t old_origin, uint64_t from_oseq,
+                        uint64_t new_origin, struct arena *arena, struct group *ret);
+
+#endif

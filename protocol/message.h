@@ -1,0 +1,170 @@
+/* message.h - every message as one list: structs, limits, encoders and decoders follow from it.
+ *
+ * Model:      one WebSocket message is one frame (frame.h) is one message: type, flags, length, then a
+ *             MessagePack array with the message's fields in this order, positional. More fields than
+ *             known are skipped (a newer peer), fewer are ERR_MALFORMED.
+ * Ownership:  decoding yields views into the input and arrays in the arena.
+ * Source:     SPEC.md 7; vectors in tests/vectors made by the encoders. */
+#ifndef PROTOCOL_MESSAGE_H
+#define PROTOCOL_MESSAGE_H
+
+#include "common/buf.h"
+#include "common/model.h"
+#include "common/uuid.h"
+#include "protocol/dot.h"
+
+/* Inclusive range of oseqs. */
+struct oseq_range {
+    uint64_t from, to;
+};
+
+/* What has been decided (or received) of an origin: all of 1..upto, and the ranges beyond,
+ * ascending, apart from each other and from upto by at least one. */
+struct mark {
+    uint64_t origin, upto;
+    const struct oseq_range *ranges;
+    uint32_t range_count;
+};
+
+struct bucket_name {
+    uint32_t number;
+    uint32_t kind;    /* enum bucket_kind */
+    struct uuid key;  /* branch, user; nil otherwise */
+};
+enum bucket_kind { BUCKET_KIND_COMPANY = 1, BUCKET_KIND_BRANCH = 2, BUCKET_KIND_USER = 3, BUCKET_KIND_UNASSIGNED = 4 };
+
+struct bucket_position {
+    uint32_t bucket;
+    uint64_t position;
+};
+
+/* The head of a bucket with its digest: count of live records, 128-bit sum (digest.h). */
+struct bucket_digest {
+    uint32_t bucket;
+    uint64_t position, count;
+    uint8_t sum[16];
+};
+
+struct incarnation {
+    uint64_t id; /* random */
+    const struct bucket_position *first; /* the first position it may give, per bucket known then */
+    uint32_t first_count;
+};
+
+enum result_code { RESULT_APPLIED = 1, RESULT_MERGED = 2, RESULT_PARKED = 3, RESULT_REJECTED = 4, RESULT_DISCARDED = 5 };
+
+/* The result of a run of the receiver's own groups, all alike. revisions: RESULT_APPLIED and the
+ * rows are not sent because the author holds them exactly so: the new revision of each mutation's
+ * record, in order, over the whole run; else count 0 (the rows come in pages). */
+struct group_result {
+    uint64_t oseq, count;
+    uint32_t code;   /* enum result_code */
+    uint32_t reason; /* enum reason (merge.h) */
+    struct bytes detail; /* UTF-8: which column and record, for people; may be empty */
+    const uint64_t *revisions;
+    uint32_t revision_count;
+};
+
+/* Field kinds: UINT uint64_t; INT int64_t; UUID struct uuid; BYTES struct bytes with a maximum;
+ * TEXT struct bytes, UTF-8, with a maximum; LIST(element) const element * + count with a maximum. */
+
+/*     name        code  pre-auth */
+#define MESSAGE_LIST(X) \
+    X(HELLO,       hello,       1, true) \
+    X(CHALLENGE,   challenge,   2, true) \
+    X(ENROL,       enrol,       3, true) \
+    X(ENROLLED,    enrolled,    4, true) \
+    X(PROVE,       prove,       5, true) \
+    X(WELCOME,     welcome,     6, false) \
+    X(FAILURE,     failure,     7, true) \
+    X(PUSH,        push,        8, false) \
+    X(PART,        part,        9, false) \
+    X(ACK,         ack,        10, false) \
+    X(FORK,        fork,       11, false) \
+    X(SUBSCRIBE,   subscribe,  12, false) \
+    X(PAGE,        page,       13, false) \
+    X(CHECKPOINT,  checkpoint, 14, false) \
+    X(CREDIT,      credit,     15, false) \
+    X(PING,        ping,       16, false) \
+    X(PONG,        pong,       17, false) \
+    X(DISCARD,     discard,    18, false)
+
+enum message_type {
+#define MESSAGE_ENUM(upper, lower, code, pre) MESSAGE_##upper = code,
+    MESSAGE_LIST(MESSAGE_ENUM)
+#undef MESSAGE_ENUM
+};
+
+/* Fields. U uint, I int, ID uuid, B bytes (max), T text (max), L list (element kind, max). */
+#define MESSAGE_HELLO(U, I, ID, B, T, L) /* client's first */ \
+    U(protocol_min) U(protocol_max) ID(device) /* nil: wants to enrol */ B(nonce, 32) T(agent, 100)
+#define MESSAGE_CHALLENGE(U, I, ID, B, T, L) /* answer to HELLO */ \
+    U(protocol) B(nonce, 32) B(server_key, 32) /* SHA-256 of the certificate's public key */ \
+    U(incarnation) ID(history) /* this customer file, for good */ I(wall_ms) U(model_version) B(model_hash, 32)
+#define MESSAGE_ENROL(U, I, ID, B, T, L) /* instead of PROVE */ \
+    B(code, 16) B(public_key, 32) T(name, 200) T(platform, 100)
+#define MESSAGE_ENROLLED(U, I, ID, B, T, L) /* then the client starts over with HELLO */ \
+    ID(device) ID(user) T(login, 200) ID(history)
+#define MESSAGE_PROVE(U, I, ID, B, T, L) \
+    B(signature, 64) U(origin) U(last_oseq) /* the highest that this replica has used */ \
+    U(floor) /* all of its groups up to here are decided, as it knows */ U(floor_tag) I(wall_ms)
+#define MESSAGE_WELCOME(U, I, ID, B, T, L) \
+    ID(user) U(role) U(scope) /* its revision */ L(buckets, bucket_name, 65536) \
+    L(incarnations, incarnation, 65536) L(marks, mark, 1) /* of the device's origin */ \
+    U(archived) /* own groups up to here are in a verified backup */ U(credit) /* bytes of PUSH */ \
+    I(wall_ms) U(fork) /* 1: this replica was rolled back or copied: take a new origin */
+#define MESSAGE_FAILURE(U, I, ID, B, T, L) /* then the connection closes */ \
+    U(code) /* enum err */ T(text, 500)
+#define MESSAGE_PUSH(U, I, ID, B, T, L) /* groups in order, oseqs consecutive from first */ \
+    U(origin) U(first) L(groups, bytes, 1000) B(signature, 64)
+#define MESSAGE_PART(U, I, ID, B, T, L) /* a piece of a group that is too large for one frame */ \
+    U(origin) U(oseq) U(part) U(parts) U(total) B(data, 524288) B(signature, 64) /* with the last part */
+#define MESSAGE_ACK(U, I, ID, B, T, L) /* durable at this server; and parts of a large group received */ \
+    U(origin) U(upto) L(ranges, oseq_range, 10000) U(credit)
+#define MESSAGE_FORK(U, I, ID, B, T, L) /* the oseq is taken by another group: renumber from here */ \
+    U(origin) U(oseq)
+#define MESSAGE_SUBSCRIBE(U, I, ID, B, T, L) \
+    U(scope) L(cursors, bucket_position, 65536) /* staged positions while a catch-up is unfinished */ \
+    U(credit) U(reconcile) /* 1: send everything from 0 */
+#define MESSAGE_PAGE(U, I, ID, B, T, L) /* rows of one bucket; body: page.h */ \
+    U(bucket) U(from) U(to) U(live) B(body, 8388608)
+#define MESSAGE_CHECKPOINT(U, I, ID, B, T, L) /* the pages since the last one are whole */ \
+    U(live) U(scope) L(heads, bucket_digest, 65536) L(marks, mark, 65536) \
+    L(results, group_result, 10000) U(archived) L(incarnations, incarnation, 65536) /* new ones */
+#define MESSAGE_CREDIT(U, I, ID, B, T, L) U(bytes) /* more bytes of PAGE that may be sent */
+#define MESSAGE_PING(U, I, ID, B, T, L) U(token)
+#define MESSAGE_PONG(U, I, ID, B, T, L) U(token)
+#define MESSAGE_DISCARD(U, I, ID, B, T, L) U(origin) U(oseq) /* the author gives up a parked group */
+
+#define FIELD_U(name) uint64_t name;
+#define FIELD_I(name) int64_t name;
+#define FIELD_ID(name) struct uuid name;
+#define FIELD_B(name, max) struct bytes name;
+#define FIELD_T(name, max) struct bytes name;
+#define FIELD_L(name, element, max) const struct element *name; uint32_t name##_count;
+#define MESSAGE_STRUCT(upper, lower, code, pre) \
+    struct message_##lower { \
+        MESSAGE_##upper(FIELD_U, FIELD_I, FIELD_ID, FIELD_B, FIELD_T, FIELD_L) \
+    };
+MESSAGE_LIST(MESSAGE_STRUCT)
+#undef MESSAGE_STRUCT
+
+struct message {
+    enum message_type type;
+    union {
+#define MESSAGE_MEMBER(upper, lower, code, pre) struct message_##lower lower;
+        MESSAGE_LIST(MESSAGE_MEMBER)
+#undef MESSAGE_MEMBER
+    } as;
+};
+
+/* Appends the MessagePack payload (no frame header). ERR_NOMEM, ERR_TOO_LARGE. */
+enum err message_encode(const struct message *message, struct buf *out);
+/* payload must have passed scan_check(). ERR_MALFORMED (not of the form, a maximum exceeded, bad
+ * UTF-8), ERR_PROTOCOL (unknown type), ERR_NOMEM. */
+enum err message_decode(enum message_type type, struct bytes payload, struct arena *arena,
+                        struct message *ret);
+const char *message_name(enum message_type type);
+bool message_before_auth(enum message_type type);
+
+#endif

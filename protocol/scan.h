@@ -1,0 +1,25 @@
+/* scan.h - the bounds-first scan: no decoder sees bytes that it has not accepted.
+ *
+ * Why:     msgpack-c's unpacker allocates what a header claims: 5 bytes may reserve 4 GiB.
+ * Checks:  exactly one MessagePack object and nothing after it; depth <= max_depth; each container's
+ *          count at most the bytes that remain; each string, binary and extension within the bytes that
+ *          remain and within its maximum; no reserved byte (0xc1).
+ * Cost:    O(size), no allocation, no recursion. */
+#ifndef PROTOCOL_SCAN_H
+#define PROTOCOL_SCAN_H
+
+#include "common/bytes.h"
+#include "common/error.h"
+
+struct scan_limits {
+    uint32_t max_depth;
+    uint32_t max_string_bytes, max_binary_bytes;
+    uint32_t max_objects; /* in all */
+};
+/* SPEC.md 7: depth 16, strings 64 KiB, binaries FRAME_INFLATED_MAX, 4 million objects. */
+extern const struct scan_limits scan_limits_default;
+
+/* ERR_MALFORMED, ERR_TOO_LARGE (a limit of ours, the bytes may be well-formed). */
+enum err scan_check(struct bytes in, const struct scan_limits *limits);
+
+#endif
