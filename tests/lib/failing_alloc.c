@@ -1,0 +1,112 @@
+#include "tests/lib/failing_alloc.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define BEHIND_SANITIZER 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BEHIND_SANITIZER 1
+#endif
+
+/* What stands behind ours: the sanitizer's functions under another name, else glibc's. */
+#ifdef BEHIND_SANITIZER
+#define REAL(name) __interceptor_##name
+#else
+#define REAL(name) __libc_##name
+#endif
+
+void *REAL(malloc)(size_t size);
+void *REAL(calloc)(size_t count, size_t size);
+void *REAL(realloc)(void *old, size_t size);
+
+struct failing {
+    uint64_t countdown; /* allocations until the failing one, itself included; 0: none will fail */
+    bool forever;
+    bool failed;
+};
+
+static _Thread_local struct failing failing;
+
+static bool fails_now(void)
+{
+    if (failing.countdown == 0)
+        return false;
+    if (failing.countdown > 1) {
+        failing.countdown--;
+        return false;
+    }
+    failing.failed = true;
+    if (!failing.forever)
+        failing.countdown = 0;
+    return true;
+}
+
+void *malloc(size_t size)
+{
+    return fails_now() ? NULL : REAL(malloc)(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return fails_now() ? NULL : REAL(calloc)(count, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+    return fails_now() ? NULL : REAL(realloc)(old, size);
+}
+
+bool failing_alloc_works(void)
+{
+    void *volatile memory; /* so that the pair is not optimised away */
+
+    failing_alloc_start(1);
+    memory = malloc(1);
+    free(memory);
+    return failing_alloc_stop();
+}
+
+void failing_alloc_start(uint64_t k)
+{
+    failing = (struct failing){.countdown = k};
+}
+
+void failing_alloc_start_forever(uint64_t k)
+{
+    failing = (struct failing){.countdown = k, .forever = true};
+}
+
+bool failing_alloc_stop(void)
+{
+    bool failed = failing.failed;
+
+    failing = (struct failing){0};
+    return failed;
+}
+
+uint64_t failing_alloc_each(enum err (*run)(void *context), void *context, enum err expected)
+{
+    for (uint64_t k = 1;; k++) {
+        enum err error;
+        bool failed;
+
+        failing_alloc_start(k);
+        error = run(context);
+        failed = failing_alloc_stop();
+        if (!failed) {
+            assert_int_equal(error, ERR_OK);
+            return k - 1;
+        }
+        if (error != expected)
+            print_error("allocation %llu failed: %s\n", (unsigned long long)k, err_name(error));
+        assert_int_equal(error, expected);
+    }
+}
