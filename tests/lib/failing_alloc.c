@@ -8,24 +8,24 @@
 #include <cmocka.h>
 
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define BEHIND_SANITIZER 1
+#if __has_feature(address_sanitizer)
+#define BEHIND_ASAN 1
+#elif __has_feature(thread_sanitizer)
+#define BEHIND_TSAN 1
 #endif
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define BEHIND_SANITIZER 1
+#if defined(__SANITIZE_ADDRESS__)
+#define BEHIND_ASAN 1
+#elif defined(__SANITIZE_THREAD__)
+#define BEHIND_TSAN 1
 #endif
 
 /* What stands behind ours: the sanitizer's functions under another name, else glibc's. */
-#ifdef BEHIND_SANITIZER
+#ifdef BEHIND_ASAN
 #define REAL(name) __interceptor_##name
 #else
 #define REAL(name) __libc_##name
 #endif
-
-void *REAL(malloc)(size_t size);
-void *REAL(calloc)(size_t count, size_t size);
-void *REAL(realloc)(void *old, size_t size);
 
 struct failing {
     uint64_t countdown; /* allocations until the failing one, itself included; 0: none will fail */
@@ -34,6 +34,12 @@ struct failing {
 };
 
 static _Thread_local struct failing failing;
+
+#ifndef BEHIND_TSAN /* it must have malloc to itself */
+
+void *REAL(malloc)(size_t size);
+void *REAL(calloc)(size_t count, size_t size);
+void *REAL(realloc)(void *old, size_t size);
 
 static bool fails_now(void)
 {
@@ -64,6 +70,12 @@ void *realloc(void *old, size_t size)
     return fails_now() ? NULL : REAL(realloc)(old, size);
 }
 
+#endif
+
+/* Compilers know malloc, and that libc's neither reads nor writes a variable of ours: without a
+ * barrier they move it past the assignments here. */
+#define COMPILER_BARRIER() __asm__ volatile("" ::: "memory")
+
 bool failing_alloc_works(void)
 {
     void *volatile memory; /* so that the pair is not optimised away */
@@ -77,18 +89,23 @@ bool failing_alloc_works(void)
 void failing_alloc_start(uint64_t k)
 {
     failing = (struct failing){.countdown = k};
+    COMPILER_BARRIER();
 }
 
 void failing_alloc_start_forever(uint64_t k)
 {
     failing = (struct failing){.countdown = k, .forever = true};
+    COMPILER_BARRIER();
 }
 
 bool failing_alloc_stop(void)
 {
-    bool failed = failing.failed;
+    bool failed;
 
+    COMPILER_BARRIER();
+    failed = failing.failed;
     failing = (struct failing){0};
+    COMPILER_BARRIER();
     return failed;
 }
 

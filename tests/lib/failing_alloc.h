@@ -3,7 +3,8 @@
  * Model:      linking this file puts our malloc, calloc and realloc before libc's (or the
  *             sanitizer's). They count on the calling thread only, and fail on request, those made
  *             inside zlib, OpenSSL and SQLite included.
- * Limits:     valgrind puts its own before ours; failing_alloc_works() is false then.
+ * Limits:     valgrind puts its own before ours, and the thread sanitizer cannot live with ours:
+ *             failing_alloc_works() is false there.
  * Use:        failing_alloc_each(), or a loop over failing_alloc_start(k) until
  *             failing_alloc_stop() says that nothing failed. */
 #ifndef TESTS_LIB_FAILING_ALLOC_H
