@@ -20,23 +20,29 @@ enum {
     MODEL_TABLES_MAX = 256,
     MODEL_COLUMNS_MAX = 512,
     MODEL_SYMBOLS_MAX = 256,
-    MODEL_ID_MAX = 0x7fff, /* table, column and group ids: 1..MODEL_ID_MAX */
+    MODEL_ID_MAX = 0x7fff,     /* table, column and group ids: 1..MODEL_ID_MAX */
     MODEL_TABLE_ID_FIRST = 16, /* below: system tables */
     MODEL_FILE_MAX = 4 << 20,
+    MODEL_DEPTH_MAX = 12, /* of the file's nesting */
+    MODEL_NAME_MAX = 63,
+    MODEL_LABEL_MAX = 200,        /* bytes */
+    MODEL_TEXT_MAX = 65536,       /* bytes of a text value; also the default `max` */
+    MODEL_TRANSITIONS_MAX = 4096, /* per fsm */
+    MODEL_PARENTS_MAX = 8,        /* length of a chain of parents */
 };
 
 enum column_type {
     COLUMN_TEXT,
     COLUMN_INTEGER,
     COLUMN_REAL,
-    COLUMN_MONEY,   /* minor units; `digits` of them; currency in `currency` or `currency_column` */
+    COLUMN_MONEY, /* minor units; `digits` of them; currency in `currency` or `currency_column` */
     COLUMN_DATE,
     COLUMN_INSTANT,
     COLUMN_BOOLEAN,
     COLUMN_ENUM,
     COLUMN_REFERENCE,
     COLUMN_SET,
-    COLUMN_BLOB,    /* SHA-256 of a blob */
+    COLUMN_BLOB, /* SHA-256 of a blob */
 };
 
 /* DESIGN.md section 4. */
@@ -57,7 +63,8 @@ enum merge_policy {
 
 enum delete_policy { DELETE_REVIVES, DELETE_WINS, DELETE_MANUAL, DELETE_NEVER };
 
-enum role { ROLE_NONE, ROLE_REP, ROLE_MANAGER, ROLE_ADMIN, ROLE_SERVER }; /* each includes those before */
+/* Each includes those before. */
+enum role { ROLE_NONE, ROLE_REP, ROLE_MANAGER, ROLE_ADMIN, ROLE_SERVER };
 
 enum bucket_rule {
     BUCKET_COMPANY, /* every record is in the company bucket */
@@ -86,7 +93,8 @@ struct model_column {
     bool required;           /* an insert must give a value that is not NULL (and not "") */
     bool key;                /* natural key: what import matches by default and people search by */
     struct value fallback;   /* "default": what an insert that names no value stores; else NULL */
-    int64_t min, max;        /* integer, money, instant: inclusive; text: bytes in max */
+    int64_t min, max;        /* integer, money, instant, real: inclusive; text, set: bytes in max.
+                                INT64_MIN, INT64_MAX: no bound of its own */
     uint16_t digits;         /* money: minor digits, 0..4 (default 2) */
     const char *currency;    /* money: fixed ISO 4217 code, or NULL */
     int16_t currency_column; /* money: index of the text column with the code, or -1 */
@@ -106,10 +114,10 @@ struct model_unit {
     uint16_t column_count;
     /* fsm, on one enum column: allowed transitions; `rank[symbol]`: who wins among concurrent ones
      * (higher first); equal ranks of different symbols are never decided by a machine. */
-    const struct model_transition *transitions;
+    const struct model_transition *transitions; /* ascending by from, to */
     uint16_t transition_count;
     const uint16_t *ranks;
-    bool carries_base; /* text, fsm, manual, and column groups: a mutation carries its base values */
+    bool carries_base; /* text, fsm, manual, column groups: a mutation carries its base values */
 };
 
 struct model_table {
@@ -124,9 +132,10 @@ struct model_table {
     enum delete_policy delete_policy;
     enum bucket_rule bucket_rule;
     int16_t visibility_column, branch_column, owner_column; /* BUCKET_ROUTED; indexes or -1 */
-    int16_t parent_column; /* reference to the record that this one belongs to and is deleted with; -1 */
-    int16_t title_column;  /* what people read as the record's name; -1: the id */
-    enum role write_role;  /* the least role that may write records of it */
+    int16_t
+        parent_column; /* reference to the record that this one belongs to and is deleted with; -1 */
+    int16_t title_column; /* what people read as the record's name; -1: the id */
+    enum role write_role; /* the least role that may write records of it */
     bool system;
 };
 
@@ -145,6 +154,56 @@ enum {
     TABLE_DEVICE = 3,
     TABLE_ORIGIN = 4,
     TABLE_CONFLICT = 5,
+};
+
+/* Column ids of the system tables. */
+enum {
+    SYSTEM_BRANCH_NAME = 1,
+    SYSTEM_BRANCH_CITY = 2,
+    SYSTEM_BRANCH_PARENT = 3,
+    SYSTEM_BRANCH_CODE = 4,
+    SYSTEM_BRANCH_TIME_ZONE = 5,
+
+    SYSTEM_USER_LOGIN = 1,
+    SYSTEM_USER_NAME = 2,
+    SYSTEM_USER_BRANCH = 3,
+    SYSTEM_USER_ROLE = 4, /* symbols: role_name() of ROLE_NONE to ROLE_ADMIN */
+    SYSTEM_USER_ACTIVE = 5,
+    SYSTEM_USER_EMAIL = 6,
+    SYSTEM_USER_PHONE = 7,
+    SYSTEM_USER_TITLE = 8,
+    SYSTEM_USER_CODE = 9,
+    SYSTEM_USER_FIRST_NAME = 10,
+    SYSTEM_USER_LAST_NAME = 11,
+    SYSTEM_USER_MANAGER = 12,
+    SYSTEM_USER_EXTENSION = 13,
+    SYSTEM_USER_LANGUAGE = 14,
+
+    SYSTEM_DEVICE_USER = 1,
+    SYSTEM_DEVICE_NAME = 2,
+    SYSTEM_DEVICE_PLATFORM = 3,
+    SYSTEM_DEVICE_REVOKED = 4,
+    SYSTEM_DEVICE_LAST_SEEN = 5,
+    SYSTEM_DEVICE_ENROLLED_AT = 6,
+
+    SYSTEM_ORIGIN_DEVICE = 1,
+    SYSTEM_ORIGIN_USER = 2,
+    SYSTEM_ORIGIN_STARTED_AT = 3,
+    SYSTEM_ORIGIN_ORIGIN = 4, /* the 64 bits as a signed integer */
+
+    SYSTEM_CONFLICT_TABLE_ID = 1,
+    SYSTEM_CONFLICT_RECORD = 2,
+    SYSTEM_CONFLICT_RECORD_TITLE = 3,
+    SYSTEM_CONFLICT_UNIT_ID = 4, /* 0: the record itself (a delete) */
+    SYSTEM_CONFLICT_UNIT = 5,
+    SYSTEM_CONFLICT_POLICY = 6,
+    SYSTEM_CONFLICT_SHOWN = 7,
+    SYSTEM_CONFLICT_CANDIDATES = 8,
+    SYSTEM_CONFLICT_BASE = 9,
+    SYSTEM_CONFLICT_STATE = 10,
+    SYSTEM_CONFLICT_AT = 11,
+    SYSTEM_CONFLICT_SETTLED_AT = 12,
+    SYSTEM_CONFLICT_KIND = 13,
 };
 
 /* Parses and validates a model file. On failure info names the place ("tables[2].columns[4].merge:
@@ -167,11 +226,13 @@ const struct model_unit *model_unit_by_id(const struct model_table *table, uint3
  * ERR_TYPE or ERR_LIMIT, info says which column and why. A set's value is the JSON array text. */
 enum err model_check_value(const struct model_column *column, const struct value *value,
                            struct err_info *info);
-/* From what a person or a CSV cell says to a value (arena owns text): dates in ISO, instants in
- * ISO or ms, booleans true/false/yes/no/1/0, money as decimal with the column's digits, enums by
- * symbol or label (either language, case folded), references as UUID text (natural keys are resolved
- * by the caller), sets as JSON array or `a; b`. "" is NULL except for text columns, where it is "".
- * ERR_TYPE with the reason. */
+/* From what a person or a CSV cell says to a value (arena owns text): dates in ISO (a time of day of
+ * 0:00 after it is taken, another is not), instants in ISO (without a zone: UTC) or ms, booleans
+ * true/false/yes/no/1/0 and in Russian, money as decimal with the column's digits, enums by symbol or
+ * label (either language, case folded), references as UUID text (natural keys are resolved by the
+ * caller), blobs as hexadecimal, sets as JSON array or `a; b`. "" is NULL except for text columns,
+ * where it is "". White space around is dropped, except in text. Ranges, sizes and `required` are
+ * model_check_value()'s. ERR_TYPE with the reason; ERR_NOMEM. */
 enum err model_value_from_text(const struct model_column *column, struct bytes text,
                                struct arena *arena, struct value *ret, struct err_info *info);
 /* The reverse, for tables and CSV: appended to out. ERR_NOMEM, ERR_TOO_LARGE. */
