@@ -1,0 +1,76 @@
+/* store_sqlite.h - the store on SQLite: one file that any SQL tool can read.
+ *
+ * Model:      a typed table per model table, named as in the model, `id` a 16-byte blob; beside it
+ *             tables `satchel_...`: log, dead rows, base copies, one per side table.
+ * Writers:    one handle writes and checkpoints; readers (store_reader) are read-only. WAL.
+ * Threads:    a handle stays with one thread at a time; a reader may live in another thread.
+ * Durability: a commit is as durable as `synchronous` says. A commit that fails with an I/O error,
+ *             and a checkpoint that does, end the handle: every later call is ERR_IO, until the file
+ *             is opened anew (what a failed sync has written cannot be known).
+ * ":memory:": a private database of this handle; a reader of it takes a copy at begin(), which is
+ *             ERR_BUSY while the writer has a write transaction open.
+ * Source:     protocol/adr/0003-store-layout.md, https://sqlite.org/atomiccommit.html,
+ *             https://sqlite.org/wal.html. */
+#ifndef COMMON_STORE_SQLITE_STORE_SQLITE_H
+#define COMMON_STORE_SQLITE_STORE_SQLITE_H
+
+#include "common/store.h"
+
+struct sqlite3;
+
+enum store_sqlite_synchronous {
+    STORE_SQLITE_FULL,   /* the log is synced at each commit: what was committed survives power loss */
+    STORE_SQLITE_EXTRA,  /* as FULL; the folder is synced too where a journal is removed */
+    STORE_SQLITE_NORMAL, /* synced at checkpoints: power loss may take the last commits, a crash not */
+    STORE_SQLITE_OFF,    /* never synced: power loss may destroy the file. Tests */
+};
+
+/* All zero but path is a good default. Strings are copied. */
+struct store_sqlite_options {
+    const char *path; /* ":memory:" allowed */
+    enum store_sqlite_synchronous synchronous;
+    bool keeps_log; /* servers. Otherwise log_put and log_delete do nothing and scans find nothing */
+    bool read_only; /* the file must exist and fit the model; begin(STORE_WRITE) is ERR_FORBIDDEN */
+    bool exclusive; /* for a VFS without shared memory: no other handle, no reader (ERR_INVALID) */
+    size_t cache_bytes;  /* 0: 64 MiB */
+    int busy_timeout_ms; /* how long begin() waits for another process; 0: not at all */
+    const char *vfs;     /* name of a registered VFS; NULL: the default */
+    int wal_autocheckpoint_pages; /* 0: 2000 (16 MiB); -1: only store_sqlite_checkpoint() */
+};
+
+/* Opens or creates the file and brings it to the model: tables and columns that the file lacks are
+ * added, nothing is dropped. The model is borrowed until close.
+ * On failure info says which file, what and what to do: ERR_VERSION made by a newer Satchel;
+ * ERR_INVALID a database of another program, or no path; ERR_CORRUPT not a database; ERR_MODEL a
+ * column of the file has another type, or a read-only file lacks a table or column; ERR_IO cannot be
+ * opened; ERR_BUSY, ERR_FULL, ERR_NOMEM. */
+enum err store_sqlite_open(const struct store_sqlite_options *options, const struct model *model,
+                           struct store **ret_store, struct err_info *info);
+
+/* The connection, for reports and the read-only SQL command: of a reader, within its transaction.
+ * Never write through it. */
+struct sqlite3 *store_sqlite_handle(struct store *store);
+
+/* Returns false to stop (ERR_INTERRUPTED). Pages. */
+typedef bool store_sqlite_progress_fn(void *context, int remaining, int total);
+
+/* Writes a consistent copy to `path`, while the store goes on being written (from the progress
+ * function as well). The copy is synced and has passed integrity_check before it has its name; until
+ * then it is "<path>.partial". progress may be NULL. No transaction may be open on the handle.
+ * ERR_EXISTS path exists (it is never overwritten); ERR_INTERRUPTED; ERR_CORRUPT the copy is
+ * damaged; ERR_FULL, ERR_IO, ERR_NOMEM, ERR_BUSY. */
+enum err store_sqlite_backup(struct store *store, const char *path,
+                             store_sqlite_progress_fn *progress, void *context,
+                             struct err_info *info);
+
+typedef void store_sqlite_problem_fn(void *context, const char *text);
+
+/* Reads everything: integrity_check, each log row has its record, dead rows, base copies and side
+ * tables can be read. No transaction may be open on the handle. ERR_CORRUPT when fn was called. */
+enum err store_sqlite_verify(struct store *store, store_sqlite_problem_fn *fn, void *context);
+
+/* Moves the log into the database file and empties it, as far as readers allow (no error if they
+ * hold it). ERR_BUSY, ERR_FULL, ERR_IO. */
+enum err store_sqlite_checkpoint(struct store *store);
+
+#endif
