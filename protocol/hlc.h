@@ -31,8 +31,11 @@ uint64_t hlc_next(uint64_t last, int64_t wall_ms);
  * wall_ms + HLC_LEARN_MAX_MS because of a peer. */
 uint64_t hlc_learn(uint64_t last, uint64_t seen, int64_t wall_ms);
 /* Authored stamp -> effective stamp: shifted by the offset when that is beyond the tolerance; what
- * would still lie more than the tolerance after received_ms becomes received_ms. The counter is kept.
- * Without an envelope (received_ms 0) the authored stamp. */
+ * would still lie more than the tolerance after received_ms becomes the last stamp of received_ms +
+ * tolerance (with "becomes received_ms", a lead of 5.1 s would come out before a lead of 4.9 s). The
+ * counter is kept otherwise. Never decreasing in `authored` for one envelope; stamps of one author
+ * that become equal keep their order by the dot. Without an envelope (received_ms 0) the authored
+ * stamp. */
 uint64_t hlc_effective(uint64_t authored, const struct envelope *envelope);
 
 #endif
