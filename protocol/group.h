@@ -2,7 +2,7 @@
  *
  * Model:      a group has a dot and the author's stamp; at most one mutation per record. A mutation
  *             names what its author saw: the insert dot of its record, and for each unit the frontier.
- * Format:     group.c; SPEC.md 4. The bytes are made once by the author and never change (they are
+ * Format:     group_format.h; SPEC.md 4. The bytes are made once by the author and never change (they are
  *             hashed and signed), so forwarding and keeping a group means keeping its bytes.
  * Ownership:  decoded groups live in an arena; values are views into the bytes. */
 #ifndef PROTOCOL_GROUP_H
@@ -29,9 +29,10 @@ struct unit_write {
     const struct value *values; /* unit->column_count; counter: one value, the delta (INT or REAL);
                                    set: NULL in an update */
     const struct value *base;   /* where unit->carries_base and op is UPDATE; else NULL */
-    const struct bytes *adds;   /* MERGE_SET update: elements added */
+    const struct bytes *adds;   /* MERGE_SET update: elements added; ascending, distinct */
     uint32_t add_count;
-    const struct set_pair *removes; /* MERGE_SET update: pairs seen and removed */
+    const struct set_pair *removes; /* MERGE_SET update: pairs seen and removed; ascending by
+                                       (element, dot), distinct */
     uint32_t remove_count;
 };
 
@@ -63,14 +64,20 @@ struct group {
     uint32_t mutation_count;
 };
 
-/* Encodes; ERR_NOMEM, ERR_TOO_LARGE (GROUP_BYTES_MAX or out's limit). */
+/* Appends the encoding. What a decoder would refuse is refused here, save repeated records, so that no
+ * group is committed that cannot be sent: ERR_INVALID (units, dots or elements out of order, a value of
+ * the wrong kind, values or base missing), ERR_LIMIT (GROUP_MUTATIONS_MAX, FRONTIER_MAX dots seen, 1,024
+ * deletes, 10,000 elements of a set), ERR_TOO_LARGE (GROUP_BYTES_MAX, a text over 64 KiB, or out's
+ * limit), ERR_NOMEM. */
 enum err group_encode(const struct group *group, struct buf *out);
-/* Decodes against the model. in must have passed scan_check() (scan.h). ERR_MALFORMED (not of the
- * form, unordered, repeated record), ERR_MODEL (unknown table, column, wrong type), ERR_LIMIT, ERR_NOMEM;
- * info says what and where. */
+/* Decodes against the model; scans (scan.h) as it goes. ERR_VERSION (a later format), ERR_MALFORMED (not
+ * of the form, unordered, repeated record), ERR_MODEL (unknown table, column, wrong type), ERR_LIMIT,
+ * ERR_NOMEM (also: past the arena's limit; a group takes up to about 100 bytes for each of its values);
+ * info says what and where. Ranges, symbols and UTF-8 are for model_check_value(). */
 enum err group_decode(const struct model *model, struct bytes in, struct arena *arena,
                       struct group *ret, struct err_info *info);
-/* Without the mutations: dot, stamp, renamed. ERR_MALFORMED. */
+/* Without the mutations: dot, stamp, model_version, renamed. Safe on bytes that were not scanned.
+ * ERR_MALFORMED, ERR_VERSION. */
 enum err group_peek(struct bytes in, struct group *ret);
 /* When a local transaction closes: one mutation per record (last value per unit, deltas summed, seen
  * frontiers as before the transaction; insert + delete vanish, update + delete leave the delete), in

@@ -296,17 +296,17 @@ struct element {
     uint32_t fields;
 };
 
-#define ELEMENT_LIST(X) \
-    X(bytes, 0) \
-    X(oseq_range, 2) \
-    X(bucket_name, 3) \
+#define ELEMENT_LIST(X)   \
+    X(bytes, 0)           \
+    X(oseq_range, 2)      \
+    X(bucket_name, 3)     \
     X(bucket_position, 2) \
-    X(bucket_digest, 4) \
-    X(incarnation, 2) \
-    X(mark, 3) \
+    X(bucket_digest, 4)   \
+    X(incarnation, 2)     \
+    X(mark, 3)            \
     X(group_result, 6)
 
-#define ELEMENT_ROW(name, fields) \
+#define ELEMENT_ROW(name, fields)                                               \
     static const struct element element_##name = {encode_##name, decode_##name, \
                                                   sizeof(struct name), fields};
 ELEMENT_LIST(ELEMENT_ROW)
@@ -330,24 +330,24 @@ struct layout {
     uint32_t field_count;
 };
 
-#define ROW_U(name) {FIELD_UINT, offsetof(self, name), 0, 0, NULL},
-#define ROW_I(name) {FIELD_INT, offsetof(self, name), 0, 0, NULL},
-#define ROW_ID(name) {FIELD_UUID, offsetof(self, name), 0, 0, NULL},
+#define ROW_U(name)      {FIELD_UINT, offsetof(self, name), 0, 0, NULL},
+#define ROW_I(name)      {FIELD_INT, offsetof(self, name), 0, 0, NULL},
+#define ROW_ID(name)     {FIELD_UUID, offsetof(self, name), 0, 0, NULL},
 #define ROW_B(name, max) {FIELD_BYTES, offsetof(self, name), 0, max, NULL},
 #define ROW_T(name, max) {FIELD_TEXT, offsetof(self, name), 0, max, NULL},
 #define ROW_L(name, kind, max) \
     {FIELD_LIST, offsetof(self, name), offsetof(self, name##_count), max, &element_##kind},
 
 /* `self` is the message's struct within its function. */
-#define LAYOUT_FUNCTION(upper, lower, code, pre) \
-    static const struct layout *layout_##lower(void) \
-    { \
-        typedef struct message_##lower self; \
-        static const struct field fields[] = { \
-            MESSAGE_##upper(ROW_U, ROW_I, ROW_ID, ROW_B, ROW_T, ROW_L)}; \
-        static const struct layout layout = {#upper, pre, fields, \
+#define LAYOUT_FUNCTION(upper, lower, code, pre)                                  \
+    static const struct layout *layout_##lower(void)                              \
+    {                                                                             \
+        typedef struct message_##lower self;                                      \
+        static const struct field fields[] = {                                    \
+            MESSAGE_##upper(ROW_U, ROW_I, ROW_ID, ROW_B, ROW_T, ROW_L)};          \
+        static const struct layout layout = {#upper, pre, fields,                 \
                                              sizeof(fields) / sizeof(fields[0])}; \
-        return &layout; \
+        return &layout;                                                           \
     }
 MESSAGE_LIST(LAYOUT_FUNCTION)
 #undef LAYOUT_FUNCTION

@@ -9,7 +9,7 @@
  *                    written, and its record has this revision now: the author holds the rest.
  * Format:     page.c; dots of deltas are named by index into a dictionary at the head of the body.
  * Cost:       one pass; writing a row does not look into its version.
- * Ownership:  reading yields views into the body and arrays in the arena.
+ * Ownership:  reading yields views into the body and arrays of the reader, both valid during the call.
  * Source:     SPEC.md 8. */
 #ifndef PROTOCOL_PAGE_H
 #define PROTOCOL_PAGE_H
@@ -19,7 +19,11 @@
 
 enum page_entry_kind { PAGE_ROW = 0, PAGE_DELTA = 1, PAGE_GONE = 2, PAGE_OWN = 3 };
 
-enum { PAGE_ENTRIES_MAX = 2000, PAGE_BYTES_TARGET = 256 << 10 };
+enum {
+    PAGE_ENTRIES_MAX = 2000,
+    PAGE_BYTES_TARGET = 256 << 10,
+    PAGE_BODY_MAX = (8 << 20) - 4096, /* leaves room for the rest of a frame of FRAME_INFLATED_MAX */
+};
 
 struct page_unit {
     uint16_t unit; /* index in table->units */
@@ -45,8 +49,8 @@ struct page_entry {
 
 /* Writes a body. Usage: init, add..., finish (which gives the body), done. */
 struct page_writer {
-    struct buf entries, dots, body;
-    struct dot *dictionary;
+    struct buf entries, dots, body; /* packed entries, packed dictionary, the finished body */
+    struct dot *dictionary;         /* to find what is in `dots` already */
     uint64_t *stamps;
     uint32_t dot_count, dot_capacity, entry_count;
     uint64_t last_position;
@@ -55,7 +59,8 @@ void page_writer_init(struct page_writer *w);
 void page_writer_done(struct page_writer *w);
 void page_writer_reset(struct page_writer *w);
 size_t page_writer_size(const struct page_writer *w); /* bytes so far, about */
-/* Positions ascend. ERR_NOMEM, ERR_TOO_LARGE. */
+/* Positions ascend, from 1 (asserted). ERR_NOMEM; ERR_TOO_LARGE: PAGE_ENTRIES_MAX, PAGE_BODY_MAX, or a
+ * text that is larger than any receiver takes. On failure the page is as before and can be finished. */
 enum err page_write_row(struct page_writer *w, uint64_t position, const struct model_table *table,
                         const struct uuid *id, const struct store_row *row);
 enum err page_write_delta(struct page_writer *w, uint64_t position, const struct model_table *table,
@@ -69,9 +74,11 @@ enum err page_write_own(struct page_writer *w, uint64_t position, uint64_t oseq,
                         uint64_t revision);
 enum err page_writer_finish(struct page_writer *w, struct bytes *ret_body);
 
-/* Reads a body that passed scan_check(): calls fn for each entry in order; entry and what it points to
- * are valid during the call (arena is reset by the reader between entries when it is not NULL-able).
- * An error of fn ends it. ERR_MALFORMED, ERR_MODEL, ERR_NOMEM. */
+/* Reads a body (which it scans as it goes): calls fn for each entry in order; entry and what it points
+ * to are valid during the call. arena is for fn alone: it is reset before each entry; may be NULL.
+ * An error of fn ends it and is returned; ERR_MALFORMED, ERR_MODEL (a table or unit that the model does
+ * not have, another number of columns, a value of another type), ERR_NOMEM. fn may have been called
+ * for the entries before the bad one. */
 typedef enum err page_entry_fn(void *context, const struct page_entry *entry);
 enum err page_read(const struct model *model, struct bytes body, struct arena *arena,
                    page_entry_fn *fn, void *context);

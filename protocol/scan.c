@@ -17,48 +17,56 @@ const struct scan_limits scan_limits_default = {
 
 /* What a first byte announces. SCAN_FIX: nothing follows that is counted; the others are followed by
  * a length of 1, 2 or 4 bytes (or carry it in the byte itself) and by that many bytes or objects. */
-enum scan_class { SCAN_FIX, SCAN_STRING, SCAN_BINARY, SCAN_EXTENSION, SCAN_ARRAY, SCAN_MAP, SCAN_BAD };
+enum scan_class {
+    SCAN_FIX,
+    SCAN_STRING,
+    SCAN_BINARY,
+    SCAN_EXTENSION,
+    SCAN_ARRAY,
+    SCAN_MAP,
+    SCAN_BAD
+};
 
 struct scan_type {
     uint8_t class;
     uint8_t length_size; /* bytes of length after the first byte */
-    uint8_t size;        /* SCAN_FIX: bytes after the first; else the length when length_size is 0 */
+    uint8_t size; /* SCAN_FIX: bytes after the first; else the length when length_size is 0 */
 };
 
 /* 0xc0 .. 0xdf; the rest is ranges: see scan_type_of. */
 static const struct scan_type scan_types[32] = {
-    {SCAN_FIX, 0, 0},       /* c0 nil */
-    {SCAN_BAD, 0, 0},       /* c1 never used */
-    {SCAN_FIX, 0, 0},       /* c2 false */
-    {SCAN_FIX, 0, 0},       /* c3 true */
-    {SCAN_BINARY, 1, 0},    /* c4 bin 8 */
-    {SCAN_BINARY, 2, 0},    /* c5 bin 16 */
-    {SCAN_BINARY, 4, 0},    /* c6 bin 32 */
-    {SCAN_EXTENSION, 1, 0}, /* c7 ext 8 */
-    {SCAN_EXTENSION, 2, 0}, /* c8 ext 16 */
-    {SCAN_EXTENSION, 4, 0}, /* c9 ext 32 */
-    {SCAN_FIX, 0, 4},       /* ca float 32 */
-    {SCAN_FIX, 0, 8},       /* cb float 64 */
-    {SCAN_FIX, 0, 1},       /* cc uint 8 */
-    {SCAN_FIX, 0, 2},       /* cd uint 16 */
-    {SCAN_FIX, 0, 4},       /* ce uint 32 */
-    {SCAN_FIX, 0, 8},       /* cf uint 64 */
-    {SCAN_FIX, 0, 1},       /* d0 int 8 */
-    {SCAN_FIX, 0, 2},       /* d1 int 16 */
-    {SCAN_FIX, 0, 4},       /* d2 int 32 */
-    {SCAN_FIX, 0, 8},       /* d3 int 64 */
-    {SCAN_EXTENSION, 0, 1}, /* d4 fixext 1 */
-    {SCAN_EXTENSION, 0, 2}, /* d5 fixext 2 */
-    {SCAN_EXTENSION, 0, 4}, /* d6 fixext 4 */
-    {SCAN_EXTENSION, 0, 8}, /* d7 fixext 8 */
+    {SCAN_FIX, 0, 0},        /* c0 nil */
+    {SCAN_BAD, 0, 0},        /* c1 never used */
+    {SCAN_FIX, 0, 0},        /* c2 false */
+    {SCAN_FIX, 0, 0},        /* c3 true */
+    {SCAN_BINARY, 1, 0},     /* c4 bin 8 */
+    {SCAN_BINARY, 2, 0},     /* c5 bin 16 */
+    {SCAN_BINARY, 4, 0},     /* c6 bin 32 */
+    {SCAN_EXTENSION, 1, 0},  /* c7 ext 8 */
+    {SCAN_EXTENSION, 2, 0},  /* c8 ext 16 */
+    {SCAN_EXTENSION, 4, 0},  /* c9 ext 32 */
+    {SCAN_FIX, 0, 4},        /* ca float 32 */
+    {SCAN_FIX, 0, 8},        /* cb float 64 */
+    {SCAN_FIX, 0, 1},        /* cc uint 8 */
+    {SCAN_FIX, 0, 2},        /* cd uint 16 */
+    {SCAN_FIX, 0, 4},        /* ce uint 32 */
+    {SCAN_FIX, 0, 8},        /* cf uint 64 */
+    {SCAN_FIX, 0, 1},        /* d0 int 8 */
+    {SCAN_FIX, 0, 2},        /* d1 int 16 */
+    {SCAN_FIX, 0, 4},        /* d2 int 32 */
+    {SCAN_FIX, 0, 8},        /* d3 int 64 */
+    {SCAN_EXTENSION, 0, 1},  /* d4 fixext 1 */
+    {SCAN_EXTENSION, 0, 2},  /* d5 fixext 2 */
+    {SCAN_EXTENSION, 0, 4},  /* d6 fixext 4 */
+    {SCAN_EXTENSION, 0, 8},  /* d7 fixext 8 */
     {SCAN_EXTENSION, 0, 16}, /* d8 fixext 16 */
-    {SCAN_STRING, 1, 0},    /* d9 str 8 */
-    {SCAN_STRING, 2, 0},    /* da str 16 */
-    {SCAN_STRING, 4, 0},    /* db str 32 */
-    {SCAN_ARRAY, 2, 0},     /* dc array 16 */
-    {SCAN_ARRAY, 4, 0},     /* dd array 32 */
-    {SCAN_MAP, 2, 0},       /* de map 16 */
-    {SCAN_MAP, 4, 0},       /* df map 32 */
+    {SCAN_STRING, 1, 0},     /* d9 str 8 */
+    {SCAN_STRING, 2, 0},     /* da str 16 */
+    {SCAN_STRING, 4, 0},     /* db str 32 */
+    {SCAN_ARRAY, 2, 0},      /* dc array 16 */
+    {SCAN_ARRAY, 4, 0},      /* dd array 32 */
+    {SCAN_MAP, 2, 0},        /* de map 16 */
+    {SCAN_MAP, 4, 0},        /* df map 32 */
 };
 
 static inline struct scan_type scan_type_of(uint8_t first)

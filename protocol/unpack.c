@@ -137,20 +137,30 @@ bool unpack_nil(struct unpacker *u)
     return true;
 }
 
-enum err unpack_skip(struct unpacker *u)
+static enum err unpack_scan(const struct unpacker *u, size_t *ret_size)
 {
     struct bytes rest = bytes_of(u->in.data + u->at, u->in.size - u->at);
-    size_t size;
 
-    if (scan_first(rest, &scan_limits_default, &size) != ERR_OK)
-        return ERR_MALFORMED;
-    u->at += size;
-    return ERR_OK;
+    return scan_first(rest, &scan_limits_default, ret_size) == ERR_OK ? ERR_OK : ERR_MALFORMED;
+}
+
+enum err unpack_skip(struct unpacker *u)
+{
+    size_t size;
+    enum err err = unpack_scan(u, &size);
+
+    if (err == ERR_OK)
+        u->at += size;
+    return err;
 }
 
 enum err unpack_object(struct unpacker *u, msgpack_object *ret)
 {
+    size_t size;
     int result;
+
+    if (unpack_scan(u, &size) != ERR_OK)
+        return ERR_MALFORMED;
 
     if (u->zone == NULL) {
         u->zone = msgpack_zone_new(MSGPACK_ZONE_CHUNK_SIZE);

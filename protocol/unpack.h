@@ -4,8 +4,8 @@
  *             whole message: a scalar allocates nothing, and a small array (a mutation, a row: the hot
  *             paths) goes into a zone that is used again for the next one. Measured on 100,000 arrays of
  *             15: 4.3 million a second so, 3.0 by msgpack_unpack_next (a new zone each), 2.1 for one tree.
- * Safety:     only unpack_object() can allocate: what it reads must have passed scan_check(). All others
- *             are safe on any bytes.
+ * Safety:     safe on any bytes: only unpack_object() allocates, and it scans (scan.h) what it is going
+ *             to read.
  * Ownership:  strings and binaries are views into the input. An object lives until the next
  *             unpack_object() or unpack_done().
  * Internal to protocol/. */
@@ -34,7 +34,8 @@ bool unpack_at_end(const struct unpacker *u);
 enum err unpack_array(struct unpacker *u, uint32_t max_count, uint32_t *ret_count); /* its header */
 enum err unpack_uint(struct unpacker *u, uint64_t max, uint64_t *ret);
 enum err unpack_int(struct unpacker *u, int64_t *ret);
-enum err unpack_text(struct unpacker *u, size_t max_size, struct bytes *ret); /* UTF-8 is not checked */
+enum err unpack_text(struct unpacker *u, size_t max_size,
+                     struct bytes *ret); /* UTF-8 is not checked */
 enum err unpack_binary(struct unpacker *u, size_t max_size, struct bytes *ret);
 enum err unpack_id(struct unpacker *u, struct uuid *ret);
 /* True, and moved on, if nil comes next. */

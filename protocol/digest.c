@@ -1,0 +1,62 @@
+/* The canonical form of a record: a MessagePack array, everything in its shortest form:
+ *
+ *   [table id, id, dead, version, (column id, value) ...]    columns that are not NULL, ascending */
+#include "protocol/digest.h"
+
+#include "protocol/pack.h"
+
+#include <string.h>
+
+enum { DIGEST_FIELDS = 4 };
+
+enum err digest_row(struct crypto *crypto, const struct model_table *table, const struct uuid *id,
+                    const struct store_row *row, struct buf *scratch, struct digest *ret)
+{
+    uint8_t hash[CRYPTO_SHA256_SIZE];
+    uint32_t present = 0;
+    enum err err;
+
+    for (uint16_t i = 0; i < table->column_count; i++)
+        present += row->values[i].kind != VALUE_NULL;
+    buf_reset(scratch);
+    pack_array(scratch, DIGEST_FIELDS + 2 * present);
+    pack_uint(scratch, table->id);
+    pack_id(scratch, id);
+    pack_bool(scratch, row->dead);
+    pack_binary(scratch, row->version);
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        if (row->values[i].kind == VALUE_NULL)
+            continue;
+        pack_uint(scratch, table->columns[i].id);
+        pack_value(scratch, &row->values[i]);
+    }
+    if (scratch->error != ERR_OK)
+        return scratch->error;
+    err = crypto_sha256(crypto, buf_view(scratch), hash);
+    if (err == ERR_OK)
+        memcpy(ret->byte, hash, sizeof(ret->byte));
+    return err;
+}
+
+void digest_add(struct digest *sum, const struct digest *item)
+{
+    unsigned carry = 0;
+
+    for (size_t i = 0; i < sizeof(sum->byte); i++) {
+        carry += (unsigned)sum->byte[i] + item->byte[i];
+        sum->byte[i] = (uint8_t)carry;
+        carry >>= 8;
+    }
+}
+
+void digest_subtract(struct digest *sum, const struct digest *item)
+{
+    unsigned borrow = 0;
+
+    for (size_t i = 0; i < sizeof(sum->byte); i++) {
+        unsigned difference = 0x100u + sum->byte[i] - item->byte[i] - borrow;
+
+        sum->byte[i] = (uint8_t)difference;
+        borrow = difference < 0x100 ? 1 : 0;
+    }
+}
