@@ -16,7 +16,9 @@ static int bind_value(sqlite3_stmt *statement, int parameter, const struct value
                                    value->as.bytes.size == 0 ? ""
                                                              : (const char *)value->as.bytes.data,
                                    value->as.bytes.size, SQLITE_STATIC, SQLITE_UTF8);
-    case VALUE_BLOB: sqlite_store_bind_bytes(statement, parameter, value->as.bytes); return SQLITE_OK;
+    case VALUE_BLOB:
+        sqlite_store_bind_bytes(statement, parameter, value->as.bytes);
+        return SQLITE_OK;
     }
     assert(!"no such kind");
     return SQLITE_MISUSE;

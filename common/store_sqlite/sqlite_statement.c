@@ -34,7 +34,8 @@ static const char *const fixed_sql[STATEMENT_FIXED_COUNT] = {
 
 static const char *const side_sql[SIDE_STATEMENT_COUNT] = {
     [SIDE_GET] = "SELECT v FROM satchel_%s WHERE k=?",
-    [SIDE_PUT] = "INSERT INTO satchel_%s(k,v) VALUES(?,?) ON CONFLICT(k) DO UPDATE SET v=excluded.v",
+    [SIDE_PUT] =
+        "INSERT INTO satchel_%s(k,v) VALUES(?,?) ON CONFLICT(k) DO UPDATE SET v=excluded.v",
     [SIDE_DELETE] = "DELETE FROM satchel_%s WHERE k=?",
     [SIDE_SCAN] = "SELECT k,v FROM satchel_%s WHERE k>=? ORDER BY k",
     [SIDE_SCAN_TO] = "SELECT k,v FROM satchel_%s WHERE k>=? AND k<? ORDER BY k",

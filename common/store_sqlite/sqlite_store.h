@@ -70,7 +70,7 @@ enum dead_rows { DEAD_ROWS_UNKNOWN, DEAD_ROWS_NONE, DEAD_ROWS_SOME };
 struct sqlite_store {
     struct store store; /* first: a struct store * is one of these */
     sqlite3 *db;
-    sqlite3 *source; /* reader of ":memory:": where begin() copies from; else NULL */
+    sqlite3 *source;        /* reader of ":memory:": where begin() copies from; else NULL */
     int64_t source_version; /* of the copy; -1: none yet */
     char *path;             /* as SQLite is given it */
     char *vfs;              /* or NULL */
@@ -78,8 +78,8 @@ struct sqlite_store {
     struct store_sqlite_options options; /* path and vfs point to those above */
     enum sqlite_state state;
     bool savepoint;
-    enum err lost;  /* the transaction is gone: the answer until rollback */
-    enum err ended; /* the answer to everything until close */
+    enum err lost;      /* the transaction is gone: the answer until rollback */
+    enum err ended;     /* the answer to everything until close */
     uint8_t *dead_rows; /* enum dead_rows per table, of this write transaction */
     sqlite3_stmt **statements;
     size_t statement_count;
@@ -98,7 +98,8 @@ enum err sqlite_store_failed(struct sqlite_store *s, int native);
 enum err sqlite_store_report(struct sqlite_store *s, int native, const char *what,
                              struct err_info *info);
 size_t sqlite_store_statement_count(const struct model *model);
-size_t sqlite_store_table_statement(const struct model_table *table, enum table_statement statement);
+size_t sqlite_store_table_statement(const struct model_table *table,
+                                    enum table_statement statement);
 size_t sqlite_store_side_statement(const struct model *model, enum store_side side,
                                    enum side_statement statement);
 /* A statement ready to bind; NULL with *ret_err set: lost, ended, or SQLite's error. */

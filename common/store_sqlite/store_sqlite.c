@@ -66,12 +66,12 @@ static int after_commit(void *context, sqlite3 *db, const char *name, int frames
  * Triggers, should someone have added any, do not run here. */
 static enum err configure(struct sqlite_store *s, struct err_info *info)
 {
-    char *sql = sqlite3_mprintf(
-        "PRAGMA trusted_schema=OFF;PRAGMA cell_size_check=ON;PRAGMA mmap_size=0;"
-        "PRAGMA temp_store=MEMORY;PRAGMA foreign_keys=OFF;PRAGMA locking_mode=%s;"
-        "PRAGMA page_size=%d;PRAGMA cache_size=-%d;PRAGMA journal_size_limit=%d",
-        s->options.exclusive ? "EXCLUSIVE" : "NORMAL", SQLITE_STORE_PAGE_SIZE,
-        (int)(s->options.cache_bytes / 1024), 64 << 20);
+    char *sql =
+        sqlite3_mprintf("PRAGMA trusted_schema=OFF;PRAGMA cell_size_check=ON;PRAGMA mmap_size=0;"
+                        "PRAGMA temp_store=MEMORY;PRAGMA foreign_keys=OFF;PRAGMA locking_mode=%s;"
+                        "PRAGMA page_size=%d;PRAGMA cache_size=-%d;PRAGMA journal_size_limit=%d",
+                        s->options.exclusive ? "EXCLUSIVE" : "NORMAL", SQLITE_STORE_PAGE_SIZE,
+                        (int)(s->options.cache_bytes / 1024), 64 << 20);
     if (sql == NULL)
         return err_set(info, ERR_NOMEM, "'%s': out of memory", s->path);
     (void)sqlite3_busy_timeout(s->db, s->options.busy_timeout_ms);
@@ -98,7 +98,8 @@ static enum err configure_journal(struct sqlite_store *s, struct err_info *info)
     if (native == SQLITE_OK)
         native = sqlite3_prepare_v2(s->db, modes[s->memory], -1, &statement, NULL);
     if (native == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
-        set = s->memory || sqlite3_stricmp((const char *)sqlite3_column_text(statement, 0), "wal") == 0;
+        set = s->memory ||
+              sqlite3_stricmp((const char *)sqlite3_column_text(statement, 0), "wal") == 0;
     native = statement != NULL ? sqlite3_finalize(statement) : native;
     if (native != SQLITE_OK)
         return sqlite_store_report(s, native, "cannot be opened for writing", info);
@@ -117,8 +118,8 @@ static enum err configure_journal(struct sqlite_store *s, struct err_info *info)
 static enum err connect(struct sqlite_store *s, struct err_info *info)
 {
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    flags |= s->options.read_only ? SQLITE_OPEN_READONLY
-                                  : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    flags |=
+        s->options.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     int native = sqlite3_open_v2(s->path, &s->db, flags, s->vfs);
     if (native != SQLITE_OK) {
         enum err err = sqlite_store_report(s, native, "cannot be opened", info);
@@ -261,8 +262,8 @@ static enum err sqlite_store_begin(struct store *store, enum store_mode mode)
         return ERR_FORBIDDEN;
     enum err err = s->source == NULL ? ERR_OK : refresh_copy(s);
     if (err == ERR_OK)
-        err = sqlite_store_execute(
-            s, mode == STORE_WRITE ? STATEMENT_BEGIN_WRITE : STATEMENT_BEGIN_READ);
+        err = sqlite_store_execute(s, mode == STORE_WRITE ? STATEMENT_BEGIN_WRITE
+                                                          : STATEMENT_BEGIN_READ);
     if (err != ERR_OK)
         return err;
     s->state = mode == STORE_WRITE ? SQLITE_STORE_WRITING : SQLITE_STORE_READING;

@@ -19,8 +19,8 @@
 struct sqlite3;
 
 enum store_sqlite_synchronous {
-    STORE_SQLITE_FULL,   /* the log is synced at each commit: what was committed survives power loss */
-    STORE_SQLITE_EXTRA,  /* as FULL; the folder is synced too where a journal is removed */
+    STORE_SQLITE_FULL, /* the log is synced at each commit: what was committed survives power loss */
+    STORE_SQLITE_EXTRA, /* as FULL; the folder is synced too where a journal is removed */
     STORE_SQLITE_NORMAL, /* synced at checkpoints: power loss may take the last commits, a crash not */
     STORE_SQLITE_OFF,    /* never synced: power loss may destroy the file. Tests */
 };
@@ -29,12 +29,13 @@ enum store_sqlite_synchronous {
 struct store_sqlite_options {
     const char *path; /* ":memory:" allowed */
     enum store_sqlite_synchronous synchronous;
-    bool keeps_log; /* servers. Otherwise log_put and log_delete do nothing and scans find nothing */
+    bool
+        keeps_log; /* servers. Otherwise log_put and log_delete do nothing and scans find nothing */
     bool read_only; /* the file must exist and fit the model; begin(STORE_WRITE) is ERR_FORBIDDEN */
     bool exclusive; /* for a VFS without shared memory: no other handle, no reader (ERR_INVALID) */
-    size_t cache_bytes;  /* 0: 64 MiB */
-    int busy_timeout_ms; /* how long begin() waits for another process; 0: not at all */
-    const char *vfs;     /* name of a registered VFS; NULL: the default */
+    size_t cache_bytes;           /* 0: 64 MiB */
+    int busy_timeout_ms;          /* how long begin() waits for another process; 0: not at all */
+    const char *vfs;              /* name of a registered VFS; NULL: the default */
     int wal_autocheckpoint_pages; /* 0: 2000 (16 MiB); -1: only store_sqlite_checkpoint() */
 };
 
