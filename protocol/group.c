@@ -76,26 +76,29 @@ static uint64_t dot_index(const struct encoder *e, const struct dot *dot)
     return (uint64_t)(found - e->dots);
 }
 
+/* Authors may leave out a frontier that is {insert}. */
 static bool is_insert(struct dot_set set, const struct dot *insert)
 {
-    return set.count == 1 && dot_equal(&set.dots[0], insert);
+    return set.count == 0 || (set.count == 1 && dot_equal(&set.dots[0], insert));
 }
 
-static enum err collect_set(struct encoder *e, struct dot_set set, const struct dot *insert,
-                            uint32_t max)
+static enum err collect_dots(struct encoder *e, struct dot_set set, uint32_t max)
 {
     enum err err = ERR_OK;
 
     if (set.count > max)
         return ERR_LIMIT;
-    if (is_insert(set, insert))
-        return ERR_OK;
     for (uint16_t i = 0; i < set.count && err == ERR_OK; i++) {
         if (i > 0 && dot_compare(&set.dots[i - 1], &set.dots[i]) >= 0)
             return ERR_INVALID;
         err = add_dot(e, &set.dots[i]);
     }
     return err;
+}
+
+static enum err collect_seen(struct encoder *e, struct dot_set seen, const struct dot *insert)
+{
+    return is_insert(seen, insert) ? ERR_OK : collect_dots(e, seen, FRONTIER_MAX);
 }
 
 /* --- What a decoder would refuse is refused here, and the dots are collected ------------------- */
@@ -163,7 +166,7 @@ static enum err collect_writes(struct encoder *e, const struct mutation *mutatio
             return ERR_INVALID;
         if (mutation->op == MUTATION_INSERT)
             continue;
-        err = collect_set(e, write->seen, &mutation->insert, FRONTIER_MAX);
+        err = collect_seen(e, write->seen, &mutation->insert);
         if (err == ERR_OK && write->unit->policy == MERGE_SET)
             err = collect_elements(e, write);
     }
@@ -177,7 +180,7 @@ static enum err collect_mutation(struct encoder *e, const struct mutation *mutat
     if (err == ERR_OK && mutation->op != MUTATION_INSERT)
         err = add_dot(e, &mutation->insert);
     if (err == ERR_OK && mutation->op == MUTATION_RESTORE)
-        err = collect_set(e, mutation->deletes, &mutation->insert, GROUP_DELETES_MAX);
+        err = collect_dots(e, mutation->deletes, GROUP_DELETES_MAX);
     if (mutation->op != MUTATION_DELETE)
         return err;
     if (mutation->write_count != 0)
@@ -187,7 +190,7 @@ static enum err collect_mutation(struct encoder *e, const struct mutation *mutat
 
         if (seen->unit >= mutation->table->unit_count || (i > 0 && seen[-1].unit >= seen->unit))
             return ERR_INVALID;
-        err = collect_set(e, seen->seen, &mutation->insert, FRONTIER_MAX);
+        err = collect_seen(e, seen->seen, &mutation->insert);
     }
     return err;
 }
@@ -248,16 +251,21 @@ static enum err collect(struct encoder *e)
 
 /* --- Writing ---------------------------------------------------------------------------------- */
 
-static void put_dots(struct encoder *e, struct dot_set set, const struct dot *insert)
+static void put_dots(struct encoder *e, struct dot_set set)
 {
-    if (is_insert(set, insert)) {
+    for (uint16_t i = 0; i < set.count; i++)
+        pack_uint(e->out, dot_index(e, &set.dots[i]));
+}
+
+static void put_seen(struct encoder *e, struct dot_set seen, const struct dot *insert)
+{
+    if (is_insert(seen, insert)) {
         pack_nil(e->out);
         return;
     }
-    if (set.count != 1)
-        pack_array(e->out, set.count);
-    for (uint16_t i = 0; i < set.count; i++)
-        pack_uint(e->out, dot_index(e, &set.dots[i]));
+    if (seen.count != 1)
+        pack_array(e->out, seen.count);
+    put_dots(e, seen);
 }
 
 static void put_values(struct encoder *e, const struct model_unit *unit, const struct value *values)
@@ -273,7 +281,7 @@ static void put_write(struct encoder *e, const struct mutation *mutation,
         put_values(e, write->unit, write->values);
         return;
     }
-    put_dots(e, write->seen, &mutation->insert);
+    put_seen(e, write->seen, &mutation->insert);
     if (write->unit->policy != MERGE_SET) {
         put_values(e, write->unit, write->values);
         if (write->unit->carries_base && mutation->op == MUTATION_UPDATE)
@@ -306,15 +314,17 @@ static void put_mutation(struct encoder *e, const struct mutation *mutation, uin
     pack_id(e->out, &mutation->id);
     if (mutation->op != MUTATION_INSERT)
         pack_uint(e->out, dot_index(e, &mutation->insert));
-    if (mutation->op == MUTATION_RESTORE)
-        put_dots(e, mutation->deletes, &mutation->insert);
+    if (mutation->op == MUTATION_RESTORE) {
+        pack_array(e->out, mutation->deletes.count);
+        put_dots(e, mutation->deletes);
+    }
     for (uint16_t i = 0; i < mutation->write_count; i++)
         put_write(e, mutation, &mutation->writes[i]);
     if (mutation->op != MUTATION_DELETE)
         return;
     for (uint16_t i = 0; i < mutation->frontier_count; i++) {
         pack_uint(e->out, mutation->table->units[mutation->frontier[i].unit].id);
-        put_dots(e, mutation->frontier[i].seen, &mutation->insert);
+        put_seen(e, mutation->frontier[i].seen, &mutation->insert);
     }
 }
 

@@ -25,7 +25,8 @@ enum mutation_op { MUTATION_INSERT = 1, MUTATION_UPDATE = 2, MUTATION_DELETE = 3
 /* A write to one unit. */
 struct unit_write {
     const struct model_unit *unit;
-    struct dot_set seen;        /* the frontier that the writer saw; empty in an insert */
+    struct dot_set seen;        /* the frontier that the writer saw; empty in an insert. Elsewhere an empty
+                                   one stands for {insert}; decoding gives {insert} */
     const struct value *values; /* unit->column_count; counter: one value, the delta (INT or REAL);
                                    set: NULL in an update */
     const struct value *base;   /* where unit->carries_base and op is UPDATE; else NULL */

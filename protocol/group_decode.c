@@ -27,26 +27,14 @@ static bool take_dot(struct group_decoder *d, const msgpack_object *object, stru
     return true;
 }
 
-/* nil, an index or an array of them (see group_format.h), of at most max dots. */
-static enum err take_dots(struct group_decoder *d, const msgpack_object *object,
-                          const struct dot *insert, uint32_t max, struct dot_set *ret)
+/* Indexes, ascending, at most max of them. */
+static enum err take_dots(struct group_decoder *d, const msgpack_object *items, uint32_t count,
+                          uint32_t max, struct dot_set *ret)
 {
-    const msgpack_object *items = object;
-    uint32_t count = 1;
     struct dot *dots;
 
-    if (object->type == MSGPACK_OBJECT_NIL) {
-        *ret = (struct dot_set){insert, 1};
-        return ERR_OK;
-    }
-    if (object->type == MSGPACK_OBJECT_ARRAY) {
-        items = object->via.array.ptr;
-        count = object->via.array.size;
-        if (count == 1)
-            return bad_mutation(d, ERR_MALFORMED, "a list of one dot");
-        if (count > max)
-            return bad_mutation(d, ERR_LIMIT, "too many dots were seen");
-    }
+    if (count > max)
+        return bad_mutation(d, ERR_LIMIT, "it names too many dots");
     dots = arena_alloc(d->arena, count * sizeof(*dots));
     if (dots == NULL)
         return group_no_memory(d);
@@ -55,10 +43,29 @@ static enum err take_dots(struct group_decoder *d, const msgpack_object *object,
             (i > 0 && dot_compare(&dots[i - 1], &dots[i]) >= 0))
             return bad_mutation(d, ERR_MALFORMED, "a dot that is not listed, or out of order");
     }
-    if (count == 1 && dot_equal(&dots[0], insert))
-        return bad_mutation(d, ERR_MALFORMED, "the insert's dot not written as nil");
     *ret = (struct dot_set){dots, (uint16_t)count};
     return ERR_OK;
+}
+
+/* nil, an index, or an array of several (group_format.h): one frontier has one form. */
+static enum err take_seen(struct group_decoder *d, const msgpack_object *object,
+                          const struct dot *insert, struct dot_set *ret)
+{
+    enum err err;
+
+    if (object->type == MSGPACK_OBJECT_NIL) {
+        *ret = (struct dot_set){insert, 1};
+        return ERR_OK;
+    }
+    if (object->type == MSGPACK_OBJECT_ARRAY) {
+        if (object->via.array.size < 2)
+            return bad_mutation(d, ERR_MALFORMED, "a list of less than two dots");
+        return take_dots(d, object->via.array.ptr, object->via.array.size, FRONTIER_MAX, ret);
+    }
+    err = take_dots(d, object, 1, FRONTIER_MAX, ret);
+    if (err == ERR_OK && dot_equal(&ret->dots[0], insert))
+        return bad_mutation(d, ERR_MALFORMED, "the insert's dot is not written as nil");
+    return err;
 }
 
 static enum err take_values(struct group_decoder *d, const struct model_table *table,
@@ -144,7 +151,7 @@ static enum err take_write(struct group_decoder *d, const struct mutation *mutat
                            struct unit_write *write)
 {
     const struct model_unit *unit = write->unit;
-    enum err err = take_dots(d, &items[0], &mutation->insert, FRONTIER_MAX, &write->seen);
+    enum err err = take_seen(d, &items[0], &mutation->insert, &write->seen);
 
     if (err != ERR_OK)
         return err;
@@ -219,7 +226,7 @@ static enum err take_frontier(struct group_decoder *d, struct mutation *mutation
         frontier[i].unit = unit->index;
         if (i > 0 && frontier[i - 1].unit >= frontier[i].unit)
             return bad_mutation(d, ERR_MALFORMED, "columns out of order");
-        err = take_dots(d, &items[2 * i + 1], &mutation->insert, FRONTIER_MAX, &frontier[i].seen);
+        err = take_seen(d, &items[2 * i + 1], &mutation->insert, &frontier[i].seen);
     }
     mutation->frontier = frontier;
     mutation->frontier_count = (uint16_t)(count / 2);
@@ -255,7 +262,10 @@ static enum err take_start(struct group_decoder *d, const msgpack_object *object
     *ret_count = count - start;
     if (op != MUTATION_RESTORE)
         return ERR_OK;
-    return take_dots(d, &items[4], &mutation->insert, GROUP_DELETES_MAX, &mutation->deletes);
+    if (items[4].type != MSGPACK_OBJECT_ARRAY)
+        return bad_mutation(d, ERR_MALFORMED, "not of its form");
+    return take_dots(d, items[4].via.array.ptr, items[4].via.array.size, GROUP_DELETES_MAX,
+                     &mutation->deletes);
 }
 
 static enum err read_mutation(struct group_decoder *d, struct mutation *mutation)
