@@ -221,7 +221,7 @@ static enum err present_columns(struct sqlite_store *s, const struct model_table
                           " A column's type cannot change: add a new one",
                           s->path, name, table->name, type, sqlite_store_column_type(column));
     }
-    native = sqlite3_finalize(statement);
+    native = sqlite_store_finalize(statement, native);
     if (err == ERR_OK && native != SQLITE_OK)
         err = sqlite_store_report(s, native, "cannot be read", info);
     return err;
@@ -294,7 +294,7 @@ static enum err note_model(struct sqlite_store *s, struct err_info *info)
         sqlite_store_bind_bytes(statement, 3, bytes_of(model->hash, sizeof model->hash));
         (void)sqlite3_bind_int64(statement, 4, SIDE_COUNT);
         (void)sqlite3_step(statement);
-        native = sqlite3_finalize(statement);
+        native = sqlite_store_finalize(statement, native);
     }
     return native == SQLITE_OK ? ERR_OK : sqlite_store_report(s, native, "cannot be written", info);
 }
@@ -311,7 +311,7 @@ static enum err is_current(struct sqlite_store *s, bool *ret_current, struct err
         *ret_current = bytes_equal(sqlite_store_column(statement, 0), hash) &&
                        sqlite3_column_int64(statement, 1) >= SIDE_COUNT;
     }
-    native = sqlite3_finalize(statement);
+    native = sqlite_store_finalize(statement, native);
     return native == SQLITE_OK ? ERR_OK : sqlite_store_report(s, native, "cannot be read", info);
 }
 

@@ -263,6 +263,12 @@ enum err sqlite_store_column_id(sqlite3_stmt *statement, int column, struct uuid
     return ERR_OK;
 }
 
+int sqlite_store_finalize(sqlite3_stmt *statement, int native)
+{
+    int last = sqlite3_finalize(statement);
+    return native == SQLITE_OK ? last : native;
+}
+
 enum err sqlite_store_fn_result(int result)
 {
     return result == STORE_STOP ? ERR_OK : (enum err)result;

@@ -117,6 +117,8 @@ void sqlite_store_bind_id(sqlite3_stmt *statement, int parameter, const struct u
 struct bytes sqlite_store_column(sqlite3_stmt *statement, int column);
 /* ERR_CORRUPT: not 16 bytes. */
 enum err sqlite_store_column_id(sqlite3_stmt *statement, int column, struct uuid *ret_id);
+/* Finalizes (NULL: nothing) and returns the first error: `native`, or that of the last step. */
+int sqlite_store_finalize(sqlite3_stmt *statement, int native);
 /* Calls fn for the ids in column 0 of the rows, then gives the statement. */
 enum err sqlite_store_scan_ids(struct sqlite_store *s, size_t statement, sqlite3_stmt *taken,
                                store_id_fn *fn, void *context);
@@ -197,5 +199,8 @@ enum err sqlite_store_side_scan(struct store *store, enum store_side side, struc
  * can have none. Within a read transaction. */
 enum err sqlite_store_snapshot_open(struct sqlite_store *s, struct sqlite_store **ret_snapshot);
 void sqlite_store_snapshot_close(struct sqlite_store *s, struct sqlite_store *snapshot);
+
+/* sqlite_verify.c: calls fn with all that integrity_check says but "ok"; ERR_CORRUPT if it did. */
+enum err sqlite_store_check_integrity(sqlite3 *db, store_sqlite_problem_fn *fn, void *context);
 
 #endif

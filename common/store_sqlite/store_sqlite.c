@@ -100,7 +100,7 @@ static enum err configure_journal(struct sqlite_store *s, struct err_info *info)
     if (native == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
         set = s->memory ||
               sqlite3_stricmp((const char *)sqlite3_column_text(statement, 0), "wal") == 0;
-    native = statement != NULL ? sqlite3_finalize(statement) : native;
+    native = sqlite_store_finalize(statement, native);
     if (native != SQLITE_OK)
         return sqlite_store_report(s, native, "cannot be opened for writing", info);
     if (!set)
@@ -206,7 +206,7 @@ static enum err refresh_copy(struct sqlite_store *s)
     int native = sqlite3_prepare_v2(s->source, "PRAGMA data_version", -1, &statement, NULL);
     if (native == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
         version = sqlite3_column_int64(statement, 0);
-    native = sqlite3_finalize(statement);
+    native = sqlite_store_finalize(statement, native);
     if (native != SQLITE_OK)
         return sqlite_store_code(native);
     if (version == s->source_version)

@@ -1,0 +1,169 @@
+/* Backup: copies a snapshot of its own, so that the store goes on. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/store_sqlite/sqlite_store.h"
+
+enum { BACKUP_STEP_PAGES = 512 };
+
+static enum err system_failed(const char *path, const char *what, struct err_info *info)
+{
+    int native = errno;
+    enum err err = native == EEXIST                       ? ERR_EXISTS
+                   : native == ENOSPC || native == EDQUOT ? ERR_FULL
+                   : native == ENOMEM                     ? ERR_NOMEM
+                                                          : ERR_IO;
+    (void)err_set(info, err, "'%s': %s: %s", path, what, strerror(native));
+    if (info != NULL)
+        info->native = native;
+    return err;
+}
+
+static enum err copy_failed(sqlite3 *db, int native, const char *path, struct err_info *info)
+{
+    (void)err_set(info, sqlite_store_code(native), "'%s': the backup failed: %s", path,
+                  sqlite3_errmsg(db));
+    if (info != NULL)
+        info->native = native;
+    return sqlite_store_code(native);
+}
+
+static enum err sync_path(const char *path, int flags, struct err_info *info)
+{
+    int file = open(path, flags | O_CLOEXEC);
+    if (file < 0)
+        return system_failed(path, "cannot be opened", info);
+    enum err err =
+        fsync(file) == 0 ? ERR_OK : system_failed(path, "cannot be written to the disk", info);
+    (void)close(file);
+    return err;
+}
+
+static enum err sync_folder_of(const char *path, struct err_info *info)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        return sync_path(".", O_RDONLY | O_DIRECTORY, info);
+    int size = slash == path ? 1 : (int)(slash - path);
+    char *folder = sqlite3_mprintf("%.*s", size, path);
+    enum err err = folder == NULL ? err_set(info, ERR_NOMEM, "out of memory")
+                                  : sync_path(folder, O_RDONLY | O_DIRECTORY, info);
+    sqlite3_free(folder);
+    return err;
+}
+
+static enum err copy_pages(sqlite3 *to, sqlite3 *from, const char *path,
+                           store_sqlite_progress_fn *progress, void *context, struct err_info *info)
+{
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", from, "main");
+    if (backup == NULL)
+        return copy_failed(to, sqlite3_extended_errcode(to), path, info);
+    enum err err = ERR_OK;
+    int native = SQLITE_OK;
+    while (err == ERR_OK && native == SQLITE_OK) {
+        native = sqlite3_backup_step(backup, BACKUP_STEP_PAGES);
+        if (native == SQLITE_OK && progress != NULL &&
+            !progress(context, sqlite3_backup_remaining(backup), sqlite3_backup_pagecount(backup)))
+            err = err_set(info, ERR_INTERRUPTED, "'%s': the backup was stopped", path);
+    }
+    int finished = sqlite3_backup_finish(backup);
+    if (err != ERR_OK)
+        return err;
+    if (native == SQLITE_DONE)
+        native = finished;
+    return native == SQLITE_OK ? ERR_OK : copy_failed(to, native, path, info);
+}
+
+static void first_problem(void *context, const char *text)
+{
+    char *first = context;
+    if (first[0] == 0)
+        (void)snprintf(first, 200, "%s", text);
+}
+
+static enum err check_copy(sqlite3 *db, const char *path, struct err_info *info)
+{
+    char problem[200] = "";
+    /* One file that needs no log beside it to be read. */
+    int native = sqlite3_exec(db, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL);
+    if (native != SQLITE_OK)
+        return copy_failed(db, native, path, info);
+    enum err err = sqlite_store_check_integrity(db, first_problem, problem);
+    if (err == ERR_CORRUPT)
+        return err_set(info, err,
+                       "'%s': the copy is damaged: %s. Verify the store that it was made of", path,
+                       problem);
+    return err == ERR_OK ? ERR_OK : err_set(info, err, "'%s': the copy cannot be read", path);
+}
+
+static enum err write_partial(struct sqlite_store *s, const char *partial,
+                              store_sqlite_progress_fn *progress, void *context,
+                              struct err_info *info)
+{
+    struct sqlite_store *snapshot = NULL;
+    sqlite3 *to = NULL;
+    int flags =
+        SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    enum err err = sqlite_store_snapshot_open(s, &snapshot);
+    if (err != ERR_OK)
+        return err_set(info, err, "'%s': the store cannot be read: %s", s->path, err_text(err));
+    int native = sqlite3_open_v2(partial, &to, flags, NULL);
+    if (native != SQLITE_OK)
+        err = copy_failed(to, native, partial, info);
+    if (err == ERR_OK)
+        err = copy_pages(to, snapshot->db, partial, progress, context, info);
+    sqlite_store_snapshot_close(s, snapshot);
+    if (err == ERR_OK)
+        err = check_copy(to, partial, info);
+    native = sqlite3_close(to);
+    if (err == ERR_OK && native != SQLITE_OK)
+        err = copy_failed(to, native, partial, info);
+    return err != ERR_OK ? err : sync_path(partial, O_RDONLY, info);
+}
+
+/* Gives the finished file its name without ever replacing one. */
+static enum err name_copy(const char *partial, const char *path, struct err_info *info)
+{
+    if (link(partial, path) == 0) {
+        (void)unlink(partial);
+        return ERR_OK;
+    }
+    if (errno != EPERM && errno != ENOTSUP && errno != ENOSYS)
+        return system_failed(path, "cannot be created", info);
+    /* A file system without hard links. */
+    if (access(path, F_OK) == 0)
+        return err_set(info, ERR_EXISTS, "'%s' exists already", path);
+    return rename(partial, path) == 0 ? ERR_OK : system_failed(path, "cannot be created", info);
+}
+
+enum err store_sqlite_backup(struct store *store, const char *path,
+                             store_sqlite_progress_fn *progress, void *context,
+                             struct err_info *info)
+{
+    struct sqlite_store *s = sqlite_store_of(store);
+    assert(s->state == SQLITE_STORE_IDLE);
+    if (access(path, F_OK) == 0)
+        return err_set(info, ERR_EXISTS, "'%s' exists already; a backup never replaces a file",
+                       path);
+    char *partial = sqlite3_mprintf("%s.partial", path);
+    if (partial == NULL)
+        return err_set(info, ERR_NOMEM, "out of memory");
+    if (unlink(partial) != 0 && errno != ENOENT) { /* of a backup that was killed */
+        enum err failed = system_failed(partial, "cannot be removed", info);
+        sqlite3_free(partial);
+        return failed;
+    }
+    enum err err = write_partial(s, partial, progress, context, info);
+    if (err == ERR_OK)
+        err = name_copy(partial, path, info);
+    if (err == ERR_OK)
+        err = sync_folder_of(path, info);
+    else
+        (void)unlink(partial);
+    sqlite3_free(partial);
+    return err;
+}
