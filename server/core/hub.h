@@ -96,7 +96,7 @@ enum err hub_admin(struct hub *hub, struct bytes request, struct hub_now now, st
 struct hub_stats {
     uint64_t groups_applied, groups_merged, groups_parked, groups_rejected, groups_waiting, duplicates;
     uint64_t rows_written, rows_sent, frames_in, frames_out, bytes_in, bytes_out;
-    uint64_t commits, conflicts, forks, catch_ups, fallbacks, largest_batch;
+    uint64_t commits, conflicts, forks, catch_ups, fallbacks, largest_batch, bad_signatures;
     uint32_t peers, peers_live;
 };
 void hub_stats(const struct hub *hub, struct hub_stats *ret);

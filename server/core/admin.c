@@ -1,0 +1,523 @@
+/* admin.c - what an administrator asks of headquarters: JSON in, JSON out.
+ *
+ * Model:      each command is one function that runs in a transaction of the hub, the same through the
+ *             control socket of a running server as on a stopped one's store. */
+#include "server/core/hub_internal.h"
+
+#include "common/text.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct admin {
+    struct hub *hub;
+    json_t *request, *answer;
+    enum err (*run)(struct admin *admin);
+    char problem[300];
+};
+
+static enum err fail(struct admin *admin, enum err code, const char *text)
+{
+    snprintf(admin->problem, sizeof admin->problem, "%s", text);
+    return code;
+}
+
+static const char *text_of(const struct admin *admin, const char *name)
+{
+    return json_string_value(json_object_get(admin->request, name));
+}
+
+static struct bytes cell_text(const struct value *value)
+{
+    return value->kind == VALUE_TEXT ? value->as.bytes : bytes_of("", 0);
+}
+
+static json_t *json_bytes(struct bytes text)
+{
+    return json_stringn((const char *)text.data, text.size);
+}
+
+static json_t *json_id(const struct uuid *id)
+{
+    char text[UUID_TEXT_SIZE];
+    uuid_format(id, text);
+    return json_string(text);
+}
+
+/* ---- looking for a row by its text ---- */
+
+struct row_search {
+    struct hub *hub;
+    uint32_t table_id;
+    const char *column;
+    struct bytes text;
+    struct uuid id;
+    struct record record;
+    bool found;
+};
+
+static int row_matches(void *context, const struct uuid *id)
+{
+    struct row_search *search = context;
+    struct record record;
+    enum err e = system_get(search->hub, search->table_id, id, &record);
+    if (e != ERR_OK)
+        return (int)e;
+    struct value value = system_value(search->hub, search->table_id, &record, search->column);
+    if (record.dead || value.kind != VALUE_TEXT || !bytes_equal(value.as.bytes, search->text))
+        return 0;
+    search->found = true;
+    search->id = *id;
+    search->record = record;
+    return STORE_STOP;
+}
+
+static enum err find_row(struct row_search *search)
+{
+    return store_row_scan(search->hub->store, model_table_by_id(search->hub->model, search->table_id),
+                          NULL, row_matches, search);
+}
+
+static enum err find_named(struct admin *admin, uint32_t table, const char *column, const char *text,
+                           struct row_search *ret)
+{
+    *ret = (struct row_search){.hub = admin->hub, .table_id = table, .column = column,
+                               .text = bytes_of_text(text ? text : "")};
+    if (!text || !*text) {
+        snprintf(admin->problem, sizeof admin->problem, "say which %s", column);
+        return ERR_INVALID;
+    }
+    enum err e = find_row(ret);
+    if (e == ERR_OK && !ret->found) {
+        snprintf(admin->problem, sizeof admin->problem, "there is no %s with the %s '%s'",
+                 table == TABLE_USER ? "user" : "branch", column, text);
+        e = ERR_NOT_FOUND;
+    }
+    return e;
+}
+
+/* ---- rows of columns given by name ---- */
+
+struct cells {
+    uint16_t columns[16];
+    struct value values[16];
+    uint16_t count;
+};
+
+static void cell(struct admin *admin, uint32_t table_id, struct cells *cells, const char *name,
+                 struct value value)
+{
+    const struct model_table *table = model_table_by_id(admin->hub->model, table_id);
+    cells->columns[cells->count] = model_column_by_name(table, bytes_of_text(name))->id;
+    cells->values[cells->count++] = value;
+}
+
+static void cell_given(struct admin *admin, uint32_t table_id, struct cells *cells, const char *name)
+{
+    const char *text = text_of(admin, name);
+    if (text)
+        cell(admin, table_id, cells, name, value_text(bytes_of_text(text)));
+}
+
+static enum err do_branch_add(struct admin *admin)
+{
+    const char *name = text_of(admin, "name");
+    if (!name || !*name)
+        return fail(admin, ERR_INVALID, "a branch needs a name");
+    struct row_search search;
+    enum err e = find_named(admin, TABLE_BRANCH, "name", name, &search);
+    if (e == ERR_OK)
+        return fail(admin, ERR_EXISTS, "there is a branch of that name already");
+    if (e != ERR_NOT_FOUND)
+        return e;
+    struct uuid id;
+    e = system_id(admin->hub, &id);
+    struct cells cells = {0};
+    cell_given(admin, TABLE_BRANCH, &cells, "name");
+    cell_given(admin, TABLE_BRANCH, &cells, "city");
+    struct bucket *bucket;
+    if (e == ERR_OK)
+        e = system_put(admin->hub, TABLE_BRANCH, &id, cells.columns, cells.values, cells.count, 0);
+    if (e == ERR_OK)
+        e = bucket_get(admin->hub, BUCKET_KIND_BRANCH, &id, &bucket);
+    json_object_set_new(admin->answer, "id", json_id(&id));
+    return e;
+}
+
+static enum err user_cells(struct admin *admin, struct cells *cells)
+{
+    static const char *const names[] = {"name", "email", "phone", "title"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        cell_given(admin, TABLE_USER, cells, names[i]);
+    const char *role = text_of(admin, "role");
+    enum role parsed;
+    if (role && role_parse(bytes_of_text(role), &parsed) != ERR_OK)
+        return fail(admin, ERR_INVALID, "a role is one of rep, manager, admin, none");
+    cell_given(admin, TABLE_USER, cells, "role");
+    const json_t *active = json_object_get(admin->request, "active");
+    if (active)
+        cell(admin, TABLE_USER, cells, "active", value_int(json_is_true(active)));
+    const char *branch = text_of(admin, "branch");
+    if (!branch)
+        return ERR_OK;
+    struct row_search search;
+    enum err e = find_named(admin, TABLE_BRANCH, "name", branch, &search);
+    struct bytes id;
+    if (e == ERR_OK)
+        e = arena_copy(&admin->hub->turn, bytes_of(search.id.byte, 16), &id);
+    if (e == ERR_OK)
+        cell(admin, TABLE_USER, cells, "branch", value_blob(id));
+    return e;
+}
+
+static enum err do_user_add(struct admin *admin)
+{
+    const char *login = text_of(admin, "login");
+    struct row_search search;
+    enum err e = find_named(admin, TABLE_USER, "login", login, &search);
+    if (e == ERR_OK)
+        return fail(admin, ERR_EXISTS, "there is a user of that login already");
+    if (e != ERR_NOT_FOUND)
+        return e;
+    admin->problem[0] = 0;
+    struct cells cells = {0};
+    cell_given(admin, TABLE_USER, &cells, "login");
+    e = user_cells(admin, &cells);
+    struct uuid id;
+    struct bucket *bucket;
+    if (e == ERR_OK)
+        e = system_id(admin->hub, &id);
+    if (e == ERR_OK)
+        e = system_put(admin->hub, TABLE_USER, &id, cells.columns, cells.values, cells.count, 0);
+    if (e == ERR_OK)
+        e = bucket_get(admin->hub, BUCKET_KIND_USER, &id, &bucket);
+    if (e != ERR_OK)
+        return e;
+    json_object_set_new(admin->answer, "id", json_id(&id));
+    return audit_append(admin->hub, "{\"what\":\"user added\"}");
+}
+
+static enum err do_user_set(struct admin *admin)
+{
+    struct row_search search;
+    enum err e = find_named(admin, TABLE_USER, "login", text_of(admin, "login"), &search);
+    struct cells cells = {0};
+    if (e == ERR_OK)
+        e = user_cells(admin, &cells);
+    if (e == ERR_OK && cells.count == 0)
+        return fail(admin, ERR_INVALID, "nothing to change was given");
+    if (e == ERR_OK)
+        e = system_put(admin->hub, TABLE_USER, &search.id, cells.columns, cells.values, cells.count, 0);
+    return e == ERR_OK ? audit_append(admin->hub, "{\"what\":\"user changed\"}") : e;
+}
+
+struct user_list {
+    struct hub *hub;
+    json_t *array;
+};
+
+static int add_user(void *context, const struct uuid *id)
+{
+    struct user_list *list = context;
+    struct hub *hub = list->hub;
+    struct record record;
+    enum err e = system_get(hub, TABLE_USER, id, &record);
+    if (e != ERR_OK || record.dead)
+        return (int)e;
+    struct value login = system_value(hub, TABLE_USER, &record, "login");
+    struct value name = system_value(hub, TABLE_USER, &record, "name");
+    struct value role = system_value(hub, TABLE_USER, &record, "role");
+    struct value branch = system_value(hub, TABLE_USER, &record, "branch");
+    struct value active = system_value(hub, TABLE_USER, &record, "active");
+    json_t *user = json_object();
+    json_object_set_new(user, "id", json_id(id));
+    json_object_set_new(user, "login", json_bytes(cell_text(&login)));
+    json_object_set_new(user, "name", json_bytes(cell_text(&name)));
+    json_object_set_new(user, "role", json_bytes(cell_text(&role)));
+    json_object_set_new(user, "active", json_boolean(active.kind != VALUE_INT || active.as.integer));
+    struct record at;
+    struct uuid key;
+    if (branch.kind == VALUE_BLOB && branch.as.bytes.size == 16) {
+        memcpy(key.byte, branch.as.bytes.data, 16);
+        e = system_get(hub, TABLE_BRANCH, &key, &at);
+        if (e == ERR_OK) {
+            struct value title = system_value(hub, TABLE_BRANCH, &at, "name");
+            json_object_set_new(user, "branch", json_bytes(cell_text(&title)));
+        }
+    }
+    json_array_append_new(list->array, user);
+    return e == ERR_NOT_FOUND ? 0 : (int)e;
+}
+
+static enum err do_user_list(struct admin *admin)
+{
+    struct user_list list = {admin->hub, json_array()};
+    json_object_set_new(admin->answer, "users", list.array);
+    return store_row_scan(admin->hub->store, model_table_by_id(admin->hub->model, TABLE_USER), NULL,
+                          add_user, &list);
+}
+
+/* ---- devices ---- */
+
+static enum err do_enroll(struct admin *admin)
+{
+    struct hub *hub = admin->hub;
+    struct row_search search;
+    enum err e = find_named(admin, TABLE_USER, "login", text_of(admin, "login"), &search);
+    if (e != ERR_OK)
+        return e;
+    json_int_t minutes = json_integer_value(json_object_get(admin->request, "minutes"));
+    if (minutes <= 0)
+        minutes = 60;
+    if (minutes > 7 * 24 * 60)
+        return fail(admin, ERR_INVALID, "a code may live for a week at most");
+    uint8_t code[16], hash[32], value[24];
+    e = rng_fill(hub->config.rng, code, sizeof code);
+    if (e == ERR_OK)
+        e = crypto_sha256(hub->config.crypto, bytes_of(code, 16), hash);
+    int64_t expires = hub->now.wall.ms + minutes * 60000;
+    memcpy(value, search.id.byte, 16);
+    be64_put(value + 16, (uint64_t)expires);
+    if (e == ERR_OK)
+        e = store_side_put(hub->store, SIDE_CODE, bytes_of(hash, 32), bytes_of(value, 24));
+    if (e != ERR_OK)
+        return e;
+    buf_reset(&hub->row_scratch);
+    e = text_append_hex(&hub->row_scratch, bytes_of(code, 16));
+    json_object_set_new(admin->answer, "code", json_bytes(buf_view(&hub->row_scratch)));
+    json_object_set_new(admin->answer, "expires_ms", json_integer(expires));
+    crypto_wipe(code, sizeof code);
+    return e == ERR_OK ? audit_append(hub, "{\"what\":\"enrolment code made\"}") : e;
+}
+
+static int add_device(void *context, struct bytes key, struct bytes value)
+{
+    struct user_list *list = context;
+    struct hub *hub = list->hub;
+    if (key.size != 16 || value.size < 65)
+        return ERR_CORRUPT;
+    struct uuid id, user;
+    memcpy(id.byte, key.data, 16);
+    memcpy(user.byte, value.data + 32, 16);
+    struct record record, person;
+    enum err e = system_get(hub, TABLE_DEVICE, &id, &record);
+    if (e == ERR_OK)
+        e = system_get(hub, TABLE_USER, &user, &person);
+    if (e != ERR_OK)
+        return (int)e;
+    struct value name = system_value(hub, TABLE_DEVICE, &record, "name");
+    struct value login = system_value(hub, TABLE_USER, &person, "login");
+    json_t *device = json_object();
+    json_object_set_new(device, "id", json_id(&id));
+    json_object_set_new(device, "name", json_bytes(cell_text(&name)));
+    json_object_set_new(device, "login", json_bytes(cell_text(&login)));
+    json_object_set_new(device, "revoked", json_boolean(value.data[48]));
+    json_object_set_new(device, "enrolled_ms", json_integer((json_int_t)be64_get(value.data + 49)));
+    bool connected = false;
+    for (const struct peer *peer = hub->peers; peer; peer = peer->next)
+        connected |= peer->session.state == PEER_OPEN && uuid_equal(&peer->session.device, &id);
+    json_object_set_new(device, "connected", json_boolean(connected));
+    json_array_append_new(list->array, device);
+    return 0;
+}
+
+static enum err do_devices(struct admin *admin)
+{
+    struct user_list list = {admin->hub, json_array()};
+    json_object_set_new(admin->answer, "devices", list.array);
+    return store_side_scan(admin->hub->store, SIDE_DEVICE, bytes_of(NULL, 0), bytes_of(NULL, 0),
+                           add_device, &list);
+}
+
+static enum err do_revoke(struct admin *admin)
+{
+    struct hub *hub = admin->hub;
+    struct uuid id;
+    const char *text = text_of(admin, "device");
+    if (!text || uuid_parse(bytes_of_text(text), &id) != ERR_OK)
+        return fail(admin, ERR_INVALID, "say which device, by its id ('satcheld devices' lists them)");
+    struct bytes value;
+    enum err e = store_side_get(hub->store, SIDE_DEVICE, bytes_of(id.byte, 16), &hub->turn, &value);
+    if (e == ERR_NOT_FOUND)
+        return fail(admin, e, "there is no such device");
+    struct bytes copy;
+    if (e == ERR_OK)
+        e = arena_copy(&hub->turn, value, &copy);
+    if (e != ERR_OK)
+        return e;
+    ((uint8_t *)(uintptr_t)copy.data)[48] = 1; /* our own copy */
+    e = store_side_put(hub->store, SIDE_DEVICE, bytes_of(id.byte, 16), copy);
+    struct cells cells = {0};
+    cell(admin, TABLE_DEVICE, &cells, "revoked", value_int(1));
+    if (e == ERR_OK)
+        e = system_put(hub, TABLE_DEVICE, &id, cells.columns, cells.values, cells.count, 0);
+    char entry[120];
+    snprintf(entry, sizeof entry, "{\"what\":\"revoked\",\"device\":\"%s\"}", text);
+    if (e == ERR_OK)
+        e = audit_append(hub, entry);
+    for (struct peer *peer = hub->peers; e == ERR_OK && peer; peer = peer->next)
+        if (peer->session.state == PEER_OPEN && uuid_equal(&peer->session.device, &id)) {
+            peer_save(peer);
+            peer_fail(hub, peer, ERR_REVOKED, "this device has been revoked; its data must be erased");
+        }
+    return e;
+}
+
+/* ---- the server itself ---- */
+
+static enum err do_archived(struct admin *admin)
+{
+    json_t *marks = json_object_get(admin->request, "marks");
+    const char *origin;
+    json_t *upto;
+    json_object_foreach(marks, origin, upto)
+    {
+        char name[64];
+        if (strlen(origin) != 16 || !json_is_integer(upto))
+            return fail(admin, ERR_INVALID, "marks are origin (16 hex digits) -> oseq");
+        snprintf(name, sizeof name, "archived/%s", origin);
+        enum err e = meta_put_u64(admin->hub, name, (uint64_t)json_integer_value(upto));
+        if (e != ERR_OK)
+            return e;
+    }
+    return audit_append(admin->hub, "{\"what\":\"backup verified\"}");
+}
+
+static enum err do_status(struct admin *admin)
+{
+    struct hub *hub = admin->hub;
+    struct hub_stats stats;
+    hub_stats(hub, &stats);
+    uint64_t records = 0;
+    for (uint32_t i = 0; i < hub->bucket_count; i++)
+        records += hub->buckets[i]->count;
+    const struct {
+        const char *name;
+        uint64_t number;
+    } numbers[] = {{"records", records},
+                   {"buckets", hub->bucket_count},
+                   {"waiting", hub->waiting_count},
+                   {"parked", hub->parked_count},
+                   {"sessions", stats.peers},
+                   {"live", stats.peers_live},
+                   {"starts", hub->incarnation_count},
+                   {"groups_applied", stats.groups_applied},
+                   {"groups_merged", stats.groups_merged},
+                   {"groups_parked", stats.groups_parked},
+                   {"duplicates", stats.duplicates},
+                   {"conflicts", stats.conflicts},
+                   {"forks", stats.forks},
+                   {"commits", stats.commits},
+                   {"rows_written", stats.rows_written},
+                   {"rows_sent", stats.rows_sent},
+                   {"bytes_in", stats.bytes_in},
+                   {"bytes_out", stats.bytes_out},
+                   {"fallbacks", stats.fallbacks}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        json_object_set_new(admin->answer, numbers[i].name, json_integer((json_int_t)numbers[i].number));
+    json_object_set_new(admin->answer, "history", json_id(&hub->history));
+    json_object_set_new(admin->answer, "model", json_string(hub->model->name));
+    return ERR_OK;
+}
+
+/* Recomputes a bucket's digest from its rows and compares. */
+struct recount {
+    struct hub *hub;
+    struct arena arena;
+    struct digest sum;
+    uint64_t count;
+};
+
+static int recount_row(void *context, uint64_t position, const struct model_table *table,
+                       const struct uuid *id)
+{
+    struct recount *r = context;
+    struct store_row row;
+    struct digest digest;
+    (void)position;
+    arena_reset(&r->arena);
+    enum err e = store_row_get(r->hub->store, table, id, &r->arena, &row);
+    if (e == ERR_OK)
+        e = digest_row(r->hub->config.crypto, table, id, &row, &r->hub->row_scratch, &digest);
+    if (e != ERR_OK)
+        return (int)(e == ERR_NOT_FOUND ? ERR_CORRUPT : e);
+    digest_add(&r->sum, &digest);
+    r->count++;
+    return 0;
+}
+
+static enum err do_verify(struct admin *admin)
+{
+    struct hub *hub = admin->hub;
+    uint64_t entries, bad, wrong = 0, records = 0;
+    enum err e = audit_verify(hub, &entries, &bad);
+    for (uint32_t i = 0; e == ERR_OK && i < hub->bucket_count; i++) {
+        struct recount r = {.hub = hub};
+        arena_init(&r.arena, (size_t)64 << 20);
+        e = store_log_scan(hub->store, hub->buckets[i]->number, 0, recount_row, &r);
+        arena_done(&r.arena);
+        wrong += r.count != hub->buckets[i]->count ||
+                 memcmp(r.sum.byte, hub->buckets[i]->sum.byte, 16) != 0;
+        records += r.count;
+    }
+    if (e != ERR_OK)
+        return e;
+    json_object_set_new(admin->answer, "audit_entries", json_integer((json_int_t)entries));
+    json_object_set_new(admin->answer, "audit_bad_entry", bad ? json_integer((json_int_t)bad) : json_null());
+    json_object_set_new(admin->answer, "buckets", json_integer(hub->bucket_count));
+    json_object_set_new(admin->answer, "buckets_wrong", json_integer((json_int_t)wrong));
+    json_object_set_new(admin->answer, "records", json_integer((json_int_t)records));
+    if (bad || wrong)
+        return fail(admin, ERR_CORRUPT, bad ? "the audit log was changed or cut"
+                                            : "a bucket does not add up to its digest");
+    return ERR_OK;
+}
+
+static const struct {
+    const char *name;
+    enum err (*run)(struct admin *admin);
+} commands[] = {{"branch-add", do_branch_add}, {"user-add", do_user_add}, {"user-set", do_user_set},
+                {"user-list", do_user_list},   {"enroll", do_enroll},     {"devices", do_devices},
+                {"revoke", do_revoke},         {"archived", do_archived}, {"status", do_status},
+                {"verify", do_verify}};
+
+static enum err admin_body(struct hub *hub, void *context)
+{
+    struct admin *admin = context;
+    (void)hub;
+    return admin->run(admin);
+}
+
+static enum err admin_run(struct hub *hub, struct admin *admin)
+{
+    const char *what = text_of(admin, "do");
+    for (size_t i = 0; what && i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, what) == 0)
+            admin->run = commands[i].run;
+    if (!admin->run)
+        return fail(admin, ERR_INVALID, "not a command of the control socket");
+    return hub_transact(hub, admin_body, admin);
+}
+
+enum err hub_admin(struct hub *hub, struct bytes request, struct hub_now now, struct buf *answer)
+{
+    hub->now = now;
+    struct admin admin = {.hub = hub, .answer = json_object()};
+    admin.request = json_loadb((const char *)request.data, request.size, JSON_REJECT_DUPLICATES, NULL);
+    enum err e = json_is_object(admin.request) ? admin_run(hub, &admin)
+                                               : fail(&admin, ERR_PARSE, "not a JSON object");
+    json_object_set_new(admin.answer, "ok", json_boolean(e == ERR_OK));
+    if (e != ERR_OK) {
+        json_object_set_new(admin.answer, "code", json_string(err_name(e)));
+        json_object_set_new(admin.answer, "message",
+                            json_string(admin.problem[0] ? admin.problem : err_text(e)));
+    }
+    char *text = json_dumps(admin.answer, JSON_COMPACT);
+    e = text ? buf_append(answer, text, strlen(text)) : ERR_NOMEM;
+    free(text);
+    json_decref(admin.request);
+    json_decref(admin.answer);
+    return e;
+}

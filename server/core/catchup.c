@@ -1,0 +1,388 @@
+/* catchup.c - a subscriber that is behind: pages from one held snapshot, then a checkpoint.
+ *
+ * Model:      a catch-up reads everything after the subscriber's positions from one read snapshot, bucket
+ *             by bucket in order of position; its last message is the CHECKPOINT with that snapshot's
+ *             heads, digests, own mark and results. As the whole of it is one cut, no half of a
+ *             group can show, and a fast writer cannot keep it from finishing. When the heads are still
+ *             the current ones, the subscriber is live; otherwise another round follows.
+ * Bounds:     readers_max snapshots at a time (others wait); a snapshot without progress for
+ *             reader_timeout_us is given up, and the catch-up goes on from where it was.
+ * Source:     SPEC.md 8, 11; DESIGN.md 7. */
+#include "server/core/hub_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { RESULTS_MAX = 10000, PAGE_ARENA_MAX = 64 << 20 };
+
+/* ---- snapshots ---- */
+
+static enum err reader_take(struct hub *hub, struct store **ret)
+{
+    *ret = NULL;
+    if (hub->reader_count) {
+        *ret = hub->readers[--hub->reader_count];
+        return ERR_OK;
+    }
+    if (hub->readers_open >= hub->limits.readers_max)
+        return ERR_OK; /* wait for one */
+    enum err e = store_reader(hub->store, ret);
+    if (e == ERR_OK)
+        hub->readers_open++;
+    return e;
+}
+
+static void reader_give(struct hub *hub, struct store *reader)
+{
+    store_rollback(reader);
+    hub->readers[hub->reader_count++] = reader;
+    for (struct peer *peer = hub->peers; peer; peer = peer->next)
+        if (peer->session.pull == PULL_CATCHING_UP && (!peer->catch_up || !peer->catch_up->reader))
+            peer_want_write(peer);
+}
+
+void catch_up_free(struct hub *hub, struct peer *peer)
+{
+    struct catch_up *c = peer->catch_up;
+    if (!c)
+        return;
+    peer->catch_up = NULL;
+    if (c->reader)
+        reader_give(hub, c->reader);
+    arena_done(&c->arena);
+    arena_done(&c->rows);
+    free(c);
+}
+
+bool catch_up_ready(struct hub *hub, struct peer *peer)
+{
+    if (peer->session.pull != PULL_CATCHING_UP || peer->page_credit <= 0)
+        return false;
+    return (peer->catch_up && peer->catch_up->reader) || hub->reader_count ||
+           hub->readers_open < hub->limits.readers_max;
+}
+
+/* ---- subscribing ---- */
+
+/* Frames of an earlier subscription are of no use to the new one. */
+static void drop_feed(struct peer *peer)
+{
+    struct queued_frame **link = &peer->out_head, *last = NULL;
+    while (*link) {
+        struct queued_frame *node = *link;
+        if (node->frame->type == MESSAGE_PAGE || node->frame->type == MESSAGE_CHECKPOINT) {
+            *link = node->next;
+            peer->out_bytes -= node->frame->size;
+            frame_release(node->frame);
+            free(node);
+        } else {
+            last = node;
+            link = &node->next;
+        }
+    }
+    peer->out_tail = last;
+}
+
+enum err handle_subscribe(struct hub *hub, struct peer *peer, const struct message_subscribe *message)
+{
+    if (peer->session.state != PEER_OPEN || message->credit > (uint64_t)64 << 20)
+        return ERR_PROTOCOL;
+    catch_up_free(hub, peer);
+    drop_feed(peer);
+    peer->position_count = 0;
+    for (uint32_t i = 0; i < message->cursors_count && !message->reconcile; i++) {
+        const struct bucket *bucket = bucket_by_number(hub, message->cursors[i].bucket);
+        if (!bucket || !audience_has(&peer->audience, bucket->number))
+            continue; /* it will hear of the buckets that it may see, and of no others */
+        if (message->cursors[i].position > bucket->head)
+            return ERR_PROTOCOL;
+        enum err e = peer_set_position(peer, bucket->number, message->cursors[i].position);
+        if (e != ERR_OK)
+            return e;
+    }
+    peer->page_credit = (int64_t)message->credit;
+    peer->session.pull = PULL_CATCHING_UP;
+    hub->stats.catch_ups++;
+    peer_want_write(peer);
+    return ERR_OK;
+}
+
+/* ---- starting on a snapshot ---- */
+
+struct head_search {
+    struct peer *peer;
+    struct catch_up *c;
+    uint32_t capacity;
+};
+
+static int collect_head(void *context, struct bytes key, struct bytes value)
+{
+    struct head_search *search = context;
+    struct catch_up *c = search->c;
+    struct bucket bucket;
+    if (key.size != 4 || bucket_decode(value, &bucket) != ERR_OK)
+        return ERR_CORRUPT;
+    bucket.number = be32_get(key.data);
+    if (!audience_has(&search->peer->audience, bucket.number))
+        return 0;
+    if (c->head_count == search->capacity) {
+        uint32_t capacity = search->capacity ? search->capacity * 2 : 16;
+        struct bucket_digest *grown = arena_calloc(&c->arena, capacity, sizeof *grown);
+        if (!grown)
+            return ERR_NOMEM;
+        if (c->head_count)
+            memcpy(grown, c->heads, c->head_count * sizeof *grown);
+        c->heads = grown;
+        search->capacity = capacity;
+    }
+    struct bucket_digest *head = &c->heads[c->head_count++];
+    *head = (struct bucket_digest){bucket.number, bucket.head, bucket.count, {0}};
+    memcpy(head->sum, bucket.sum.byte, 16);
+    return 0;
+}
+
+static enum err snapshot_own_mark(struct peer *peer, struct catch_up *c)
+{
+    uint8_t key[8];
+    be64_put(key, peer->session.origin);
+    struct bytes value;
+    enum err e = store_side_get(c->reader, SIDE_MARK, bytes_of(key, 8), &c->arena, &value);
+    c->own = (struct mark){.origin = peer->session.origin};
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    struct uuid device, user;
+    return e == ERR_OK ? mark_decode(value, &c->arena, &c->own, &device, &user) : e;
+}
+
+static enum err start(struct hub *hub, struct peer *peer)
+{
+    struct catch_up *c = peer->catch_up;
+    if (!c) {
+        c = calloc(1, sizeof *c);
+        if (!c)
+            return ERR_NOMEM;
+        arena_init(&c->arena, PAGE_ARENA_MAX);
+        arena_init(&c->rows, PAGE_ARENA_MAX);
+        peer->catch_up = c;
+    }
+    struct store *reader;
+    enum err e = reader_take(hub, &reader);
+    if (e != ERR_OK || !reader)
+        return e;
+    e = store_begin(reader, STORE_READ);
+    if (e != ERR_OK) {
+        hub->readers[hub->reader_count++] = reader;
+        return e;
+    }
+    c->reader = reader;
+    c->progress_us = hub->now.mono.us;
+    deadline_lower(hub, hub->now.mono.us + hub->limits.reader_timeout_us);
+    struct head_search search = {.peer = peer, .c = c};
+    e = store_side_scan(reader, SIDE_BUCKET, bytes_of(NULL, 0), bytes_of(NULL, 0), collect_head, &search);
+    if (e == ERR_OK)
+        e = snapshot_own_mark(peer, c);
+    peer->session.fresh_subscription = false;
+    return e;
+}
+
+/* ---- pages ---- */
+
+struct page_build {
+    struct hub *hub;
+    struct catch_up *c;
+    uint32_t rows;
+    uint64_t last;
+    bool full;
+};
+
+static int add_row(void *context, uint64_t position, const struct model_table *table,
+                   const struct uuid *id)
+{
+    struct page_build *build = context;
+    struct hub *hub = build->hub;
+    struct store_row row;
+    arena_reset(&build->c->rows);
+    enum err e = store_row_get(build->c->reader, table, id, &build->c->rows, &row);
+    if (e == ERR_OK)
+        e = page_write_row(&hub->writer, position, table, id, &row);
+    if (e != ERR_OK)
+        return (int)(e == ERR_NOT_FOUND ? ERR_CORRUPT : e);
+    build->last = position;
+    build->rows++;
+    if (build->rows >= hub->limits.page_rows || build->rows >= PAGE_ENTRIES_MAX ||
+        page_writer_size(&hub->writer) >= hub->limits.page_bytes) {
+        build->full = true;
+        return STORE_STOP;
+    }
+    return 0;
+}
+
+/* One page of heads[next] into the peer's queue; moves on in the catch-up. */
+static enum err send_page(struct hub *hub, struct peer *peer)
+{
+    struct catch_up *c = peer->catch_up;
+    const struct bucket_digest *head = &c->heads[c->next];
+    uint64_t from = peer_position(peer, head->bucket);
+    struct page_build build = {.hub = hub, .c = c, .last = from};
+    page_writer_reset(&hub->writer);
+    enum err e = store_log_scan(c->reader, head->bucket, from, add_row, &build);
+    struct message message = {.type = MESSAGE_PAGE, .as.page = {.bucket = head->bucket, .from = from}};
+    message.as.page.to = build.full ? build.last : head->position;
+    if (e == ERR_OK)
+        e = page_writer_finish(&hub->writer, &message.as.page.body);
+    struct shared_frame *frame;
+    if (e == ERR_OK)
+        e = frame_share(hub, &message, &frame);
+    if (e != ERR_OK)
+        return e;
+    e = peer_queue(hub, peer, frame);
+    peer->page_credit -= (int64_t)frame->size;
+    frame_release(frame);
+    hub->stats.rows_sent += build.rows;
+    c->progress_us = hub->now.mono.us;
+    return e == ERR_OK ? peer_set_position(peer, head->bucket, message.as.page.to) : e;
+}
+
+/* ---- the checkpoint ---- */
+
+struct result_list {
+    struct catch_up *c;
+    uint64_t origin, after, last;
+    struct group_result *items;
+    uint32_t count, capacity;
+};
+
+static enum err parked_detail(struct result_list *list, uint64_t oseq, struct bytes *ret)
+{
+    uint8_t key[KEY_ORIGIN_SIZE];
+    key_origin(list->origin, oseq, key);
+    struct bytes value;
+    enum err e = store_side_get(list->c->reader, SIDE_PARKED, bytes_of(key, sizeof key), &list->c->arena,
+                                &value);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    if (value.size >= 2 && value.size >= 2u + value.data[1])
+        *ret = bytes_of(value.data + 2, value.data[1]);
+    return ERR_OK;
+}
+
+static int add_result(struct result_list *list, uint64_t oseq, uint8_t code, uint8_t reason)
+{
+    struct group_result *last = list->count ? &list->items[list->count - 1] : NULL;
+    if (last && last->code == code && last->reason == reason && code != RESULT_PARKED &&
+        last->oseq + last->count == oseq) {
+        last->count++;
+    } else {
+        if (list->count == list->capacity)
+            return STORE_STOP;
+        struct group_result *item = &list->items[list->count];
+        *item = (struct group_result){.oseq = oseq, .count = 1, .code = code, .reason = reason};
+        enum err e = code == RESULT_PARKED ? parked_detail(list, oseq, &item->detail) : ERR_OK;
+        if (e != ERR_OK)
+            return (int)e;
+        list->count++;
+    }
+    list->last = oseq;
+    return 0;
+}
+
+static int collect_results(void *context, struct bytes key, struct bytes value)
+{
+    enum { SIZE = 22 };
+    struct result_list *list = context;
+    if (key.size != KEY_ORIGIN_SIZE || value.size < 8 || (value.size - 8) % SIZE)
+        return ERR_CORRUPT;
+    uint64_t first = be64_get(value.data);
+    for (size_t i = 0; i < (value.size - 8) / SIZE; i++) {
+        if (first + i <= list->after)
+            continue;
+        const uint8_t *receipt = value.data + 8 + i * SIZE;
+        int stop = add_result(list, first + i, receipt[4], receipt[5]);
+        if (stop)
+            return stop;
+    }
+    return 0;
+}
+
+static enum err own_results(struct peer *peer, struct result_list *list)
+{
+    struct catch_up *c = peer->catch_up;
+    uint8_t from[KEY_ORIGIN_SIZE], to[KEY_ORIGIN_SIZE];
+    *list = (struct result_list){.c = c, .origin = peer->session.origin, .after = peer->session.floor,
+                                 .last = peer->session.floor, .capacity = RESULTS_MAX};
+    list->items = arena_calloc(&c->arena, list->capacity, sizeof *list->items);
+    if (!list->items)
+        return ERR_NOMEM;
+    key_origin(list->origin, list->after + 1, from);
+    key_origin(list->origin, UINT64_MAX, to);
+    return store_side_scan(c->reader, SIDE_RECEIPT, bytes_of(from, sizeof from), bytes_of(to, sizeof to),
+                           collect_results, list);
+}
+
+static bool at_head(struct hub *hub, const struct peer *peer)
+{
+    for (uint32_t i = 0; i < hub->bucket_count; i++)
+        if (audience_has(&peer->audience, hub->buckets[i]->number) &&
+            peer_position(peer, hub->buckets[i]->number) != hub->buckets[i]->head)
+            return false;
+    return true;
+}
+
+/* Live if nothing has been decided since the snapshot that the subscriber would miss. */
+static enum err go_live(struct hub *hub, struct peer *peer)
+{
+    if (!at_head(hub, peer))
+        return ERR_OK;
+    enum err e = store_begin(hub->store, STORE_READ);
+    if (e != ERR_OK)
+        return e;
+    struct origin *origin;
+    e = origin_get(hub, peer->session.origin, &origin);
+    store_rollback(hub->store);
+    arena_reset(&hub->turn);
+    if (e == ERR_OK && origin->upto == peer->session.floor)
+        peer->session.pull = PULL_LIVE;
+    return e;
+}
+
+static enum err send_last(struct hub *hub, struct peer *peer)
+{
+    struct catch_up *c = peer->catch_up;
+    struct result_list results;
+    enum err e = own_results(peer, &results);
+    if (e != ERR_OK)
+        return e;
+    bool all_told = results.count < results.capacity;
+    struct message message = {.type = MESSAGE_CHECKPOINT,
+                              .as.checkpoint = {.scope = peer->session.scope,
+                                                .heads = c->heads,
+                                                .heads_count = c->head_count,
+                                                .marks = &c->own,
+                                                .marks_count = all_told ? 1 : 0,
+                                                .results = results.items,
+                                                .results_count = results.count}};
+    e = peer_send(hub, peer, &message);
+    if (e != ERR_OK)
+        return e;
+    peer->session.floor = all_told ? c->own.upto : results.last;
+    catch_up_free(hub, peer);
+    return all_told ? go_live(hub, peer) : ERR_OK;
+}
+
+enum err catch_up_next(struct hub *hub, struct peer *peer)
+{
+    if (peer->session.fresh_subscription && peer->catch_up && peer->catch_up->reader)
+        catch_up_free(hub, peer);
+    if (!peer->catch_up || !peer->catch_up->reader) {
+        enum err e = start(hub, peer);
+        if (e != ERR_OK || !peer->catch_up->reader)
+            return e;
+    }
+    struct catch_up *c = peer->catch_up;
+    while (c->next < c->head_count &&
+           peer_position(peer, c->heads[c->next].bucket) >= c->heads[c->next].position)
+        c->next++;
+    if (c->next == c->head_count)
+        return send_last(hub, peer);
+    return peer->page_credit > 0 ? send_page(hub, peer) : ERR_OK;
+}

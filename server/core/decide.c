@@ -1,0 +1,548 @@
+/* decide.c - one group at headquarters: duplicate, early, refused or applied.
+ *
+ * Model:      judge first, purely: decode, causes, rights, values, merge; then write. What is found wrong
+ *             while judging parks the group; an error of the store undoes the whole turn.
+ * Invariants: a dot gets one receipt; its mark is set in the same transaction; a group that waits
+ *             has neither. Nothing queues behind a group that waits or is parked.
+ * Source:     SPEC.md 11; DESIGN.md 5. */
+#include "protocol/scan.h"
+#include "server/core/hub_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct judging {
+    struct hub *hub;
+    const struct author *author;
+    const struct group *group;
+    struct bytes raw;
+    const uint8_t *hash;
+    enum reason reason;
+    char detail[256];
+    struct dot missing; /* what it has to wait for */
+};
+
+static void refuse(struct judging *j, enum reason reason, const struct model_table *table,
+                   const char *column, const char *what)
+{
+    j->reason = reason;
+    snprintf(j->detail, sizeof j->detail, "%s%s%s%s%s", table ? table->name : "", column ? "." : "",
+             column ? column : "", what && *what ? ": " : "", what ? what : "");
+}
+
+/* ---- causes ---- */
+
+static struct dot *known_slot(struct hub *hub, const struct dot *dot)
+{
+    uint64_t h = (dot->origin ^ dot->oseq * 0x9E3779B97F4A7C15ULL) * 0xFF51AFD7ED558CCDULL;
+    return &hub->known[h >> 52 & (KNOWN_DOTS - 1)];
+}
+
+/* Whether the dot is in effect here: ERR_OK; ERR_NOT_FOUND: not decided yet, or parked;
+ * ERR_FORBIDDEN: it was given up and will never be. */
+static enum err dot_in_effect(struct hub *hub, const struct dot *dot)
+{
+    struct dot *slot = known_slot(hub, dot);
+    if (dot_equal(slot, dot))
+        return ERR_OK;
+    struct origin *origin;
+    enum err e = origin_get(hub, dot->origin, &origin);
+    if (e != ERR_OK)
+        return e;
+    if (!origin_decided(origin, dot->oseq))
+        return ERR_NOT_FOUND;
+    if (!uuid_is_nil(&origin->device)) {
+        struct receipt receipt;
+        e = receipt_find(hub, dot->origin, dot->oseq, &receipt);
+        if (e != ERR_OK)
+            return e;
+        if (receipt.tag != dot->tag || receipt.code == RESULT_PARKED)
+            return ERR_NOT_FOUND;
+        if (receipt.code == RESULT_REJECTED || receipt.code == RESULT_DISCARDED)
+            return ERR_FORBIDDEN;
+    }
+    *slot = *dot;
+    return ERR_OK;
+}
+
+static enum err check_dot(struct judging *j, const struct dot *dot)
+{
+    if (dot_is_none(dot) || !dot_is_none(&j->missing) || j->reason != REASON_NONE)
+        return ERR_OK;
+    enum err e = dot_in_effect(j->hub, dot);
+    if (e == ERR_NOT_FOUND) {
+        j->missing = *dot;
+        return ERR_OK;
+    }
+    if (e == ERR_FORBIDDEN) {
+        refuse(j, REASON_DEPENDS, NULL, NULL, NULL);
+        return ERR_OK;
+    }
+    return e;
+}
+
+static enum err check_set(struct judging *j, struct dot_set set)
+{
+    enum err e = ERR_OK;
+    for (uint16_t i = 0; e == ERR_OK && i < set.count; i++)
+        e = check_dot(j, &set.dots[i]);
+    return e;
+}
+
+/* A reference to a record that a parked group inserts: wait with it. */
+static enum err check_reference(struct judging *j, const struct value *value)
+{
+    if (j->hub->parked_count == 0 || value->kind != VALUE_BLOB || value->as.bytes.size != 16)
+        return ERR_OK;
+    struct bytes key;
+    enum err e = store_side_get(j->hub->store, SIDE_PARKED_INSERT, value->as.bytes, &j->hub->turn, &key);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (e == ERR_OK && key.size == 20)
+        j->missing = (struct dot){be64_get(key.data), be64_get(key.data + 8), be32_get(key.data + 16)};
+    return e;
+}
+
+static enum err check_causes(struct judging *j)
+{
+    enum err e = ERR_OK;
+    for (uint32_t m = 0; e == ERR_OK && m < j->group->mutation_count; m++) {
+        const struct mutation *mutation = &j->group->mutations[m];
+        e = check_dot(j, &mutation->insert);
+        if (e == ERR_OK)
+            e = check_set(j, mutation->deletes);
+        for (uint16_t i = 0; e == ERR_OK && i < mutation->frontier_count; i++)
+            e = check_set(j, mutation->frontier[i].seen);
+        for (uint16_t i = 0; e == ERR_OK && i < mutation->write_count; i++) {
+            const struct unit_write *write = &mutation->writes[i];
+            e = check_set(j, write->seen);
+            for (uint32_t k = 0; e == ERR_OK && k < write->remove_count; k++)
+                e = check_dot(j, &write->removes[k].dot);
+            for (uint16_t k = 0; e == ERR_OK && write->values && k < write->unit->column_count; k++)
+                if (mutation->table->columns[write->unit->columns[k]].type == COLUMN_REFERENCE)
+                    e = check_reference(j, &write->values[k]);
+        }
+    }
+    return e;
+}
+
+/* ---- values and rights ---- */
+
+static void check_values(struct judging *j)
+{
+    for (uint32_t m = 0; m < j->group->mutation_count; m++) {
+        const struct mutation *mutation = &j->group->mutations[m];
+        const struct model_table *table = mutation->table;
+        for (uint16_t i = 0; i < mutation->write_count; i++) {
+            const struct unit_write *write = &mutation->writes[i];
+            if (!write->values || write->unit->policy == MERGE_COUNTER)
+                continue;
+            for (uint16_t k = 0; k < write->unit->column_count; k++) {
+                const struct model_column *column = &table->columns[write->unit->columns[k]];
+                struct err_info info = {0};
+                if (model_check_value(column, &write->values[k], &info) != ERR_OK) {
+                    refuse(j, REASON_MODEL, table, column->name, info.message);
+                    return;
+                }
+            }
+        }
+        if (j->author->audience->role < table->write_role) {
+            refuse(j, REASON_RIGHTS, table, NULL, NULL);
+            return;
+        }
+    }
+}
+
+static enum err check_scope(struct judging *j, const struct apply_report *report)
+{
+    struct hub *hub = j->hub;
+    for (uint32_t i = 0; i < report->count && j->reason == REASON_NONE; i++) {
+        const struct applied_record *applied = &report->records[i];
+        const struct store_row *old = world_row(hub, applied->table, &applied->id);
+        if (old && !audience_has(j->author->audience, old->bucket)) {
+            refuse(j, REASON_SCOPE, applied->table, NULL, NULL);
+            break;
+        }
+        struct route route = route_record(applied->table, applied->record.values);
+        if (route.inherit) {
+            /* the parent's bucket decides; a parent of the same group has been checked itself */
+            struct store_row parent;
+            const struct model_table *table =
+                &hub->model->tables[applied->table->columns[applied->table->parent_column].target];
+            enum err e = store_row_get(hub->store, table, &route.parent, &hub->turn, &parent);
+            if (e != ERR_OK && e != ERR_NOT_FOUND)
+                return e;
+            if (e == ERR_OK && !audience_has(j->author->audience, parent.bucket))
+                refuse(j, REASON_SCOPE, applied->table, NULL, NULL);
+            else if (e == ERR_OK && old && parent.bucket != old->bucket)
+                refuse(j, REASON_MOVE, applied->table, NULL, NULL);
+            continue;
+        }
+        if (old) {
+            const struct bucket *bucket = bucket_by_number(hub, old->bucket);
+            if (applied->table->bucket_rule != BUCKET_SYSTEM &&
+                (!bucket || bucket->kind != route.kind || !uuid_equal(&bucket->key, &route.key)))
+                refuse(j, REASON_MOVE, applied->table, NULL, NULL);
+            continue;
+        }
+        if (j->author->audience->all)
+            continue;
+        struct bucket *bucket;
+        enum err e = bucket_get(hub, route.kind, &route.key, &bucket);
+        if (e != ERR_OK)
+            return e;
+        if (!audience_has(j->author->audience, bucket->number))
+            refuse(j, REASON_SCOPE, applied->table, NULL, NULL);
+    }
+    return ERR_OK;
+}
+
+/* ---- outcomes ---- */
+
+static enum err tell(struct judging *j, const struct dot *dot, enum result_code code)
+{
+    struct hub *hub = j->hub;
+    if (j->author->peer_number == 0)
+        return ERR_OK;
+    struct live_result *last = hub->results_tail;
+    if (last && code == RESULT_APPLIED && last->result.code == code &&
+        last->peer_number == j->author->peer_number &&
+        last->result.oseq + last->result.count == dot->oseq) {
+        last->result.count++;
+        return ERR_OK;
+    }
+    struct live_result *entry = arena_calloc(&hub->turn, 1, sizeof *entry);
+    if (!entry)
+        return ERR_NOMEM;
+    entry->peer_number = j->author->peer_number;
+    entry->result = (struct group_result){
+        .oseq = dot->oseq, .count = 1, .code = code, .reason = j->reason};
+    enum err e = arena_copy(&hub->turn, bytes_of_text(j->detail), &entry->result.detail);
+    if (e != ERR_OK)
+        return e;
+    if (last)
+        last->next = entry;
+    else
+        hub->results_head = entry;
+    hub->results_tail = entry;
+    return ERR_OK;
+}
+
+static enum err settle(struct judging *j, const struct dot *dot, enum result_code code)
+{
+    enum err e = receipt_add(j->hub, dot, j->hash, code, j->reason);
+    if (e == ERR_OK)
+        e = origin_mark(j->hub, j->author->origin, dot->oseq);
+    if (e == ERR_OK)
+        e = tell(j, dot, code);
+    return e;
+}
+
+/* PARKED: reason u8, detail length u8, detail, group bytes. */
+static enum err park(struct judging *j, const struct dot *dot)
+{
+    struct hub *hub = j->hub;
+    uint8_t key[KEY_ORIGIN_SIZE];
+    key_origin(dot->origin, dot->oseq, key);
+    struct buf *b = &hub->payload;
+    buf_reset(b);
+    buf_append_byte(b, (uint8_t)j->reason);
+    buf_append_byte(b, (uint8_t)strlen(j->detail));
+    buf_append(b, j->detail, strlen(j->detail));
+    buf_append(b, j->raw.data, j->raw.size);
+    enum err e = b->error;
+    if (e == ERR_OK)
+        e = store_side_put(hub->store, SIDE_PARKED, bytes_of(key, sizeof key), buf_view(b));
+    uint8_t value[20];
+    key_origin(dot->origin, dot->oseq, value);
+    be32_put(value + 16, dot->tag);
+    for (uint32_t m = 0; e == ERR_OK && j->group && m < j->group->mutation_count; m++)
+        if (j->group->mutations[m].op == MUTATION_INSERT)
+            e = store_side_put(hub->store, SIDE_PARKED_INSERT,
+                               bytes_of(j->group->mutations[m].id.byte, 16),
+                               bytes_of(value, sizeof value));
+    if (e != ERR_OK)
+        return e;
+    hub->parked_count++;
+    hub->stats.groups_parked++;
+    return settle(j, dot, RESULT_PARKED);
+}
+
+/* WAITING: received BE8, offset BE8, device 16, user 16, hash 32, group bytes. */
+static enum err wait_for(struct judging *j)
+{
+    struct hub *hub = j->hub;
+    const struct dot *dot = &j->group->dot;
+    uint8_t key[KEY_ORIGIN_SIZE + 20];
+    key_origin(j->missing.origin, j->missing.oseq, key);
+    be32_put(key + 16, j->missing.tag);
+    key_origin(dot->origin, dot->oseq, key + 20);
+    enum err e = store_side_put(hub->store, SIDE_WAITS_FOR, bytes_of(key, sizeof key), bytes_of(NULL, 0));
+    if (e != ERR_OK)
+        return e;
+    struct buf *b = &hub->payload;
+    buf_reset(b);
+    uint8_t head[16];
+    be64_put(head, (uint64_t)j->author->envelope.received_ms);
+    be64_put(head + 8, (uint64_t)j->author->envelope.offset_ms);
+    buf_append(b, head, sizeof head);
+    buf_append(b, j->author->device.byte, 16);
+    buf_append(b, j->author->user.byte, 16);
+    buf_append(b, j->hash, 32);
+    buf_append(b, j->raw.data, j->raw.size);
+    if (b->error != ERR_OK)
+        return b->error;
+    hub->waiting_count++;
+    hub->stats.groups_waiting++;
+    return store_side_put(hub->store, SIDE_WAITING, bytes_of(key + 20, KEY_ORIGIN_SIZE), buf_view(b));
+}
+
+static enum err write_group(struct judging *j, const struct merge_context *context,
+                            const struct apply_report *report)
+{
+    struct hub *hub = j->hub;
+    bool own = report->clean && !context->stamp_adjusted && report->count == j->group->mutation_count;
+    struct write_origin origin = {.peer_number = own ? j->author->peer_number : 0,
+                                  .oseq = context->dot.oseq,
+                                  .dot = context->dot,
+                                  .stamp = context->stamp};
+    for (uint32_t i = 0; i < report->count; i++) {
+        const struct applied_record *applied = &report->records[i];
+        const struct store_row *old = world_row(hub, applied->table, &applied->id);
+        origin.mutation = i;
+        enum err e = write_record(hub, applied, old ? old->bucket : 0, &origin);
+        if (e != ERR_OK)
+            return e;
+    }
+    for (uint32_t i = 0; i < report->count; i++) {
+        const struct applied_record *applied = &report->records[i];
+        if (applied->result.conflict_count == 0 && applied->result.settled_count == 0)
+            continue;
+        enum err e = write_conflicts(hub, applied, &context->dot, context->stamp);
+        if (e != ERR_OK)
+            return e;
+    }
+    *known_slot(hub, &context->dot) = context->dot;
+    if (report->clean)
+        hub->stats.groups_applied++;
+    else
+        hub->stats.groups_merged++;
+    return settle(j, &context->dot, report->clean ? RESULT_APPLIED : RESULT_MERGED);
+}
+
+/* Whether the group is here already, under this dot or the one it had before a fork. */
+static enum err check_duplicate(struct hub *hub, const struct author *author, uint64_t oseq,
+                                const struct group *head, const uint8_t hash[32],
+                                enum decision *ret)
+{
+    struct receipt receipt;
+    *ret = DECISION_DONE;
+    if (origin_decided(author->origin, oseq)) {
+        enum err e = receipt_find(hub, author->origin->id, oseq, &receipt);
+        if (e != ERR_OK)
+            return e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
+        bool same = receipt.tag == head->dot.tag && memcmp(receipt.hash, hash, 16) == 0;
+        *ret = same ? DECISION_DUPLICATE : DECISION_FORK;
+        return ERR_OK;
+    }
+    if (hub->waiting_count == 0)
+        return ERR_OK;
+    uint8_t key[KEY_ORIGIN_SIZE];
+    key_origin(author->origin->id, oseq, key);
+    struct bytes value;
+    enum err e = store_side_get(hub->store, SIDE_WAITING, bytes_of(key, sizeof key), &hub->turn, &value);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (e == ERR_OK && value.size >= 80)
+        *ret = memcmp(value.data + 48, hash, 32) == 0 ? DECISION_DUPLICATE : DECISION_FORK;
+    return e;
+}
+
+/* A renumbered group whose first self was decided: the same identity, nothing to apply. */
+static enum err check_renamed(struct judging *j, bool *ret_done)
+{
+    struct hub *hub = j->hub;
+    const struct dot *old = &j->group->renamed;
+    *ret_done = false;
+    if (dot_is_none(old))
+        return ERR_OK;
+    struct origin *origin;
+    enum err e = origin_get(hub, old->origin, &origin);
+    if (e == ERR_NOT_FOUND || (e == ERR_OK && !origin_decided(origin, old->oseq)))
+        return ERR_OK;
+    struct receipt receipt;
+    if (e == ERR_OK)
+        e = receipt_find(hub, old->origin, old->oseq, &receipt);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    if (receipt.tag != old->tag)
+        return ERR_OK;
+    *ret_done = true;
+    hub->stats.duplicates++;
+    j->reason = (enum reason)receipt.reason;
+    return settle(j, &j->group->dot, (enum result_code)receipt.code);
+}
+
+static enum err judge(struct judging *j, enum decision *ret)
+{
+    struct hub *hub = j->hub;
+    bool done;
+    enum err e = check_renamed(j, &done);
+    if (e != ERR_OK || done)
+        return e;
+    check_values(j);
+    if (j->reason == REASON_NONE)
+        e = check_causes(j);
+    if (e != ERR_OK)
+        return e;
+    if (j->reason != REASON_NONE)
+        return park(j, &j->group->dot);
+    if (!dot_is_none(&j->missing)) {
+        *ret = DECISION_WAITS;
+        return wait_for(j);
+    }
+    struct merge_context context = {.dot = j->group->dot,
+                                    .stamp = hlc_effective(j->group->stamp, &j->author->envelope),
+                                    .mode = MERGE_DECIDE,
+                                    .arena = &hub->turn};
+    context.stamp_adjusted = context.stamp != j->group->stamp;
+    const struct apply_world world = {hub, world_get, world_children};
+    struct apply_report report = {0};
+    world_reset(hub);
+    e = apply_group(hub->model, &context, &world, j->group, &report);
+    if (e != ERR_OK)
+        return e;
+    if (report.reason != REASON_NONE)
+        refuse(j, report.reason, j->group->mutations[report.refused_mutation].table,
+               report.refused_column ? report.refused_column->name : NULL, NULL);
+    else
+        e = check_scope(j, &report);
+    if (e != ERR_OK)
+        return e;
+    if (j->reason != REASON_NONE)
+        return park(j, &j->group->dot);
+    hub->hlc = hlc_learn(hub->hlc, context.stamp, hub->now.wall.ms);
+    e = write_group(j, &context, &report);
+    return e;
+}
+
+enum err decide_group(struct hub *hub, const struct author *author, uint64_t oseq, struct bytes raw,
+                      const uint8_t hash[32], enum decision *ret)
+{
+    struct judging j = {.hub = hub, .author = author, .raw = raw, .hash = hash};
+    struct group group = {0};
+    struct err_info info = {0};
+    *ret = DECISION_DONE;
+    struct dot dot = {author->origin->id, oseq, 0};
+    enum err e = scan_check(raw, &scan_limits_default);
+    if (e == ERR_OK)
+        e = group_peek(raw, &group);
+    bool readable = e == ERR_OK && group.dot.origin == dot.origin && group.dot.oseq == oseq;
+    if (readable)
+        dot = group.dot;
+    group.dot = dot;
+    e = check_duplicate(hub, author, oseq, &group, hash, ret);
+    if (e != ERR_OK)
+        return e;
+    if (*ret != DECISION_DONE) {
+        if (*ret == DECISION_DUPLICATE)
+            hub->stats.duplicates++;
+        return ERR_OK;
+    }
+    if (!readable) {
+        hub->stats.groups_rejected++;
+        refuse(&j, REASON_MALFORMED, NULL, NULL, NULL);
+        return settle(&j, &dot, RESULT_REJECTED);
+    }
+    e = group_decode(hub->model, raw, &hub->turn, &group, &info);
+    if (e == ERR_NOMEM)
+        return e;
+    if (e != ERR_OK) {
+        refuse(&j, e == ERR_MODEL ? REASON_MODEL : e == ERR_LIMIT ? REASON_TOO_LARGE : REASON_MALFORMED,
+               NULL, NULL, info.message);
+        return park(&j, &dot);
+    }
+    j.group = &group;
+    return judge(&j, ret);
+}
+
+/* ---- groups that waited ---- */
+
+struct waiting_keys {
+    struct arena *arena;
+    struct bytes keys[64];
+    uint32_t count;
+};
+
+static int collect_waiting(void *context, struct bytes key, struct bytes value)
+{
+    struct waiting_keys *list = context;
+    (void)value;
+    if (list->count == 64)
+        return STORE_STOP;
+    return (int)arena_copy(list->arena, key, &list->keys[list->count++]);
+}
+
+static enum err decide_again(struct hub *hub, struct bytes key)
+{
+    struct bytes value;
+    enum err e = store_side_get(hub->store, SIDE_WAITING, key, &hub->turn, &value);
+    if (e != ERR_OK)
+        return e;
+    if (value.size < 80 || key.size != KEY_ORIGIN_SIZE)
+        return ERR_CORRUPT;
+    struct author author = {.envelope = {.received_ms = (int64_t)be64_get(value.data),
+                                         .offset_ms = (int64_t)be64_get(value.data + 8)}};
+    memcpy(author.device.byte, value.data + 16, 16);
+    memcpy(author.user.byte, value.data + 32, 16);
+    uint64_t oseq = be64_get(key.data + 8);
+    e = origin_get(hub, be64_get(key.data), &author.origin);
+    struct audience audience = {0};
+    if (e == ERR_OK)
+        e = scope_audience(hub, &author.user, &audience);
+    if (e == ERR_OK)
+        e = store_side_delete(hub->store, SIDE_WAITING, key);
+    if (e != ERR_OK)
+        return e;
+    hub->waiting_count--;
+    author.audience = &audience;
+    for (const struct peer *peer = hub->peers; peer; peer = peer->next)
+        if (peer->session.state == PEER_OPEN && peer->session.origin == author.origin->id)
+            author.peer_number = peer->number;
+    enum decision decision;
+    e = decide_group(hub, &author, oseq, bytes_of(value.data + 80, value.size - 80), value.data + 48,
+                     &decision);
+    audience_done(&audience);
+    if (e != ERR_OK || decision == DECISION_WAITS)
+        return e;
+    struct receipt receipt;
+    e = receipt_find(hub, author.origin->id, oseq, &receipt);
+    if (e != ERR_OK || receipt.code == RESULT_PARKED)
+        return e; /* what depends on it goes on waiting */
+    struct dot dot = {author.origin->id, oseq, receipt.tag};
+    return decide_waiting(hub, &dot);
+}
+
+enum err decide_waiting(struct hub *hub, const struct dot *dot)
+{
+    uint8_t from[20], to[21];
+    key_origin(dot->origin, dot->oseq, from);
+    be32_put(from + 16, dot->tag);
+    memcpy(to, from, 20);
+    to[20] = 0xff;
+    for (enum err e = ERR_OK; hub->waiting_count > 0;) {
+        struct waiting_keys list = {.arena = &hub->turn};
+        e = store_side_scan(hub->store, SIDE_WAITS_FOR, bytes_of(from, sizeof from),
+                            bytes_of(to, sizeof to), collect_waiting, &list);
+        if (e != ERR_OK || list.count == 0)
+            return e;
+        for (uint32_t i = 0; i < list.count; i++) {
+            e = store_side_delete(hub->store, SIDE_WAITS_FOR, list.keys[i]);
+            if (e == ERR_OK)
+                e = decide_again(hub, bytes_of(list.keys[i].data + 20, KEY_ORIGIN_SIZE));
+            if (e != ERR_OK)
+                return e;
+        }
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,828 @@
+/* hub.c - peers, the turn, effects. */
+#include "server/core/hub_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- frames and queues ---- */
+
+void frame_release(struct shared_frame *frame)
+{
+    if (frame && --frame->references == 0)
+        free(frame);
+}
+
+enum err frame_share(struct hub *hub, const struct message *message, struct shared_frame **ret)
+{
+    buf_reset(&hub->encode);
+    enum err e = frame_encode(message, hub->deflater, &hub->payload, &hub->encode);
+    if (e != ERR_OK)
+        return e;
+    struct shared_frame *frame = malloc(sizeof *frame + hub->encode.size);
+    if (!frame)
+        return ERR_NOMEM;
+    frame->references = 1;
+    frame->type = message->type;
+    frame->size = hub->encode.size;
+    memcpy(frame->data, hub->encode.data, hub->encode.size);
+    *ret = frame;
+    return ERR_OK;
+}
+
+static void note_effect(struct peer *peer)
+{
+    struct hub *hub = peer->hub;
+    if (peer->in_effects)
+        return;
+    peer->in_effects = true;
+    peer->effect_next = NULL;
+    if (hub->effects_tail)
+        hub->effects_tail->effect_next = peer;
+    else
+        hub->effects = peer;
+    hub->effects_tail = peer;
+}
+
+void peer_want_write(struct peer *peer)
+{
+    peer->wants_write = true;
+    note_effect(peer);
+}
+
+enum err peer_queue(struct hub *hub, struct peer *peer, struct shared_frame *frame)
+{
+    struct queued_frame *node = malloc(sizeof *node);
+    if (!node)
+        return ERR_NOMEM;
+    node->next = NULL;
+    node->frame = frame;
+    frame->references++;
+    bool staged = hub->in_turn;
+    struct queued_frame **head = staged ? &peer->staged_head : &peer->out_head;
+    struct queued_frame **tail = staged ? &peer->staged_tail : &peer->out_tail;
+    if (*tail)
+        (*tail)->next = node;
+    else
+        *head = node;
+    *tail = node;
+    if (!staged) {
+        peer->out_bytes += frame->size;
+        peer_want_write(peer);
+    }
+    return ERR_OK;
+}
+
+enum err peer_send(struct hub *hub, struct peer *peer, const struct message *message)
+{
+    struct shared_frame *frame;
+    enum err e = frame_share(hub, message, &frame);
+    if (e != ERR_OK)
+        return e;
+    e = peer_queue(hub, peer, frame);
+    frame_release(frame);
+    return e;
+}
+
+static void drop_frames(struct queued_frame **head, struct queued_frame **tail)
+{
+    while (*head) {
+        struct queued_frame *next = (*head)->next;
+        frame_release((*head)->frame);
+        free(*head);
+        *head = next;
+    }
+    *tail = NULL;
+}
+
+static void publish_staged(struct peer *peer)
+{
+    if (!peer->staged_head)
+        return;
+    for (struct queued_frame *n = peer->staged_head; n; n = n->next)
+        peer->out_bytes += n->frame->size;
+    if (peer->out_tail)
+        peer->out_tail->next = peer->staged_head;
+    else
+        peer->out_head = peer->staged_head;
+    peer->out_tail = peer->staged_tail;
+    peer->staged_head = peer->staged_tail = NULL;
+    peer_want_write(peer);
+}
+
+void peer_fail(struct hub *hub, struct peer *peer, enum err why, const char *text)
+{
+    if (peer->session.state == PEER_CLOSING)
+        return;
+    struct message message = {.type = MESSAGE_FAILURE,
+                              .as.failure = {.code = (uint64_t)why, .text = bytes_of_text(text)}};
+    (void)peer_send(hub, peer, &message); /* a courtesy: the hang-up stands without it */
+    log_write(hub->config.log, LOG_LEVEL_INFO, "peer %llu: %s: %s", (unsigned long long)peer->number,
+              err_name(why), text);
+    peer->session.state = PEER_CLOSING;
+    peer->session.pull = PULL_NONE;
+    peer->why = why;
+    peer->wants_hang_up = true;
+    note_effect(peer);
+}
+
+void peer_save(struct peer *peer)
+{
+    if (!peer->saved_valid) {
+        peer->saved = peer->session;
+        peer->saved_valid = true;
+    }
+}
+
+/* ---- opening and closing ---- */
+
+static void set_default_limits(struct hub_limits *l)
+{
+#define DEFAULT(field, value) l->field = l->field ? l->field : (value)
+    DEFAULT(peers_max, 20000);
+    DEFAULT(page_bytes, PAGE_BYTES_TARGET);
+    DEFAULT(page_rows, 1000);
+    DEFAULT(readers_max, 4);
+    DEFAULT(live_queue_bytes, 1 << 20);
+    DEFAULT(receive_queue_bytes, 4 << 20);
+    DEFAULT(auth_timeout_us, 5000000);
+    DEFAULT(idle_ping_us, 30000000);
+    DEFAULT(idle_close_us, 45000000);
+    DEFAULT(message_timeout_us, 15000000);
+    DEFAULT(reader_timeout_us, 60000000);
+#undef DEFAULT
+}
+
+static enum err hub_allocate(const struct hub_config *config, struct hub_now now, struct hub **ret)
+{
+    struct hub *hub = calloc(1, sizeof *hub);
+    if (!hub)
+        return ERR_NOMEM;
+    hub->config = *config;
+    hub->limits = config->limits;
+    set_default_limits(&hub->limits);
+    hub->model = config->model;
+    hub->store = config->store;
+    hub->now = now;
+    arena_init(&hub->turn, TURN_ARENA_MAX);
+    buf_init(&hub->encode, FRAME_INFLATED_MAX + 1024);
+    buf_init(&hub->payload, GROUP_BYTES_MAX + 1024);
+    buf_init(&hub->row_scratch, GROUP_BYTES_MAX);
+    page_writer_init(&hub->writer);
+    hash_map_init(&hub->bucket_keys, HUB_BUCKETS_MAX, 0);
+    hash_map_init(&hub->origins, HUB_ORIGINS_MAX, 0);
+    enum err e = deflater_new(1, &hub->deflater);
+    if (e == ERR_OK)
+        e = inflater_new(&hub->inflater);
+    hub->readers = calloc(hub->limits.readers_max, sizeof *hub->readers);
+    if (e == ERR_OK && !hub->readers)
+        e = ERR_NOMEM;
+    if (e == ERR_OK)
+        *ret = hub;
+    else
+        hub_close(hub);
+    return e;
+}
+
+void hub_close(struct hub *hub)
+{
+    if (!hub)
+        return;
+    while (hub->peers)
+        hub_detach(hub, hub->peers, hub->now);
+    while (hub->intents) {
+        struct intent *next = hub->intents->next;
+        arena_done(&hub->intents->arena);
+        free(hub->intents);
+        hub->intents = next;
+    }
+    while (hub->checks) {
+        struct run_check *next = hub->checks->next;
+        free(hub->checks);
+        hub->checks = next;
+    }
+    for (uint32_t i = 0; hub->readers && i < hub->reader_count; i++)
+        store_close(hub->readers[i]);
+    free(hub->readers);
+    state_drop(hub);
+    free(hub->buckets);
+    free(hub->fetched);
+    hash_map_done(&hub->bucket_keys);
+    hash_map_done(&hub->origins);
+    page_writer_done(&hub->writer);
+    buf_done(&hub->encode);
+    buf_done(&hub->payload);
+    buf_done(&hub->row_scratch);
+    arena_done(&hub->turn);
+    deflater_free(hub->deflater);
+    inflater_free(hub->inflater);
+    free(hub);
+}
+
+enum err hub_create(const struct hub_config *config, struct hub_now now, struct err_info *info)
+{
+    struct hub *hub;
+    enum err e = hub_allocate(config, now, &hub);
+    if (e != ERR_OK)
+        return err_set(info, e, "cannot start: %s", err_text(e));
+    uint8_t random[10];
+    struct bytes value;
+    e = store_begin(hub->store, STORE_WRITE);
+    if (e == ERR_OK) {
+        e = store_side_get(hub->store, SIDE_META, bytes_of_text("history"), &hub->turn, &value);
+        if (e == ERR_OK)
+            e = err_set(info, ERR_EXISTS, "this data directory holds a customer file already");
+        else if (e == ERR_NOT_FOUND)
+            e = rng_fill(config->rng, random, sizeof random);
+        struct uuid history = uuid_v7((uint64_t)now.wall.ms, random);
+        if (e == ERR_OK)
+            e = store_side_put(hub->store, SIDE_META, bytes_of_text("history"),
+                               bytes_of(history.byte, 16));
+        if (e == ERR_OK)
+            e = audit_append(hub, "{\"what\":\"created\"}");
+        if (e == ERR_OK)
+            e = meta_put_u64(hub, "scope_revision", 1);
+        if (e == ERR_OK)
+            e = store_commit(hub->store);
+        else
+            store_rollback(hub->store);
+    }
+    if (e != ERR_OK && info && info->code != e)
+        err_set(info, e, "the store could not be set up: %s", err_text(e));
+    hub_close(hub);
+    return e;
+}
+
+static int count_entry(void *context, struct bytes key, struct bytes value)
+{
+    (void)key;
+    (void)value;
+    ++*(uint64_t *)context;
+    return ERR_OK;
+}
+
+static enum err count_all(struct hub *hub, enum store_side side, uint64_t *ret)
+{
+    *ret = 0;
+    return store_side_scan(hub->store, side, bytes_of(NULL, 0), bytes_of(NULL, 0), count_entry, ret);
+}
+
+/* INCARNATION: number BE8 -> id BE8, then per bucket number BE4, first position BE8. */
+static enum err incarnation_add(struct hub *hub)
+{
+    enum err e = count_all(hub, SIDE_INCARNATION, &hub->incarnation_count);
+    while (e == ERR_OK && hub->incarnation == 0)
+        e = rng_u64(hub->config.rng, &hub->incarnation);
+    struct buf *b = &hub->row_scratch;
+    buf_reset(b);
+    uint8_t raw[12];
+    be64_put(raw, hub->incarnation);
+    buf_append(b, raw, 8);
+    for (uint32_t i = 0; i < hub->bucket_count; i++) {
+        be32_put(raw, hub->buckets[i]->number);
+        be64_put(raw + 4, hub->buckets[i]->head + 1);
+        buf_append(b, raw, sizeof raw);
+    }
+    if (e == ERR_OK)
+        e = b->error;
+    be64_put(raw, ++hub->incarnation_count);
+    if (e == ERR_OK)
+        e = store_side_put(hub->store, SIDE_INCARNATION, bytes_of(raw, 8), buf_view(b));
+    struct uuid nil = {{0}};
+    struct origin *origin;
+    if (e == ERR_OK)
+        e = origin_new(hub, hub->incarnation, &nil, &nil, &origin);
+    return e;
+}
+
+static enum err hub_start(struct hub *hub, struct err_info *info)
+{
+    struct bytes value;
+    enum err e = store_side_get(hub->store, SIDE_META, bytes_of_text("history"), &hub->turn, &value);
+    if (e == ERR_NOT_FOUND)
+        return err_set(info, e, "there is no customer file here yet; run 'satcheld init' first");
+    if (e == ERR_OK && value.size != 16)
+        e = ERR_CORRUPT;
+    if (e != ERR_OK)
+        return e;
+    memcpy(hub->history.byte, value.data, 16);
+    e = state_load(hub);
+    if (e == ERR_OK)
+        e = meta_get_u64(hub, "scope_revision", 1, &hub->scope_revision);
+    if (e == ERR_OK)
+        e = count_all(hub, SIDE_WAITING, &hub->waiting_count);
+    if (e == ERR_OK)
+        e = count_all(hub, SIDE_PARKED, &hub->parked_count);
+    if (e == ERR_OK)
+        e = incarnation_add(hub);
+    if (e == ERR_OK)
+        e = scope_ensure_buckets(hub);
+    if (e == ERR_OK)
+        e = audit_append(hub, "{\"what\":\"started\"}");
+    if (e == ERR_OK)
+        e = state_flush(hub);
+    return e;
+}
+
+enum err hub_open(const struct hub_config *config, struct hub_now now, struct hub **ret,
+                  struct err_info *info)
+{
+    struct hub *hub;
+    enum err e = hub_allocate(config, now, &hub);
+    if (e != ERR_OK)
+        return err_set(info, e, "cannot start: %s", err_text(e));
+    hub->hlc = hlc_make(now.wall.ms, 0);
+    if (info)
+        info->code = ERR_OK;
+    e = store_begin(hub->store, STORE_WRITE);
+    if (e == ERR_OK) {
+        e = hub_start(hub, info);
+        if (e == ERR_OK)
+            e = store_commit(hub->store);
+        else
+            store_rollback(hub->store);
+    }
+    arena_reset(&hub->turn);
+    if (e == ERR_OK) {
+        *ret = hub;
+        return ERR_OK;
+    }
+    if (info && info->code == ERR_OK)
+        err_set(info, e, "the store could not be opened: %s", err_text(e));
+    hub_close(hub);
+    return e;
+}
+
+/* ---- peers ---- */
+
+/* Heartbeats only move later, so a lower bound is enough: hub_tick() finds the next one. */
+void deadline_lower(struct hub *hub, int64_t at_us)
+{
+    if (hub->deadline_us == 0 || at_us < hub->deadline_us)
+        hub->deadline_us = at_us;
+}
+
+static void forget_effect(struct hub *hub, struct peer *peer)
+{
+    struct peer *previous = NULL;
+    for (struct peer *p = hub->effects; p; previous = p, p = p->effect_next) {
+        if (p != peer)
+            continue;
+        if (previous)
+            previous->effect_next = p->effect_next;
+        else
+            hub->effects = p->effect_next;
+        if (hub->effects_tail == p)
+            hub->effects_tail = previous;
+        p->in_effects = false;
+        return;
+    }
+}
+
+enum err hub_attach(struct hub *hub, void *context, struct hub_now now, struct peer **ret_peer)
+{
+    hub->now = now;
+    if (hub->peer_count >= hub->limits.peers_max)
+        return ERR_LIMIT;
+    struct peer *peer = calloc(1, sizeof *peer);
+    if (!peer)
+        return ERR_NOMEM;
+    peer->hub = hub;
+    peer->context = context;
+    peer->number = ++hub->peer_numbers;
+    peer->attached_us = peer->last_received_us = peer->last_sent_us = now.mono.us;
+    peer->previous = hub->peers_tail;
+    if (hub->peers_tail)
+        hub->peers_tail->next = peer;
+    else
+        hub->peers = peer;
+    hub->peers_tail = peer;
+    hub->peer_count++;
+    deadline_lower(hub, now.mono.us + hub->limits.auth_timeout_us);
+    *ret_peer = peer;
+    return ERR_OK;
+}
+
+void hub_detach(struct hub *hub, struct peer *peer, struct hub_now now)
+{
+    if (!peer)
+        return;
+    hub->now = now;
+    for (struct intent *intent = hub->intents; intent; intent = intent->next)
+        if (intent->peer == peer)
+            intent->peer = NULL;
+    catch_up_free(hub, peer);
+    drop_frames(&peer->out_head, &peer->out_tail);
+    drop_frames(&peer->staged_head, &peer->staged_tail);
+    if (peer->in_effects)
+        forget_effect(hub, peer);
+    audience_done(&peer->audience);
+    free(peer->positions);
+    if (peer->previous)
+        peer->previous->next = peer->next;
+    else
+        hub->peers = peer->next;
+    if (peer->next)
+        peer->next->previous = peer->previous;
+    else
+        hub->peers_tail = peer->previous;
+    hub->peer_count--;
+    free(peer);
+}
+
+/* ---- receiving ---- */
+
+static enum err receive_now(struct hub *hub, struct peer *peer, const struct message *message)
+{
+    switch ((int)message->type) {
+    case MESSAGE_PING: {
+        struct message pong = {.type = MESSAGE_PONG, .as.pong = {.token = message->as.ping.token}};
+        return peer_send(hub, peer, &pong);
+    }
+    case MESSAGE_PONG:
+        return ERR_OK;
+    case MESSAGE_CREDIT:
+        if (message->as.credit.bytes > (uint64_t)64 << 20)
+            return ERR_PROTOCOL;
+        peer->page_credit += (int64_t)message->as.credit.bytes;
+        if (peer->page_credit > (int64_t)64 << 20)
+            peer->page_credit = (int64_t)64 << 20;
+        peer_want_write(peer);
+        return ERR_OK;
+    default:
+        return ERR_PROTOCOL;
+    }
+}
+
+static bool is_intent(enum message_type type)
+{
+    switch ((int)type) {
+    case MESSAGE_HELLO:
+    case MESSAGE_ENROL:
+    case MESSAGE_PROVE:
+    case MESSAGE_PUSH:
+    case MESSAGE_PART:
+    case MESSAGE_SUBSCRIBE:
+    case MESSAGE_DISCARD:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void intent_free(struct intent *intent)
+{
+    arena_done(&intent->arena);
+    free(intent);
+}
+
+void hub_receive(struct hub *hub, struct peer *peer, struct bytes frame, struct hub_now now)
+{
+    hub->now = now;
+    hub->stats.frames_in++;
+    hub->stats.bytes_in += frame.size;
+    if (peer->session.state == PEER_CLOSING)
+        return;
+    peer->last_received_us = now.mono.us;
+    peer->ping_sent = false;
+    struct intent *intent = calloc(1, sizeof *intent);
+    if (!intent) {
+        peer_fail(hub, peer, ERR_NOMEM, "out of memory");
+        return;
+    }
+    arena_init(&intent->arena, (size_t)FRAME_INFLATED_MAX * 4);
+    /* The message's views have to outlive this call: the frame is copied or inflated into the intent. */
+    struct bytes copy;
+    enum err e = frame.size <= FRAME_MAX ? arena_copy(&intent->arena, frame, &copy) : ERR_TOO_LARGE;
+    struct buf inflated;
+    buf_init(&inflated, FRAME_INFLATED_MAX);
+    if (e == ERR_OK)
+        e = frame_decode(copy, peer->session.state == PEER_OPEN, hub->inflater, &inflated,
+                         &intent->arena, &intent->message);
+    struct bytes held;
+    if (e == ERR_OK && inflated.size && is_intent(intent->message.type)) {
+        /* decode again from memory that stays */
+        e = arena_copy(&intent->arena, buf_view(&inflated), &held);
+        if (e == ERR_OK)
+            e = message_decode(intent->message.type, held, &intent->arena, &intent->message);
+    }
+    intent->size = frame.size + inflated.size;
+    if (e == ERR_OK && is_intent(intent->message.type)) {
+        intent->peer = peer;
+        peer->in_bytes += intent->size;
+        hub->intent_bytes += intent->size;
+        if (hub->intents_tail)
+            hub->intents_tail->next = intent;
+        else
+            hub->intents = intent;
+        hub->intents_tail = intent;
+        intent = NULL;
+    } else if (e == ERR_OK) {
+        e = receive_now(hub, peer, &intent->message);
+    }
+    buf_done(&inflated);
+    if (intent)
+        intent_free(intent);
+    if (e != ERR_OK)
+        peer_fail(hub, peer, e, err_text(e));
+    else if (peer->in_bytes > hub->limits.receive_queue_bytes + PUSH_CREDIT)
+        peer_fail(hub, peer, ERR_LIMIT, "more was sent than the credit allows");
+}
+
+void hub_violation(struct hub *hub, struct peer *peer, enum err why, struct hub_now now)
+{
+    hub->now = now;
+    peer_fail(hub, peer, why, err_text(why));
+}
+
+/* ---- the turn ---- */
+
+bool hub_has_work(const struct hub *hub)
+{
+    return (hub->intents != NULL && hub->retry_us == 0) || hub->checks != NULL;
+}
+
+static enum err handle(struct hub *hub, struct peer *peer, const struct message *message)
+{
+    peer_save(peer);
+    switch ((int)message->type) {
+    case MESSAGE_HELLO:
+        return handle_hello(hub, peer, &message->as.hello);
+    case MESSAGE_ENROL:
+        return handle_enrol(hub, peer, &message->as.enrol);
+    case MESSAGE_PROVE:
+        return handle_prove(hub, peer, &message->as.prove);
+    case MESSAGE_PUSH:
+        return handle_push(hub, peer, &message->as.push);
+    case MESSAGE_PART:
+        return handle_part(hub, peer, &message->as.part);
+    case MESSAGE_SUBSCRIBE:
+        return handle_subscribe(hub, peer, &message->as.subscribe);
+    case MESSAGE_DISCARD:
+        return handle_discard(hub, peer, &message->as.discard);
+    default:
+        return ERR_PROTOCOL;
+    }
+}
+
+/* Errors that belong to the peer end its session; those of the store end the turn. */
+static bool is_peers_fault(enum err e)
+{
+    return err_class(e) == ERR_CLASS_PEER || (err_class(e) == ERR_CLASS_INPUT && e != ERR_LIMIT);
+}
+
+static void turn_clear(struct hub *hub)
+{
+    hub->live_head = hub->live_tail = NULL;
+    hub->results_head = hub->results_tail = NULL;
+    hub->runs = NULL;
+    hub->scope_changed = false;
+    hub->fetched_count = 0;
+    arena_reset(&hub->turn);
+}
+
+/* context: struct intent ** that gets the first one not taken. */
+static enum err turn_body(struct hub *hub, void *context)
+{
+    size_t bytes = 0;
+    struct intent *intent = hub->intents;
+    for (; intent && bytes < TURN_BYTES_MAX; intent = intent->next) {
+        bytes += intent->size;
+        struct peer *peer = intent->peer;
+        if (!peer || peer->session.state == PEER_CLOSING)
+            continue;
+        enum err e = handle(hub, peer, &intent->message);
+        if (is_peers_fault(e)) {
+            /* handlers check before they write: the session ends, what others sent goes on */
+            peer_fail(hub, peer, e, err_text(e));
+            e = ERR_OK;
+        }
+        if (e != ERR_OK)
+            return e;
+    }
+    *(struct intent **)context = intent;
+    if (bytes > hub->stats.largest_batch)
+        hub->stats.largest_batch = bytes;
+    return ERR_OK;
+}
+
+static void turn_undo(struct hub *hub)
+{
+    for (struct peer *peer = hub->peers; peer; peer = peer->next) {
+        drop_frames(&peer->staged_head, &peer->staged_tail);
+        if (peer->saved_valid)
+            peer->session = peer->saved;
+        peer->saved_valid = false;
+    }
+    hub->stats = hub->stats_saved;
+    state_drop(hub);
+}
+
+static enum err state_reload(struct hub *hub)
+{
+    enum err e = store_begin(hub->store, STORE_READ);
+    if (e != ERR_OK)
+        return e;
+    e = state_load(hub);
+    if (e == ERR_OK)
+        e = count_all(hub, SIDE_WAITING, &hub->waiting_count);
+    if (e == ERR_OK)
+        e = count_all(hub, SIDE_PARKED, &hub->parked_count);
+    if (e == ERR_OK)
+        e = meta_get_u64(hub, "scope_revision", 1, &hub->scope_revision);
+    if (e == ERR_OK)
+        e = audit_load(hub);
+    struct origin *origin;
+    if (e == ERR_OK)
+        e = origin_get(hub, hub->incarnation, &origin);
+    if (e == ERR_OK)
+        hub->own_oseq = origin->upto;
+    store_rollback(hub->store);
+    return e;
+}
+
+static void turn_done(struct hub *hub, struct intent *end)
+{
+    while (hub->intents != end) {
+        struct intent *next = hub->intents->next;
+        if (hub->intents->peer)
+            hub->intents->peer->in_bytes -= hub->intents->size;
+        hub->intent_bytes -= hub->intents->size;
+        intent_free(hub->intents);
+        hub->intents = next;
+    }
+    if (!hub->intents)
+        hub->intents_tail = NULL;
+}
+
+static enum err turn_failed(struct hub *hub, enum err e)
+{
+    log_write(hub->config.log, LOG_LEVEL_ERROR, "a commit failed: %s", err_text(e));
+    turn_undo(hub);
+    turn_clear(hub);
+    if (err_class(e) == ERR_CLASS_FATAL)
+        return e;
+    enum err again = state_reload(hub);
+    arena_reset(&hub->turn);
+    return again == ERR_OK ? e : again;
+}
+
+enum err hub_transact(struct hub *hub, hub_body *body, void *context)
+{
+    hub->stats_saved = hub->stats;
+    hub->in_turn = true; /* frames are held until the commit */
+    enum err e = store_begin(hub->store, STORE_WRITE);
+    if (e == ERR_OK) {
+        e = body(hub, context);
+        if (e == ERR_OK)
+            e = state_flush(hub);
+        if (e == ERR_OK)
+            e = store_commit(hub->store);
+        else
+            store_rollback(hub->store);
+    }
+    hub->in_turn = false;
+    if (e != ERR_OK)
+        return turn_failed(hub, e);
+    hub->stats.commits++;
+    for (struct peer *peer = hub->peers; peer; peer = peer->next) {
+        peer->saved_valid = false;
+        publish_staged(peer);
+    }
+    feed_publish(hub);
+    if (hub->scope_changed)
+        e = scope_refresh(hub);
+    turn_clear(hub);
+    return e;
+}
+
+enum err hub_turn(struct hub *hub, struct hub_now now)
+{
+    hub->now = now;
+    if (hub->retry_us > 0 && now.mono.us < hub->retry_us)
+        return ERR_OK;
+    hub->retry_us = 0;
+    if (!hub->intents) {
+        verify_some(hub); /* when nobody waits for an answer */
+        return ERR_OK;
+    }
+    struct intent *end = NULL;
+    enum err e = hub_transact(hub, turn_body, &end);
+    if (e == ERR_OK) {
+        turn_done(hub, end);
+        return ERR_OK;
+    }
+    hub->retry_us = now.mono.us + 100000; /* nothing is lost: the batch is done again */
+    return err_class(e) == ERR_CLASS_FATAL ? e : ERR_OK;
+}
+
+/* ---- sending ---- */
+
+void hub_next_frame(struct hub *hub, struct peer *peer, struct hub_now now, struct buf *out)
+{
+    hub->now = now;
+    buf_reset(out);
+    if (!peer->out_head && peer->session.pull == PULL_CATCHING_UP) {
+        enum err e = catch_up_next(hub, peer);
+        if (e != ERR_OK) {
+            log_write(hub->config.log, LOG_LEVEL_ERROR, "catching up: %s", err_text(e));
+            peer_fail(hub, peer, e, err_text(e));
+        }
+    }
+    struct queued_frame *node = peer->out_head;
+    if (!node)
+        return;
+    if (buf_append(out, node->frame->data, node->frame->size) != ERR_OK) {
+        buf_reset(out);
+        peer_fail(hub, peer, ERR_NOMEM, "out of memory");
+        return;
+    }
+    peer->out_head = node->next;
+    if (!peer->out_head)
+        peer->out_tail = NULL;
+    peer->out_bytes -= node->frame->size;
+    peer->last_sent_us = now.mono.us;
+    hub->stats.frames_out++;
+    hub->stats.bytes_out += node->frame->size;
+    frame_release(node->frame);
+    free(node);
+    if (peer->out_head || catch_up_ready(hub, peer))
+        peer_want_write(peer);
+}
+
+/* ---- deadlines ---- */
+
+static int64_t peer_deadline(const struct hub *hub, const struct peer *peer)
+{
+    const struct hub_limits *l = &hub->limits;
+    if (peer->session.state != PEER_OPEN)
+        return peer->attached_us + l->auth_timeout_us;
+    int64_t at = peer->last_received_us + (peer->ping_sent ? l->idle_close_us : l->idle_ping_us);
+    if (peer->catch_up && peer->catch_up->reader &&
+        peer->catch_up->progress_us + l->reader_timeout_us < at)
+        at = peer->catch_up->progress_us + l->reader_timeout_us;
+    return at;
+}
+
+int64_t hub_deadline(const struct hub *hub)
+{
+    if (hub->retry_us > 0 && (hub->deadline_us == 0 || hub->retry_us < hub->deadline_us))
+        return hub->retry_us;
+    return hub->deadline_us;
+}
+
+void hub_tick(struct hub *hub, struct hub_now now)
+{
+    hub->now = now;
+    if (hub->deadline_us == 0 || now.mono.us < hub->deadline_us)
+        return;
+    hub->deadline_us = 0;
+    for (struct peer *peer = hub->peers; peer; peer = peer->next) {
+        if (peer->session.state == PEER_CLOSING)
+            continue;
+        if (peer_deadline(hub, peer) > now.mono.us) {
+            deadline_lower(hub, peer_deadline(hub, peer));
+            continue;
+        }
+        if (peer->session.state != PEER_OPEN) {
+            peer_fail(hub, peer, ERR_TIMEOUT, "no authentication within the time allowed");
+        } else if (peer->catch_up && peer->catch_up->reader &&
+                   peer->catch_up->progress_us + hub->limits.reader_timeout_us <= now.mono.us) {
+            catch_up_free(hub, peer); /* its snapshot is given to others; it goes on from where it is */
+            peer->session.fresh_subscription = true;
+        } else if (peer->ping_sent) {
+            peer_fail(hub, peer, ERR_TIMEOUT, "nothing was heard for too long");
+        } else {
+            struct message ping = {.type = MESSAGE_PING, .as.ping = {.token = peer->number}};
+            if (peer_send(hub, peer, &ping) == ERR_OK)
+                peer->ping_sent = true;
+        }
+        deadline_lower(hub, peer_deadline(hub, peer));
+    }
+}
+
+struct hub_effect hub_next_effect(struct hub *hub)
+{
+    struct peer *peer = hub->effects;
+    if (!peer)
+        return (struct hub_effect){.kind = HUB_EFFECT_NONE};
+    struct hub_effect effect = {HUB_EFFECT_WANT_WRITE, peer, peer->context, peer->why};
+    if (peer->wants_write) {
+        peer->wants_write = false;
+    } else {
+        effect.kind = HUB_EFFECT_HANG_UP;
+        peer->wants_hang_up = false;
+    }
+    if (!peer->wants_hang_up)
+        forget_effect(hub, peer);
+    return effect;
+}
+
+void hub_stats(const struct hub *hub, struct hub_stats *ret)
+{
+    *ret = hub->stats;
+    ret->peers = hub->peer_count;
+    ret->peers_live = 0;
+    for (const struct peer *peer = hub->peers; peer; peer = peer->next)
+        ret->peers_live += peer->session.pull == PULL_LIVE;
+}

@@ -1,0 +1,359 @@
+/* hub_internal.h - what the files of the server's core share.
+ *
+ * Reading order: hub.c (peers, turn, effects) -> auth.c (handshake) -> ingest.c (pushes) -> decide.c
+ * (one group) -> write.c (a decided record: row, log, digest, conflicts) -> feed.c (live) and
+ * catchup.c (pages from a snapshot); state.c (buckets, marks, receipts), scope.c, system.c
+ * (headquarters' own rows), audit.c, admin.c. */
+#ifndef SERVER_CORE_HUB_INTERNAL_H
+#define SERVER_CORE_HUB_INTERNAL_H
+
+#include "common/hash_map.h"
+#include "protocol/apply.h"
+#include "protocol/conflict.h"
+#include "protocol/digest.h"
+#include "protocol/hlc.h"
+#include "protocol/page.h"
+#include "protocol/route.h"
+#include "server/core/hub.h"
+
+enum {
+    TURN_ARENA_MAX = 1 << 30,
+    TURN_BYTES_MAX = 4 << 20,  /* group bytes taken into one transaction */
+    PUSH_CREDIT = 8 << 20,     /* unacknowledged bytes that a device may have under way */
+    HUB_BUCKETS_MAX = 1 << 20,
+    HUB_ORIGINS_MAX = 1 << 20,
+    KNOWN_DOTS = 4096,         /* direct-mapped cache of dots that are in effect */
+    KEY_ORIGIN_SIZE = 16,      /* origin BE8, oseq BE8 */
+};
+
+/* ---- frames that wait for a writable socket; shared among the subscribers of a bucket ---- */
+struct shared_frame {
+    uint32_t references;
+    enum message_type type;
+    size_t size;
+    uint8_t data[];
+};
+struct queued_frame {
+    struct queued_frame *next;
+    struct shared_frame *frame;
+};
+
+/* ---- a bucket as it is in this transaction ---- */
+struct bucket {
+    uint32_t number;
+    enum bucket_kind kind;
+    struct uuid key;
+    uint64_t head, count;
+    struct digest sum;
+    bool dirty;
+};
+
+/* ---- what is known of an origin ---- */
+struct origin {
+    uint64_t id, upto;
+    struct oseq_range *ranges; /* decided beyond upto */
+    uint32_t range_count, range_capacity;
+    struct uuid device, user;
+    bool dirty;
+};
+
+/* ---- one that writes: a device's session, or headquarters itself ---- */
+struct audience {
+    enum role role;
+    bool all;             /* sees every bucket */
+    uint32_t *buckets;    /* ascending */
+    uint32_t count;
+};
+
+struct intent { /* a message that waits for the turn */
+    struct intent *next;
+    struct peer *peer; /* NULL: it has gone; the intent is dropped */
+    struct message message;
+    struct arena arena; /* owns what message points to */
+    size_t size;
+};
+
+enum peer_state { PEER_NEW, PEER_CHALLENGED, PEER_OPEN, PEER_CLOSING };
+enum pull_state { PULL_NONE, PULL_CATCHING_UP, PULL_LIVE };
+
+/* The part of a peer that a turn changes and a rollback restores; plain data. */
+struct peer_session {
+    enum peer_state state;
+    enum pull_state pull;
+    struct uuid device, user;
+    uint64_t origin, floor;
+    int64_t offset_ms;       /* our clock minus the device's */
+    bool reconcile;
+    bool fresh_subscription; /* the catch-up has to start over */
+    bool forked;             /* was told to renumber: further pushes are of the past */
+    uint64_t scope;
+};
+
+struct peer {
+    struct hub *hub;
+    struct peer *next, *previous, *effect_next;
+    void *context;
+    uint64_t number;         /* of this connection, ascending */
+    struct peer_session session, saved;
+    bool saved_valid;
+    uint8_t nonce[32], client_nonce[32];
+    uint8_t public_key[32];
+    struct uuid hello_device;
+    struct audience audience;
+    struct queued_frame *out_head, *out_tail, *staged_head, *staged_tail;
+    size_t out_bytes, in_bytes;
+    int64_t page_credit;
+    /* where the subscriber will be when all that is queued has arrived; ascending by bucket */
+    struct bucket_position *positions;
+    uint32_t position_count, position_capacity;
+    struct catch_up *catch_up;
+    int64_t last_received_us, last_sent_us, attached_us;
+    bool ping_sent;
+    bool wants_write, wants_hang_up, in_effects;
+    enum err why;
+};
+
+struct catch_up {
+    struct store *reader; /* holds a snapshot; NULL: waits for one */
+    struct arena arena, rows; /* of the catch-up; of one row */
+    struct bucket_digest *heads; /* of the subscriber's buckets in the snapshot */
+    uint32_t head_count, next;   /* bucket under way */
+    struct mark own;             /* the receiver's own mark in the snapshot */
+    int64_t progress_us;
+};
+
+/* A change of the commit under way, for the live feed. */
+struct live_entry {
+    struct live_entry *next;
+    uint32_t bucket;
+    uint64_t position;
+    const struct model_table *table;
+    struct uuid id;
+    const struct applied_record *applied; /* arena of the turn */
+    struct bytes version;                 /* encoded; arena */
+    struct dot dot;
+    uint64_t stamp;
+    uint64_t author_peer; /* peer number, 0: nobody's or not clean */
+    uint64_t oseq;
+    uint32_t mutation;
+};
+
+/* A result for the author, told with the checkpoint. */
+struct live_result {
+    struct live_result *next;
+    uint64_t peer_number;
+    struct group_result result;
+};
+
+struct receipt {
+    struct receipt *next;
+    uint64_t oseq;
+    uint32_t tag;
+    uint8_t code, reason;
+    uint8_t hash[16];
+};
+struct receipt_run { /* consecutive receipts of the turn, one stored row */
+    struct receipt_run *next;
+    uint64_t origin, first, last;
+    struct receipt *head, *tail;
+    uint32_t count;
+};
+
+/* A run whose signature has not been checked yet. */
+struct run_check {
+    struct run_check *next;
+    uint64_t peer_number;
+    struct uuid device;
+    uint8_t public_key[32], signature[64], text[128];
+    size_t size;
+};
+
+/* A row as it was read for the group under way: what writing it needs of the old one. */
+struct fetched {
+    const struct model_table *table;
+    struct uuid id;
+    struct store_row row;
+    bool found;
+};
+
+struct hub {
+    struct hub_config config;
+    struct hub_limits limits;
+    const struct model *model;
+    struct store *store;
+    struct uuid history;
+    uint64_t incarnation; /* also the origin of headquarters' own writes */
+    uint64_t incarnation_count;
+    uint64_t own_oseq;    /* last used under it */
+    uint64_t scope_revision;
+    uint64_t hlc;
+    struct hub_now now;
+
+    struct bucket **buckets; /* by number - 1 */
+    uint32_t bucket_count, bucket_capacity;
+    struct hash_map bucket_keys; /* route_key -> number */
+    struct hash_map origins;     /* origin BE8 -> struct origin * */
+    struct dot known[KNOWN_DOTS];
+    uint64_t waiting_count, parked_count;
+    uint64_t audit_count;
+    bool audit_loaded;
+    struct run_check *checks, *checks_tail;
+    uint8_t audit_head[32];
+
+    struct peer *peers, *peers_tail, *effects, *effects_tail;
+    int64_t deadline_us; /* no deadline of any peer is before this */
+    uint32_t peer_count;
+    uint64_t peer_numbers;
+    struct intent *intents, *intents_tail;
+    size_t intent_bytes;
+    int64_t retry_us; /* the turn failed for now: again then */
+    bool in_turn;
+
+    struct store **readers; /* idle ones */
+    uint32_t reader_count, readers_open;
+
+    /* of the turn under way */
+    struct arena turn;
+    struct buf encode, payload, row_scratch;
+    struct page_writer writer;
+    struct deflater *deflater;
+    struct inflater *inflater;
+    struct live_entry *live_head, *live_tail;
+    struct live_result *results_head, *results_tail;
+    struct receipt_run *runs;
+    struct fetched *fetched; /* of the group under way; heap */
+    uint32_t fetched_count, fetched_capacity, fetched_hint;
+    uint32_t turn_origins; /* decided groups in this turn, for the audit */
+    bool scope_changed;
+    struct hub_stats stats, stats_saved;
+};
+
+/* state.c: what is held in memory and follows the transaction. */
+enum err state_load(struct hub *hub);
+void state_drop(struct hub *hub);                 /* after a rollback, and at the end */
+enum err state_flush(struct hub *hub);            /* before the commit: dirty buckets, marks, receipts */
+enum err bucket_get(struct hub *hub, enum bucket_kind kind, const struct uuid *key, struct bucket **ret);
+struct bucket *bucket_by_number(struct hub *hub, uint32_t number);
+enum err origin_get(struct hub *hub, uint64_t id, struct origin **ret); /* ERR_NOT_FOUND */
+enum err origin_new(struct hub *hub, uint64_t id, const struct uuid *device, const struct uuid *user,
+                    struct origin **ret);
+bool origin_decided(const struct origin *origin, uint64_t oseq);
+enum err origin_mark(struct hub *hub, struct origin *origin, uint64_t oseq);
+enum err receipt_add(struct hub *hub, const struct dot *dot, const uint8_t hash[32],
+                     enum result_code code, enum reason reason);
+enum err receipt_find(struct hub *hub, uint64_t origin, uint64_t oseq, struct receipt *ret);
+enum err receipt_change(struct hub *hub, uint64_t origin, uint64_t oseq, enum result_code code);
+/* Decodes SIDE_BUCKET and SIDE_MARK values, also of a snapshot. */
+enum err bucket_decode(struct bytes value, struct bucket *ret);
+enum err mark_decode(struct bytes value, struct arena *arena, struct mark *ret, struct uuid *ret_device,
+                     struct uuid *ret_user);
+void key_origin(uint64_t origin, uint64_t oseq, uint8_t out[KEY_ORIGIN_SIZE]);
+enum err meta_get_u64(struct hub *hub, const char *name, uint64_t fallback, uint64_t *ret);
+enum err meta_put_u64(struct hub *hub, const char *name, uint64_t value);
+
+/* hub.c */
+/* Encodes a message and queues it for the peer; within a turn it is held until the commit. */
+enum err peer_send(struct hub *hub, struct peer *peer, const struct message *message);
+enum err peer_queue(struct hub *hub, struct peer *peer, struct shared_frame *frame);
+enum err frame_share(struct hub *hub, const struct message *message, struct shared_frame **ret);
+void frame_release(struct shared_frame *frame);
+/* Sends FAILURE and hangs up. */
+void peer_fail(struct hub *hub, struct peer *peer, enum err why, const char *text);
+void peer_want_write(struct peer *peer);
+void deadline_lower(struct hub *hub, int64_t at_us);
+void peer_save(struct peer *peer); /* before a turn changes its session */
+
+/* One store transaction around body, with everything that follows a commit (frames, feed, scope) or a
+ * failure (memory as the store again). */
+typedef enum err hub_body(struct hub *hub, void *context);
+enum err hub_transact(struct hub *hub, hub_body *body, void *context);
+
+/* auth.c, ingest.c, catchup.c: handlers of messages, within a turn. */
+enum err handle_hello(struct hub *hub, struct peer *peer, const struct message_hello *message);
+enum err handle_enrol(struct hub *hub, struct peer *peer, const struct message_enrol *message);
+enum err handle_prove(struct hub *hub, struct peer *peer, const struct message_prove *message);
+enum err handle_push(struct hub *hub, struct peer *peer, const struct message_push *message);
+enum err handle_part(struct hub *hub, struct peer *peer, const struct message_part *message);
+enum err handle_discard(struct hub *hub, struct peer *peer, const struct message_discard *message);
+enum err handle_subscribe(struct hub *hub, struct peer *peer, const struct message_subscribe *message);
+
+/* decide.c */
+struct author {
+    struct peer *peer;  /* NULL: a waiting group whose author is away */
+    uint64_t peer_number;
+    struct origin *origin;
+    struct uuid device, user;
+    const struct audience *audience;
+    struct envelope envelope;
+};
+enum decision { DECISION_DONE, DECISION_DUPLICATE, DECISION_FORK, DECISION_WAITS };
+enum err decide_group(struct hub *hub, const struct author *author, uint64_t oseq, struct bytes raw,
+                      const uint8_t hash[32], enum decision *ret);
+/* Groups that waited for this dot are judged again. */
+enum err decide_waiting(struct hub *hub, const struct dot *dot);
+
+/* write.c */
+struct write_origin { /* whose write it is, for the live feed */
+    uint64_t peer_number; /* 0 unless clean */
+    uint64_t oseq;
+    uint32_t mutation;
+    struct dot dot;
+    uint64_t stamp;
+};
+void world_reset(struct hub *hub); /* before each group */
+/* The row as world_get() read it, or NULL. */
+const struct store_row *world_row(struct hub *hub, const struct model_table *table,
+                                  const struct uuid *id);
+/* Stores a decided record: row, log, digest, live entry; bucket 0: by its route. */
+enum err write_record(struct hub *hub, const struct applied_record *applied, uint32_t bucket,
+                      const struct write_origin *origin);
+enum err write_route(struct hub *hub, const struct model_table *table, const struct value *values,
+                     struct bucket **ret);
+enum err world_get(void *context, const struct model_table *table, const struct uuid *id,
+                   struct arena *arena, struct record *ret);
+enum err world_children(void *context, const struct model_table *table, const struct uuid *parent,
+                        struct arena *arena, const struct uuid **ret_ids, uint32_t *ret_count);
+enum err record_of_row(const struct model_table *table, const struct store_row *row,
+                       struct arena *arena, struct record *ret);
+enum err write_conflicts(struct hub *hub, const struct applied_record *applied,
+                         const struct dot *dot, uint64_t stamp);
+
+/* system.c: rows of headquarters' own. values by column index; NULL kinds are left out of inserts. */
+enum err system_put(struct hub *hub, uint32_t table_id, const struct uuid *id,
+                    const uint16_t *column_ids, const struct value *values, uint16_t count,
+                    uint32_t bucket);
+enum err system_get(struct hub *hub, uint32_t table_id, const struct uuid *id, struct record *ret);
+struct value system_value(struct hub *hub, uint32_t table_id, const struct record *record,
+                          const char *column);
+enum err system_id(struct hub *hub, struct uuid *ret);
+
+/* scope.c */
+enum err scope_audience(struct hub *hub, const struct uuid *user, struct audience *ret);
+void audience_done(struct audience *audience);
+bool audience_has(const struct audience *audience, uint32_t bucket);
+/* After a commit that changed users or branches: sessions whose scope changed are closed. */
+enum err scope_refresh(struct hub *hub);
+enum err scope_ensure_buckets(struct hub *hub);
+
+/* feed.c */
+/* After the commit: encodes what changed once per bucket and queues it for the live peers. */
+void feed_publish(struct hub *hub);
+enum err catch_up_next(struct hub *hub, struct peer *peer); /* queues the next page or checkpoint */
+void catch_up_free(struct hub *hub, struct peer *peer);
+bool catch_up_ready(struct hub *hub, struct peer *peer);
+uint64_t peer_position(const struct peer *peer, uint32_t bucket);
+enum err peer_set_position(struct peer *peer, uint32_t bucket, uint64_t position);
+enum err own_mark(struct hub *hub, const struct origin *origin, struct mark *ret);
+
+/* audit.c: entries are JSON texts, chained by SHA-256(previous hash, text). */
+enum err audit_load(struct hub *hub);
+enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t first, uint32_t count,
+                   const uint8_t *hashes, const uint8_t signature[64]);
+/* Signatures are checked after the commit and the answers: Ed25519 takes 0.1 to 0.2 ms. */
+enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t first, uint32_t count,
+                      const uint8_t *hashes, const uint8_t signature[64]);
+void verify_some(struct hub *hub);
+enum err audit_append(struct hub *hub, const char *json);
+enum err audit_verify(struct hub *hub, uint64_t *ret_entries, uint64_t *ret_bad);
+
+#endif

@@ -1,0 +1,297 @@
+/* ingest.c - pushes: runs of groups, parts of large ones, discards; acknowledgements.
+ *
+ * Model:      each group of a run is decided for itself; the acknowledgement tells, cumulatively, what is
+ *             durable here (decided or waiting), and leaves with the commit.
+ * Signatures: a run from its author's own session is acknowledged first and verified after (verify.c).
+ * Source:     SPEC.md 7, 11. */
+#include "server/core/hub_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { OSEQ_AHEAD_MAX = 1000000, RANGES_MAX = 10000 };
+
+struct waiting_list {
+    struct hub *hub;
+    struct oseq_range *ranges;
+    uint32_t count, capacity;
+};
+
+static int collect_oseq(void *context, struct bytes key, struct bytes value)
+{
+    struct waiting_list *list = context;
+    (void)value;
+    uint64_t oseq = be64_get(key.data + 8);
+    if (list->count && list->ranges[list->count - 1].to + 1 == oseq) {
+        list->ranges[list->count - 1].to = oseq;
+        return 0;
+    }
+    if (list->count == list->capacity)
+        return STORE_STOP;
+    list->ranges[list->count++] = (struct oseq_range){oseq, oseq};
+    return 0;
+}
+
+/* Decided ranges and waiting ones, ascending and joined. */
+static uint32_t join_ranges(const struct mark *mark, const struct waiting_list *waiting,
+                            struct oseq_range *out)
+{
+    uint32_t count = 0, a = 0, b = 0;
+    while (a < mark->range_count || b < waiting->count) {
+        bool first = b == waiting->count || (a < mark->range_count &&
+                                             mark->ranges[a].from < waiting->ranges[b].from);
+        struct oseq_range next = first ? mark->ranges[a++] : waiting->ranges[b++];
+        if (count && out[count - 1].to + 1 >= next.from)
+            out[count - 1].to = next.to > out[count - 1].to ? next.to : out[count - 1].to;
+        else
+            out[count++] = next;
+    }
+    return count;
+}
+
+static enum err acknowledge(struct hub *hub, struct peer *peer, const struct origin *origin)
+{
+    struct mark mark;
+    enum err e = own_mark(hub, origin, &mark);
+    if (e != ERR_OK)
+        return e;
+    struct message_ack ack = {.origin = origin->id, .upto = mark.upto, .ranges = mark.ranges,
+                              .ranges_count = mark.range_count, .credit = PUSH_CREDIT};
+    if (hub->waiting_count) {
+        struct waiting_list list = {.hub = hub, .capacity = RANGES_MAX / 2};
+        list.ranges = arena_calloc(&hub->turn, list.capacity, sizeof *list.ranges);
+        struct oseq_range *joined = arena_calloc(&hub->turn, list.capacity + mark.range_count, sizeof *joined);
+        if (!list.ranges || !joined)
+            return ERR_NOMEM;
+        uint8_t from[KEY_ORIGIN_SIZE], to[KEY_ORIGIN_SIZE];
+        key_origin(origin->id, 0, from);
+        key_origin(origin->id, UINT64_MAX, to);
+        e = store_side_scan(hub->store, SIDE_WAITING, bytes_of(from, sizeof from),
+                            bytes_of(to, sizeof to), collect_oseq, &list);
+        if (e != ERR_OK)
+            return e;
+        ack.ranges = joined;
+        ack.ranges_count = join_ranges(&mark, &list, joined);
+    }
+    struct message message = {.type = MESSAGE_ACK, .as.ack = ack};
+    return peer_send(hub, peer, &message);
+}
+
+/* Decides one group and what waited for it. ret_fork: the run ends here. */
+static enum err ingest_one(struct hub *hub, struct peer *peer, struct origin *origin, uint64_t oseq,
+                           struct bytes raw, const uint8_t hash[32], bool *ret_fork)
+{
+    const struct author author = {.peer = peer,
+                                  .peer_number = peer->number,
+                                  .origin = origin,
+                                  .device = peer->session.device,
+                                  .user = peer->session.user,
+                                  .audience = &peer->audience,
+                                  .envelope = {.received_ms = hub->now.wall.ms,
+                                               .offset_ms = peer->session.offset_ms}};
+    enum decision decision;
+    enum err e = decide_group(hub, &author, oseq, raw, hash, &decision);
+    if (e != ERR_OK)
+        return e;
+    if (decision == DECISION_FORK) {
+        *ret_fork = true;
+        hub->stats.forks++;
+        struct message fork = {.type = MESSAGE_FORK, .as.fork = {.origin = origin->id, .oseq = oseq}};
+        char entry[120];
+        snprintf(entry, sizeof entry, "{\"what\":\"fork\",\"origin\":\"%016llx\",\"oseq\":%llu}",
+                 (unsigned long long)origin->id, (unsigned long long)oseq);
+        e = audit_append(hub, entry);
+        return e == ERR_OK ? peer_send(hub, peer, &fork) : e;
+    }
+    if (decision != DECISION_DONE || hub->waiting_count == 0)
+        return ERR_OK;
+    struct receipt receipt;
+    e = receipt_find(hub, origin->id, oseq, &receipt);
+    if (e != ERR_OK || receipt.code == RESULT_PARKED)
+        return e;
+    struct dot dot = {origin->id, oseq, receipt.tag};
+    return decide_waiting(hub, &dot);
+}
+
+enum err handle_push(struct hub *hub, struct peer *peer, const struct message_push *message)
+{
+    if (peer->session.state != PEER_OPEN || message->origin != peer->session.origin ||
+        message->groups_count == 0 || message->first == 0 || message->signature.size != 64)
+        return ERR_PROTOCOL;
+    struct origin *origin;
+    enum err e = origin_get(hub, message->origin, &origin);
+    if (e != ERR_OK)
+        return e;
+    if (message->first > origin->upto + OSEQ_AHEAD_MAX || origin->range_count > RANGES_MAX)
+        return ERR_PROTOCOL;
+    bool fork = peer->session.forked;
+    uint8_t *hashes = arena_alloc(&hub->turn, message->groups_count * (size_t)32);
+    if (!hashes)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < message->groups_count; i++) {
+        e = crypto_sha256(hub->config.crypto, message->groups[i], hashes + i * (size_t)32);
+        if (e != ERR_OK)
+            return e;
+    }
+    uint64_t before = hub->stats.groups_applied + hub->stats.groups_merged + hub->stats.groups_parked;
+    for (uint32_t i = 0; i < message->groups_count && !fork; i++) {
+        e = ingest_one(hub, peer, origin, message->first + i, message->groups[i],
+                       hashes + i * (size_t)32, &fork);
+        if (e != ERR_OK)
+            return e;
+    }
+    peer->session.forked = fork;
+    uint64_t after = hub->stats.groups_applied + hub->stats.groups_merged + hub->stats.groups_parked;
+    if (after > before) {
+        e = audit_run(hub, peer, message->first, message->groups_count, hashes, message->signature.data);
+        if (e == ERR_OK)
+            e = verify_later(hub, peer, message->first, message->groups_count, hashes,
+                             message->signature.data);
+    }
+    return e == ERR_OK ? acknowledge(hub, peer, origin) : e;
+}
+
+/* ---- parts: (origin, oseq, part BE4) -> bytes ---- */
+
+static enum err part_key(uint64_t origin, uint64_t oseq, uint32_t part, uint8_t out[20])
+{
+    key_origin(origin, oseq, out);
+    be32_put(out + 16, part);
+    return ERR_OK;
+}
+
+static enum err parts_drop(struct hub *hub, uint64_t origin, uint64_t oseq, uint32_t parts)
+{
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < parts; i++) {
+        uint8_t key[20];
+        part_key(origin, oseq, i, key);
+        e = store_side_delete(hub->store, SIDE_PART, bytes_of(key, sizeof key));
+    }
+    return e;
+}
+
+static enum err parts_join(struct hub *hub, const struct message_part *message, struct buf *whole)
+{
+    for (uint32_t i = 0; i + 1 < message->parts; i++) {
+        uint8_t key[20];
+        part_key(message->origin, message->oseq, i, key);
+        struct bytes piece;
+        enum err e = store_side_get(hub->store, SIDE_PART, bytes_of(key, sizeof key), &hub->turn, &piece);
+        if (e != ERR_OK)
+            return e == ERR_NOT_FOUND ? ERR_PROTOCOL : e;
+        if (buf_append(whole, piece.data, piece.size) != ERR_OK)
+            return whole->error;
+    }
+    if (buf_append(whole, message->data.data, message->data.size) != ERR_OK)
+        return whole->error;
+    return whole->size == message->total ? ERR_OK : ERR_PROTOCOL;
+}
+
+enum err handle_part(struct hub *hub, struct peer *peer, const struct message_part *message)
+{
+    if (peer->session.state != PEER_OPEN || message->origin != peer->session.origin ||
+        message->parts < 2 || message->parts > 256 || message->part >= message->parts ||
+        message->total > GROUP_BYTES_MAX || message->data.size == 0 || message->oseq == 0)
+        return ERR_PROTOCOL;
+    if (peer->session.forked)
+        return ERR_OK;
+    if (message->part + 1 < message->parts) {
+        uint8_t key[20];
+        part_key(message->origin, message->oseq, (uint32_t)message->part, key);
+        return store_side_put(hub->store, SIDE_PART, bytes_of(key, sizeof key), message->data);
+    }
+    if (message->signature.size != 64)
+        return ERR_PROTOCOL;
+    struct origin *origin;
+    enum err e = origin_get(hub, message->origin, &origin);
+    if (e != ERR_OK)
+        return e;
+    struct buf whole;
+    buf_init(&whole, GROUP_BYTES_MAX);
+    e = parts_join(hub, message, &whole);
+    struct bytes raw = buf_view(&whole);
+    uint8_t hash[32];
+    bool fork = false;
+    if (e == ERR_OK)
+        e = arena_copy(&hub->turn, raw, &raw); /* views of it live until the commit */
+    buf_done(&whole);
+    if (e == ERR_OK)
+        e = crypto_sha256(hub->config.crypto, raw, hash);
+    if (e == ERR_OK)
+        e = ingest_one(hub, peer, origin, message->oseq, raw, hash, &fork);
+    if (e == ERR_OK)
+        e = parts_drop(hub, message->origin, message->oseq, (uint32_t)message->parts);
+    if (e == ERR_OK)
+        e = verify_later(hub, peer, message->oseq, 1, hash, message->signature.data);
+    peer->session.forked = fork;
+    return e == ERR_OK ? acknowledge(hub, peer, origin) : e;
+}
+
+/* ---- discards ---- */
+
+static enum err forget_parked(struct hub *hub, const struct dot *dot)
+{
+    uint8_t key[KEY_ORIGIN_SIZE];
+    key_origin(dot->origin, dot->oseq, key);
+    struct bytes value;
+    enum err e = store_side_get(hub->store, SIDE_PARKED, bytes_of(key, sizeof key), &hub->turn, &value);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (e != ERR_OK)
+        return e;
+    if (value.size < 2 || value.size < 2u + value.data[1])
+        return ERR_CORRUPT;
+    struct bytes raw = bytes_of(value.data + 2 + value.data[1], value.size - 2u - value.data[1]);
+    struct group group;
+    if (group_decode(hub->model, raw, &hub->turn, &group, NULL) == ERR_OK)
+        for (uint32_t i = 0; e == ERR_OK && i < group.mutation_count; i++)
+            if (group.mutations[i].op == MUTATION_INSERT)
+                e = store_side_delete(hub->store, SIDE_PARKED_INSERT,
+                                      bytes_of(group.mutations[i].id.byte, 16));
+    if (e == ERR_OK)
+        e = store_side_delete(hub->store, SIDE_PARKED, bytes_of(key, sizeof key));
+    if (e == ERR_OK)
+        hub->parked_count--;
+    return e;
+}
+
+static enum err tell_discarded(struct hub *hub, struct peer *peer, uint64_t oseq)
+{
+    struct live_result *entry = arena_calloc(&hub->turn, 1, sizeof *entry);
+    if (!entry)
+        return ERR_NOMEM;
+    entry->peer_number = peer->number;
+    entry->result = (struct group_result){.oseq = oseq, .count = 1, .code = RESULT_DISCARDED};
+    entry->next = hub->results_head;
+    hub->results_head = entry;
+    if (!hub->results_tail)
+        hub->results_tail = entry;
+    return ERR_OK;
+}
+
+enum err handle_discard(struct hub *hub, struct peer *peer, const struct message_discard *message)
+{
+    if (peer->session.state != PEER_OPEN)
+        return ERR_PROTOCOL;
+    struct origin *origin;
+    enum err e = origin_get(hub, message->origin, &origin);
+    if (e == ERR_OK && !uuid_equal(&origin->device, &peer->session.device))
+        return ERR_PROTOCOL;
+    struct receipt receipt;
+    if (e == ERR_OK)
+        e = receipt_find(hub, message->origin, message->oseq, &receipt);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK; /* nothing was ever here: nothing to give up */
+    if (e != ERR_OK)
+        return e;
+    if (receipt.code == RESULT_PARKED) {
+        struct dot dot = {message->origin, message->oseq, receipt.tag};
+        e = receipt_change(hub, message->origin, message->oseq, RESULT_DISCARDED);
+        if (e == ERR_OK)
+            e = forget_parked(hub, &dot);
+        if (e == ERR_OK)
+            e = decide_waiting(hub, &dot);
+    }
+    return e == ERR_OK ? tell_discarded(hub, peer, message->oseq) : e;
+}

@@ -1,0 +1,190 @@
+/* scope.c - who may see what: a user's role and branch make the set of buckets.
+ *
+ * Model:      administrators see every bucket; a manager the company's, the branch's and those of the
+ *             branch's users; a rep the company's, the branch's and the own one.
+ * Cost:       computed once per session; a look-up is a binary search.
+ * Source:     DESIGN.md 8. */
+#include "server/core/hub_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int compare_u32(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+bool audience_has(const struct audience *audience, uint32_t bucket)
+{
+    return audience->all || (audience->count && bsearch(&bucket, audience->buckets, audience->count,
+                                                        sizeof bucket, compare_u32));
+}
+
+void audience_done(struct audience *audience)
+{
+    free(audience->buckets);
+    *audience = (struct audience){0};
+}
+
+static enum err add(struct audience *audience, uint32_t bucket)
+{
+    uint32_t *grown = realloc(audience->buckets, (audience->count + 1) * sizeof *grown);
+    if (!grown)
+        return ERR_NOMEM;
+    audience->buckets = grown;
+    audience->buckets[audience->count++] = bucket;
+    return ERR_OK;
+}
+
+static enum err add_kind(struct hub *hub, struct audience *audience, enum bucket_kind kind,
+                         const struct uuid *key)
+{
+    struct bucket *bucket;
+    enum err e = bucket_get(hub, kind, key, &bucket);
+    return e == ERR_OK ? add(audience, bucket->number) : e;
+}
+
+static bool reference(const struct value *value, struct uuid *ret)
+{
+    if (value->kind != VALUE_BLOB || value->as.bytes.size != 16)
+        return false;
+    memcpy(ret->byte, value->as.bytes.data, 16);
+    return true;
+}
+
+struct colleagues {
+    struct hub *hub;
+    struct audience *audience;
+    struct uuid branch;
+    struct uuid *ids; /* arena of the turn */
+    uint32_t count, capacity;
+};
+
+static int collect_user(void *context, const struct uuid *id)
+{
+    struct colleagues *c = context;
+    if (c->count == c->capacity) {
+        uint32_t capacity = c->capacity ? c->capacity * 2 : 64;
+        struct uuid *grown = arena_calloc(&c->hub->turn, capacity, sizeof *grown);
+        if (!grown)
+            return ERR_NOMEM;
+        if (c->count)
+            memcpy(grown, c->ids, c->count * sizeof *grown);
+        c->ids = grown;
+        c->capacity = capacity;
+    }
+    c->ids[c->count++] = *id;
+    return 0;
+}
+
+static enum err add_colleagues(struct hub *hub, struct audience *audience, const struct uuid *branch)
+{
+    struct colleagues c = {.hub = hub, .audience = audience, .branch = *branch};
+    enum err e = store_row_scan(hub->store, model_table_by_id(hub->model, TABLE_USER), NULL,
+                                collect_user, &c);
+    for (uint32_t i = 0; e == ERR_OK && i < c.count; i++) {
+        struct record record;
+        e = system_get(hub, TABLE_USER, &c.ids[i], &record);
+        if (e != ERR_OK)
+            break;
+        struct value at = system_value(hub, TABLE_USER, &record, "branch");
+        struct uuid key;
+        if (!record.dead && reference(&at, &key) && uuid_equal(&key, branch))
+            e = add_kind(hub, audience, BUCKET_KIND_USER, &c.ids[i]);
+    }
+    return e;
+}
+
+enum err scope_audience(struct hub *hub, const struct uuid *user, struct audience *ret)
+{
+    struct record record;
+    enum err e = system_get(hub, TABLE_USER, user, &record);
+    if (e == ERR_NOT_FOUND || (e == ERR_OK && record.dead))
+        return ERR_AUTH;
+    if (e != ERR_OK)
+        return e;
+    struct value active = system_value(hub, TABLE_USER, &record, "active");
+    if (active.kind == VALUE_INT && active.as.integer == 0)
+        return ERR_AUTH;
+    struct audience audience = {.role = ROLE_REP};
+    struct value role = system_value(hub, TABLE_USER, &record, "role");
+    if (role.kind == VALUE_TEXT)
+        (void)role_parse(role.as.bytes, &audience.role);
+    if (audience.role == ROLE_NONE)
+        return ERR_AUTH; /* a person in the books without access */
+    if (audience.role >= ROLE_ADMIN) {
+        audience.all = true;
+        *ret = audience;
+        return ERR_OK;
+    }
+    struct uuid nil = {{0}}, branch;
+    struct value at = system_value(hub, TABLE_USER, &record, "branch");
+    e = add_kind(hub, &audience, BUCKET_KIND_COMPANY, &nil);
+    if (e == ERR_OK && reference(&at, &branch)) {
+        e = add_kind(hub, &audience, BUCKET_KIND_BRANCH, &branch);
+        if (e == ERR_OK && audience.role == ROLE_MANAGER)
+            e = add_colleagues(hub, &audience, &branch);
+    }
+    if (e == ERR_OK)
+        e = add_kind(hub, &audience, BUCKET_KIND_USER, user);
+    if (e != ERR_OK) {
+        audience_done(&audience);
+        return e;
+    }
+    qsort(audience.buckets, audience.count, sizeof *audience.buckets, compare_u32);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < audience.count; i++)
+        if (i == 0 || audience.buckets[i] != audience.buckets[kept - 1])
+            audience.buckets[kept++] = audience.buckets[i];
+    audience.count = kept;
+    *ret = audience;
+    return ERR_OK;
+}
+
+enum err scope_ensure_buckets(struct hub *hub)
+{
+    struct uuid nil = {{0}};
+    struct bucket *bucket;
+    enum err e = bucket_get(hub, BUCKET_KIND_COMPANY, &nil, &bucket);
+    return e == ERR_OK ? bucket_get(hub, BUCKET_KIND_UNASSIGNED, &nil, &bucket) : e;
+}
+
+static bool audience_equal(const struct audience *a, const struct audience *b)
+{
+    return a->role == b->role && a->all == b->all && a->count == b->count &&
+           (a->count == 0 || memcmp(a->buckets, b->buckets, a->count * sizeof *a->buckets) == 0);
+}
+
+static enum err refresh_all(struct hub *hub)
+{
+    enum err e = meta_put_u64(hub, "scope_revision", hub->scope_revision + 1);
+    for (struct peer *peer = hub->peers; e == ERR_OK && peer; peer = peer->next) {
+        if (peer->session.state != PEER_OPEN)
+            continue;
+        struct audience fresh = {0};
+        e = scope_audience(hub, &peer->session.user, &fresh);
+        if (e == ERR_AUTH)
+            e = ERR_OK; /* an empty audience differs: the session ends and is not let in again */
+        if (e == ERR_OK && !audience_equal(&fresh, &peer->audience))
+            peer_fail(hub, peer, ERR_CLOSED, "your rights have changed; connecting again");
+        audience_done(&fresh);
+    }
+    return e == ERR_OK ? state_flush(hub) : e;
+}
+
+enum err scope_refresh(struct hub *hub)
+{
+    hub->runs = NULL; /* flushed with the turn that changed the scope */
+    enum err e = store_begin(hub->store, STORE_WRITE);
+    if (e != ERR_OK)
+        return e;
+    e = refresh_all(hub);
+    if (e == ERR_OK)
+        e = store_commit(hub->store);
+    else
+        store_rollback(hub->store);
+    if (e == ERR_OK)
+        hub->scope_revision++;
+    return e;
+}
