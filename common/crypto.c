@@ -168,31 +168,39 @@ enum err crypto_ed25519_sign(struct crypto *c, const uint8_t seed[CRYPTO_ED25519
     return error;
 }
 
+/* 1: valid, 0: not valid, or no memory to find out; negative: could not be checked. */
+static int verify_once(struct crypto *c, EVP_PKEY *key, struct bytes message,
+                       const uint8_t *signature)
+{
+    int verdict = -1;
+
+    if (EVP_DigestVerifyInit_ex(c->signing, NULL, NULL, c->library, NULL, key, NULL))
+        verdict = EVP_DigestVerify(c->signing, signature, CRYPTO_ED25519_SIGNATURE_SIZE,
+                                   message.data, message.size);
+    EVP_MD_CTX_reset(c->signing);
+    return verdict;
+}
+
 enum err crypto_ed25519_verify(struct crypto *c,
                                const uint8_t public_key[CRYPTO_ED25519_PUBLIC_SIZE],
                                struct bytes message,
                                const uint8_t signature[CRYPTO_ED25519_SIGNATURE_SIZE])
 {
     EVP_PKEY *key;
-    enum err error = ERR_CRYPTO;
+    int verdict = -1;
 
     ERR_set_mark();
     key = EVP_PKEY_new_raw_public_key_ex(c->library, "ED25519", NULL, public_key,
                                          CRYPTO_ED25519_PUBLIC_SIZE);
-    if (key != NULL &&
-        EVP_DigestVerifyInit_ex(c->signing, NULL, NULL, c->library, NULL, key, NULL)) {
-        int verdict = EVP_DigestVerify(c->signing, signature, CRYPTO_ED25519_SIGNATURE_SIZE,
-                                       message.data, message.size);
-
-        if (verdict == 1)
-            error = ERR_OK;
-        else if (verdict == 0)
-            error = ERR_AUTH;
-    }
-    EVP_MD_CTX_reset(c->signing);
+    if (key != NULL)
+        verdict = verify_once(c, key, message, signature);
+    if (verdict == 0) /* a signature stays wrong; an allocation that failed may succeed now */
+        verdict = verify_once(c, key, message, signature);
     EVP_PKEY_free(key);
     ERR_pop_to_mark();
-    return error;
+    if (verdict == 1)
+        return ERR_OK;
+    return verdict == 0 ? ERR_AUTH : ERR_CRYPTO;
 }
 
 bool crypto_equal(struct bytes a, struct bytes b)

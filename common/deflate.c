@@ -51,53 +51,78 @@ void deflater_free(struct deflater *deflater)
     free(deflater);
 }
 
-/* Gives zlib `room` or what is left until out's limit as output. ERR_TOO_LARGE: nothing is left. */
-static enum err set_output(z_stream *stream, struct buf *out, size_t room)
+/* Where zlib writes during one call. When there is no room, that is a byte of our own: if zlib takes
+ * it there is too much, and if not, it only needed the call to see that the stream had ended. */
+struct output {
+    bool full;
+    uint8_t beyond;
+};
+
+/* Room for `wanted` bytes, or for what is left of out's limit; for 0 the byte beyond. ERR_NOMEM. */
+static enum err open_output(struct output *output, z_stream *stream, struct buf *out, size_t wanted)
 {
     size_t left = out->limit - out->size;
-    uint8_t *at;
+    uint8_t *at = &output->beyond;
+    size_t room = 1;
 
-    if (room > left && left > 0)
-        room = left;
-    if (room > UINT_MAX)
-        room = UINT_MAX;
-    at = buf_reserve(out, room);
-    if (at == NULL)
-        return out->error;
+    output->full = wanted == 0 || left == 0;
+    if (!output->full) {
+        room = wanted < left ? wanted : left;
+        if (room > UINT_MAX)
+            room = UINT_MAX;
+        at = buf_reserve(out, room);
+        if (at == NULL)
+            return out->error;
+    }
     stream->next_out = at;
     stream->avail_out = (uInt)room;
     return ERR_OK;
 }
 
-/* What zlib wrote since set_output() becomes content. */
-static void take_output(const z_stream *stream, struct buf *out)
+/* What zlib wrote becomes content. ERR_TOO_LARGE: it was full. */
+static enum err close_output(const struct output *output, const z_stream *stream, struct buf *out)
 {
+    if (output->full)
+        return stream->avail_out == 0 ? ERR_TOO_LARGE : ERR_OK;
     out->size = (size_t)(stream->next_out - out->data);
+    return ERR_OK;
+}
+
+/* One call of deflate(). */
+static enum err deflate_step(z_stream *stream, struct buf *out, bool *ret_ended)
+{
+    size_t wanted = deflateBound(stream, stream->avail_in);
+    struct output output;
+    enum err error;
+    int code;
+
+    error = open_output(&output, stream, out, wanted > CHUNK_MIN ? wanted : CHUNK_MIN);
+    if (error != ERR_OK)
+        return error;
+    code = deflate(stream, Z_FINISH);
+    error = close_output(&output, stream, out);
+    if (error == ERR_TOO_LARGE)
+        out->error = error; /* like a failed append: the limit is out's own */
+    else if (code != Z_STREAM_END && code != Z_OK)
+        error = ERR_BUG;
+    *ret_ended = code == Z_STREAM_END;
+    return error;
 }
 
 enum err deflate_frame(struct deflater *deflater, struct bytes in, struct buf *out)
 {
     z_stream *stream = &deflater->stream;
     size_t start = out->size;
-    enum err error;
-    int code;
+    bool ended = false;
+    enum err error = out->error;
 
     if (in.size > UINT_MAX)
         return ERR_LIMIT;
     if (deflateReset(stream) != Z_OK)
         return ERR_BUG;
     set_input(stream, in);
-    do {
-        size_t room = deflateBound(stream, stream->avail_in);
-
-        error = set_output(stream, out, room > CHUNK_MIN ? room : CHUNK_MIN);
-        if (error != ERR_OK)
-            break;
-        code = deflate(stream, Z_FINISH);
-        take_output(stream, out);
-        if (code != Z_STREAM_END && code != Z_OK && code != Z_BUF_ERROR)
-            error = ERR_BUG;
-    } while (error == ERR_OK && code != Z_STREAM_END);
+    while (error == ERR_OK && !ended)
+        error = deflate_step(stream, out, &ended);
     if (error != ERR_OK)
         out->size = start;
     return error;
@@ -136,30 +161,23 @@ size_t inflate_cap(size_t in_size, size_t max_out_bytes)
     return cap < max_out_bytes ? cap : max_out_bytes;
 }
 
-/* One call of inflate() with room for what may still come. *ret_ended: the stream is complete. */
+/* One call of inflate(), which may write up to `left` bytes. */
 static enum err inflate_step(z_stream *stream, struct buf *out, size_t left, bool *ret_ended)
 {
-    uint8_t beyond; /* where one byte too many would go, to tell it from the stream's end */
-    bool full = left == 0 || out->size == out->limit;
-    size_t room = (size_t)stream->avail_in * 4;
-    enum err error = ERR_OK;
+    size_t wanted = (size_t)stream->avail_in * 4;
+    struct output output;
+    enum err error;
     int code;
 
-    if (full) {
-        stream->next_out = &beyond;
-        stream->avail_out = 1;
-    } else {
-        if (room < CHUNK_MIN)
-            room = CHUNK_MIN;
-        error = set_output(stream, out, room < left ? room : left);
-        if (error != ERR_OK)
-            return error;
-    }
+    if (wanted < CHUNK_MIN)
+        wanted = CHUNK_MIN;
+    error = open_output(&output, stream, out, wanted < left ? wanted : left);
+    if (error != ERR_OK)
+        return error;
     code = inflate(stream, Z_NO_FLUSH);
-    if (full && stream->avail_out == 0)
-        return ERR_TOO_LARGE;
-    if (!full)
-        take_output(stream, out);
+    error = close_output(&output, stream, out);
+    if (error != ERR_OK)
+        return error;
     if (code == Z_MEM_ERROR)
         return ERR_NOMEM;
     if (code != Z_OK && code != Z_STREAM_END)
