@@ -207,7 +207,8 @@ enum {
 };
 
 /* Parses and validates a model file. On failure info names the place ("tables[2].columns[4].merge:
- * 'lwww' is not a merge policy; did you mean 'lww'?"). ERR_MODEL, ERR_PARSE, ERR_LIMIT, ERR_NOMEM. */
+ * 'lwww' is not a merge policy; did you mean 'lww'?"). ERR_MODEL, ERR_PARSE, ERR_LIMIT,
+ * ERR_NOMEM, ERR_CRYPTO (the hash, for lack of memory as well). */
 enum err model_parse(struct bytes json, struct model **ret_model, struct err_info *info);
 /* The CRM's model that is built in (model_crm.json compiled in as text). Same errors. */
 enum err model_builtin(struct model **ret_model, struct err_info *info);

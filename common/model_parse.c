@@ -51,8 +51,9 @@ static enum err load(const struct builder *b, struct bytes json, json_t **ret_ro
         return build_fail(b, NULL, ERR_LIMIT, "is nested deeper than %d", MODEL_DEPTH_MAX);
     root = json_loadb(json.size > 0 ? (const char *)json.data : "", json.size,
                       JSON_REJECT_DUPLICATES, &error);
-    if (root == NULL && json_error_code(&error) == json_error_out_of_memory)
-        return build_nomem(b);
+    if (root == NULL &&
+        (json_error_code(&error) == json_error_out_of_memory || error.text[0] == '\0'))
+        return build_nomem(b); /* jansson says nothing in some of these cases */
     if (root == NULL)
         return build_fail(b, NULL, ERR_PARSE, "line %d, column %d: %s", error.line, error.column,
                           error.text);
