@@ -7,7 +7,10 @@
  *             only if each live child's current dots were seen by the child's delete in that group;
  *             otherwise the parent stays and the child deletes of the group are void. A write to a
  *             child that the parent's delete did not see revives the parent and its ancestors, and
- *             restores the children deleted by the same groups.
+ *             restores the children deleted by the same groups. So a dead parent (of DELETE_REVIVES
+ *             or _MANUAL) has no live child. A delete of a DELETE_WINS parent counts whatever its
+ *             children are; nothing that happens to them revives it. A record of a DELETE_NEVER table
+ *             stays as it is, but its delete in the group of its parent's says what was seen of it.
  * Atomic:     on a refusal of any mutation nothing has been put into the world (judge first: all puts
  *             come after all merges); on ERR_NOMEM and world errors the caller rolls back.
  * Source:     DESIGN.md 4, 5; SPEC.md 5. */
@@ -26,8 +29,10 @@ struct apply_world {
                          struct arena *arena, const struct uuid **ret_ids, uint32_t *ret_count);
 };
 
-/* One record that the group changed, in order of the group's mutations, then records revived or
- * restored beside them. */
+/* One record that the group changed (or whose delete was lost: result.delete_lost, then nothing else
+ * has changed), in order of the group's mutations, then records revived or restored beside them. Of the
+ * deletes of a parent and its children that are void together, the topmost and those that missed a
+ * write are reported. */
 struct applied_record {
     const struct model_table *table;
     struct uuid id;
@@ -35,7 +40,7 @@ struct applied_record {
     uint64_t previous_revision; /* 0: there was none */
     bool was_dead;
     bool inserted;
-    bool delta_simple;          /* live before and after; every written unit now has the group's dot as its
+    bool delta_simple; /* live before and after; every written unit now has the group's dot as its
                                    only candidate: can travel as changed columns */
     struct merge_result result;
     /* The record before, for digests, conflict records that are superseded and routing. */
@@ -43,10 +48,12 @@ struct applied_record {
 };
 
 struct apply_report {
-    enum reason reason;          /* not NONE: refused as a whole */
-    uint32_t refused_mutation;   /* its index then */
+    enum reason reason;                        /* not NONE: refused as a whole */
+    uint32_t refused_mutation;                 /* its index then */
     const struct model_column *refused_column; /* where it has one, or NULL */
-    bool clean;                  /* every mutation was a fast-forward or an insert, and nothing was revived */
+    uint32_t hidden_count;                     /* MERGE_SHOW: mutations left out */
+    bool clean; /* every mutation was a fast-forward or an insert, none was left out, and
+                                    nothing was revived but by a restore */
     struct applied_record *records;
     uint32_t count;
 };

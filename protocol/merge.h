@@ -21,24 +21,24 @@ enum merge_mode {
 };
 
 /* Why a check refused. Stable values (wire, people's texts in reason_text). */
-#define REASON_LIST(X) \
-    X(NONE,            0, "") \
-    X(TRANSITION,      1, "this change of state is not allowed") \
-    X(UPSTREAM,        2, "headquarters has changed this value meanwhile") \
-    X(APPEND_ONLY,     3, "entries of this kind are never changed") \
-    X(NO_RECORD,       4, "the record is not there") \
-    X(EXISTS,          5, "there is a record with this id already") \
-    X(RIGHTS,          6, "you may not change this record") \
-    X(SCOPE,           7, "the record is outside what you may see") \
-    X(FRONTIER_FULL,   8, "too many concurrent versions; somebody has to choose first") \
-    X(NO_DELETE,       9, "records of this kind are never deleted") \
-    X(MALFORMED,      10, "the change could not be read") \
-    X(MODEL,          11, "the change does not fit the data model") \
-    X(MOVE,           12, "moving a record to another owner or branch is not available yet") \
-    X(REVOKED,        13, "the device was revoked before this change arrived") \
-    X(DEPENDS,        14, "it builds on a change that was set aside") \
-    X(TOO_LARGE,      15, "the change is larger than allowed") \
-    X(REQUIRED,       16, "a required value is missing")
+#define REASON_LIST(X)                                                                \
+    X(NONE, 0, "")                                                                    \
+    X(TRANSITION, 1, "this change of state is not allowed")                           \
+    X(UPSTREAM, 2, "headquarters has changed this value meanwhile")                   \
+    X(APPEND_ONLY, 3, "entries of this kind are never changed")                       \
+    X(NO_RECORD, 4, "the record is not there")                                        \
+    X(EXISTS, 5, "there is a record with this id already")                            \
+    X(RIGHTS, 6, "you may not change this record")                                    \
+    X(SCOPE, 7, "the record is outside what you may see")                             \
+    X(FRONTIER_FULL, 8, "too many concurrent versions; somebody has to choose first") \
+    X(NO_DELETE, 9, "records of this kind are never deleted")                         \
+    X(MALFORMED, 10, "the change could not be read")                                  \
+    X(MODEL, 11, "the change does not fit the data model")                            \
+    X(MOVE, 12, "moving a record to another owner or branch is not available yet")    \
+    X(REVOKED, 13, "the device was revoked before this change arrived")               \
+    X(DEPENDS, 14, "it builds on a change that was set aside")                        \
+    X(TOO_LARGE, 15, "the change is larger than allowed")                             \
+    X(REQUIRED, 16, "a required value is missing")
 
 enum reason {
 #define REASON_ENUM(name, value, text) REASON_##name = value,
@@ -49,22 +49,26 @@ const char *reason_name(enum reason reason);
 const char *reason_text(enum reason reason);
 
 struct merge_result {
-    enum reason reason;     /* not NONE: refused; the record is as before */
-    bool fast_forward;      /* every unit written had exactly the frontier that was seen */
-    bool revived, died;     /* the record's own state changed so by this mutation */
+    enum reason reason; /* not NONE: refused; the record is as before */
+    bool fast_forward;  /* every unit written had exactly the frontier that was seen; a delete: it
+                               counts and saw every current dot; an insert: always */
+    bool revived, died; /* the record's own state changed so by this mutation */
     bool revision_changes;  /* anything changed */
-    uint16_t written_count; /* units whose state changed, ascending indexes */
+    uint16_t written_count; /* units whose state changed, ascending indexes; an insert lists none */
     const uint16_t *written;
-    uint16_t conflict_count; /* of those, units with candidates whose values differ (never counter, set, append) */
+    uint16_t
+        conflict_count; /* of those, units with candidates whose values differ (never counter, set, append) */
     const uint16_t *conflicts;
-    uint16_t settled_count;  /* units that had differing candidates before and have one value now */
+    uint16_t settled_count; /* units that had differing candidates before and have one value now */
     const uint16_t *settled;
+    bool delete_lost; /* a delete that missed a write: nothing changed, somebody has to be told */
+    const struct model_unit *refused_unit; /* with a reason that has one, else NULL */
 };
 
 /* What is the same for all mutations of a group. */
 struct merge_context {
     struct dot dot;
-    uint64_t stamp;      /* effective */
+    uint64_t stamp; /* effective */
     bool stamp_adjusted;
     enum merge_mode mode;
     struct arena *arena; /* results live here */
