@@ -4,11 +4,16 @@
  *             16 bytes of SHA-256(table id, record id, unit id, sorted dots). A conflict of a superset of
  *             dots supersedes it. `candidates` is a JSON array, ascending by dot: [{"origin": hex16,
  *             "oseq": n, "tag": n, "at": ms, "value": ...}] with value an object by column name; blobs as hex.
+ *             What the column `base` cannot say, because the bases differ, stands in each candidate as
+ *             "base"; "cut": true marks one whose texts had to be shortened to fit the column. A delete
+ *             is a candidate {..., "value": null, "delete": true} among the current writes. state is
+ *             `open` where a person has to choose, else `automatic`.
  * Source:     DESIGN.md 4; SPEC.md 6. */
 #ifndef PROTOCOL_CONFLICT_H
 #define PROTOCOL_CONFLICT_H
 
 #include "common/crypto.h"
+#include "common/uuid.h"
 #include "protocol/version.h"
 
 enum conflict_kind { CONFLICT_VALUE, CONFLICT_DELETE };
