@@ -221,9 +221,9 @@ void connection_tick(struct connection *connection)
     struct server_net *net = connection->net;
     net->stats.timed_out++;
     if (connection->state == CONNECTION_UP && !connection->hanging_up) {
-        /* A message that has begun and does not end: the hub decides (it will hang up). */
-        set_limit(connection, net->config.hang_up_timeout_ms);
+        /* A message that has begun and does not end. */
         hub_violation(net->hub, connection->peer, ERR_TIMEOUT, net_now(net));
+        hang_up(connection, ERR_TIMEOUT);
         return;
     }
     detach(connection);

@@ -16,8 +16,7 @@ static int answer(struct lws *wsi, const char *status, const char *type, const c
                         "connection: close\r\n\r\n%s",
                         status, type, strlen(body), body);
     if (size > 0 && size < ANSWER_MAX_SIZE) {
-        (void)lws_write(wsi, (unsigned char *)text + LWS_PRE, (size_t)size,
-                        LWS_WRITE_HTTP_HEADERS);
+        (void)lws_write(wsi, (unsigned char *)text + LWS_PRE, (size_t)size, LWS_WRITE_HTTP_HEADERS);
     }
     return -1;
 }

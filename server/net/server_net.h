@@ -28,14 +28,14 @@
 struct server_net;
 
 struct server_net_config {
-    const char *address; /* numeric; NULL or "": all, IPv6 and IPv4 */
-    uint16_t port;       /* 0: the system chooses, server_net_port() tells */
+    const char *address;                     /* numeric; NULL or "": all, IPv6 and IPv4 */
+    uint16_t port;                           /* 0: the system chooses, server_net_port() tells */
     const char *certificate_path, *key_path; /* PEM; may be the same file */
     const char *control_path;                /* NULL: no control socket */
     int stop_fd;                             /* readable: stop. -1: none */
     const struct clock *clock;
     const struct rng *rng;
-    const struct log *log; /* NULL: quiet */
+    const struct log *log;                     /* NULL: quiet */
     uint32_t connections_max, per_address_max; /* 0: as above */
     int64_t handshake_timeout_ms, message_timeout_ms, hang_up_timeout_ms, stop_timeout_ms; /* 0 */
 };

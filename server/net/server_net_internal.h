@@ -7,6 +7,8 @@
 #include "common/hash_map.h"
 #include "server/net/server_net.h"
 
+#include <stdatomic.h>
+
 enum {
     SEND_BUDGET = 256 * 1024, /* bytes for one peer, then the others have their turn */
     ADDRESS_SIZE = 16,
@@ -86,7 +88,7 @@ struct server_net {
     struct buf frame;
     struct server_net_stats stats;
     bool stopping, stop_over, tls_ready;
-    volatile int stop_asked;
+    atomic_int stop_asked;
 };
 
 struct hub_now net_now(const struct server_net *net);
