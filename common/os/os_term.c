@@ -137,9 +137,9 @@ void progress_render(const struct progress *p, struct mono_time now, char *out, 
 
     render_numbers(p, now, numbers, sizeof(numbers));
     taken = columns_of(p->label) + 2 + columns_of(numbers);
-    render_bar(p, p->width - taken, bar);
+    render_bar(p, p->width - 1 - taken, bar); /* terminals wrap when the last column is used */
     snprintf(line, sizeof(line), "%s  %s%s", p->label, bar, numbers);
-    cut_columns(line, p->width);
+    cut_columns(line, p->width - 1);
     snprintf(out, size, "%s", line);
 }
 

@@ -40,7 +40,7 @@ void progress_init(struct progress *p, const char *label, const char *unit, uint
 void progress_step(struct progress *p, uint64_t done);
 /* Draws the last state and ends the line. No error when nothing was shown. */
 void progress_end(struct progress *p);
-/* The line as it would be drawn at `now`, terminated, at most `width` columns and size - 1 bytes:
+/* The line as it would be drawn at `now`, terminated, fewer than `width` columns and size - 1 bytes:
  * "label  [=====>    ]  42%  1234/3000 rows  310/s  6 s left". */
 void progress_render(const struct progress *p, struct mono_time now, char *out, size_t size);
 
