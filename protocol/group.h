@@ -82,7 +82,9 @@ enum err group_decode(const struct model *model, struct bytes in, struct arena *
 enum err group_peek(struct bytes in, struct group *ret);
 /* When a local transaction closes: one mutation per record (last value per unit, deltas summed, seen
  * frontiers as before the transaction; insert + delete vanish, update + delete leave the delete), in
- * order of first touch. `in` is in order of writing. Result in the arena. ERR_NOMEM, ERR_LIMIT. */
+ * order of first touch. `in` is in order of writing; a pair of a set that the transaction itself added is
+ * removed by its element and no dot. Result in the arena, which refers to `in`. ERR_NOMEM, ERR_LIMIT;
+ * ERR_INVALID: an insert of a record that was touched before, or an update of one that was deleted. */
 enum err group_normalise(const struct mutation *in, uint32_t count, struct arena *arena,
                          const struct mutation **ret, uint32_t *ret_count);
 /* After a fork: the same group under a new dot, with every reference to a dot of old_origin with
