@@ -75,6 +75,14 @@ enum err sqlite_store_query_int(struct sqlite_store *s, const char *sql, int64_t
     return err;
 }
 
+enum err sqlite_store_refuse_corrupt(const struct sqlite_store *s, struct err_info *info)
+{
+    return err_set(info, ERR_CORRUPT,
+                   "'%s' is not a Satchel database: it is another kind of file, encrypted, or"
+                   " damaged. Check the path, or restore the file from a backup",
+                   s->path);
+}
+
 enum err sqlite_store_identify(struct sqlite_store *s, bool *ret_empty, struct err_info *info)
 {
     int64_t application = 0;
@@ -85,13 +93,8 @@ enum err sqlite_store_identify(struct sqlite_store *s, bool *ret_empty, struct e
         err = sqlite_store_query_int(s, "PRAGMA user_version", &version, info);
     if (err == ERR_OK)
         err = sqlite_store_query_int(s, "SELECT count(*) FROM sqlite_schema", &things, info);
-    if (err == ERR_CORRUPT)
-        return err_set(info, ERR_CORRUPT,
-                       "'%s' is not a Satchel database: it is another kind of file, encrypted, or"
-                       " damaged. Check the path, or restore the file from a backup",
-                       s->path);
     if (err != ERR_OK)
-        return err;
+        return err == ERR_CORRUPT ? sqlite_store_refuse_corrupt(s, info) : err;
     bool empty = application == 0 && version == 0 && things == 0;
     if (!empty && application != SQLITE_STORE_APPLICATION_ID)
         return err_set(info, ERR_INVALID,

@@ -131,6 +131,8 @@ const char *sqlite_store_side_name(enum store_side side);
 const char *sqlite_store_column_type(const struct model_column *column);
 /* Refuses what is not ours; *ret_empty: there is nothing in it yet. Changes nothing. */
 enum err sqlite_store_identify(struct sqlite_store *s, bool *ret_empty, struct err_info *info);
+/* ERR_CORRUPT, with a message for a file that SQLite cannot read from the start. */
+enum err sqlite_store_refuse_corrupt(const struct sqlite_store *s, struct err_info *info);
 /* Brings the tables to the model (or, read-only, checks that they are). */
 enum err sqlite_store_migrate(struct sqlite_store *s, struct err_info *info);
 /* First column of the first row of a query; ERR_NOT_FOUND: no row. */

@@ -79,6 +79,8 @@ static enum err configure(struct sqlite_store *s, struct err_info *info)
     (void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
     int native = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
     sqlite3_free(sql);
+    if (native != SQLITE_OK && sqlite_store_code(native) == ERR_CORRUPT)
+        return sqlite_store_refuse_corrupt(s, info);
     return native == SQLITE_OK ? ERR_OK : sqlite_store_report(s, native, "cannot be opened", info);
 }
 

@@ -1,0 +1,310 @@
+/* The store on SQLite when the process is killed, the disk fails or memory runs out. */
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/lib/failing_alloc.h"
+#include "tests/lib/faulty_vfs.h"
+#include "tests/lib/seeded_rng.h"
+#include "tests/lib/store_kit.h"
+
+enum { BATCH = 20 };
+
+static int setup(void **state)
+{
+    store_kit_kind = STORE_KIND_SQLITE_FILE;
+    return store_kit_setup(state);
+}
+
+static void close_store(struct store_kit *kit)
+{
+    store_close(kit->store);
+    kit->store = NULL;
+}
+
+static void note_problem(void *context, const char *text)
+{
+    (void)context;
+    print_error("%s\n", text);
+}
+
+/* Batches of rows and log rows; after each commit its number goes into the pipe. */
+static void write_until_killed(struct store_kit *kit, uint32_t batch, int out)
+{
+    for (;; batch++) {
+        store_kit_begin(kit);
+        for (uint32_t i = 0; i < BATCH; i++) {
+            struct uuid id = store_kit_id(batch * BATCH + i);
+            store_kit_put(kit, kit->thing, batch * BATCH + i, batch * BATCH + i + 1, false);
+            assert_ok(store_log_put(kit->store, 1, batch * BATCH + i + 1, kit->thing, &id));
+        }
+        store_kit_commit(kit);
+        if (write(out, &batch, sizeof batch) != (ssize_t)sizeof batch)
+            _exit(1);
+    }
+}
+
+/* Kills a child after `count` acknowledgements and some time; returns the batches it acknowledged. */
+static uint32_t killed_after(struct store_kit *kit, uint32_t first, uint32_t count,
+                             uint32_t wait_us)
+{
+    int ends[2];
+    uint32_t done = first;
+    uint32_t batch;
+    struct timespec wait = {.tv_nsec = (long)wait_us * 1000};
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)close(ends[0]);
+        store_kit_reopen(kit);
+        write_until_killed(kit, first, ends[1]);
+    }
+    (void)close(ends[1]);
+    while (done < first + count && read(ends[0], &batch, sizeof batch) == (ssize_t)sizeof batch)
+        done = batch + 1;
+    (void)nanosleep(&wait, NULL);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    while (read(ends[0], &batch, sizeof batch) == (ssize_t)sizeof batch)
+        done = batch + 1;
+    assert_true(waitpid(child, NULL, 0) == child);
+    (void)close(ends[0]);
+    assert_true(done >= first + count);
+    return done;
+}
+
+static void a_kill_loses_no_acknowledged_commit(void **state)
+{
+    struct store_kit *kit = *state;
+    struct seeded_rng rng;
+    uint32_t done = 0;
+
+    seeded_rng_init(&rng, 7);
+    kit->options.wal_autocheckpoint_pages = 20; /* so that kills hit checkpoints as well */
+    for (int round = 0; round < 12; round++) {
+        struct store_kit_list list = {0};
+        close_store(kit);
+        done = killed_after(kit, done, 1 + (uint32_t)seeded_below(&rng, 6),
+                            (uint32_t)seeded_below(&rng, 3000));
+        store_kit_reopen(kit);
+        assert_ok(store_sqlite_verify(kit->store, note_problem, NULL));
+        assert_ok(store_begin(kit->store, STORE_READ));
+        for (uint32_t i = 0; i < done * BATCH; i++)
+            store_kit_assert_is(kit, kit->store, kit->thing, i, i + 1, false);
+        assert_ok(store_log_scan(kit->store, 1, 0, store_kit_list_log, &list));
+        assert_int_equal(list.count % BATCH, 0); /* no half transaction */
+        assert_true((uint32_t)list.count >= done * BATCH);
+        done = (uint32_t)list.count / BATCH; /* committed, killed before it could say so */
+        store_rollback(kit->store);
+        arena_reset(&kit->arena);
+    }
+}
+
+static void open_faulty(struct store_kit *kit)
+{
+    faulty_vfs_init();
+    kit->options.vfs = FAULTY_VFS_NAME;
+    store_kit_reopen(kit);
+    store_kit_begin(kit);
+    store_kit_put(kit, kit->thing, 1, 1, false);
+    store_kit_commit(kit);
+}
+
+static void assert_only_first(struct store_kit *kit)
+{
+    assert_ok(store_begin(kit->store, STORE_READ));
+    store_kit_assert_is(kit, kit->store, kit->thing, 1, 1, false);
+    store_kit_assert_is(kit, kit->store, kit->thing, 2, 0, false);
+    store_rollback(kit->store);
+}
+
+static void a_full_disk_undoes_the_transaction_and_no_more(void **state)
+{
+    struct store_kit *kit = *state;
+
+    open_faulty(kit);
+    store_kit_begin(kit);
+    store_kit_put(kit, kit->thing, 2, 2, false);
+    faulty_vfs_fail_at(FAULTY_WRITE, 1, SQLITE_FULL, true);
+    assert_err(store_commit(kit->store), ERR_FULL);
+    faulty_vfs_fail_at(FAULTY_WRITE, 0, 0, false);
+    assert_only_first(kit);
+    store_kit_begin(kit);
+    store_kit_put(kit, kit->thing, 2, 2, false);
+    store_kit_commit(kit);
+}
+
+static void a_failed_write_or_sync_of_a_commit_ends_the_handle(void **state)
+{
+    static const int codes[] = {SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC};
+    static const enum faulty_operation operations[] = {FAULTY_WRITE, FAULTY_SYNC};
+    struct store_kit *kit = *state;
+
+    for (size_t i = 0; i < 2; i++) {
+        open_faulty(kit);
+        store_kit_begin(kit);
+        store_kit_put(kit, kit->thing, 2, 2, false);
+        faulty_vfs_fail_at(operations[i], 1, codes[i], false);
+        assert_err(store_commit(kit->store), ERR_IO);
+        assert_err(store_begin(kit->store, STORE_READ), ERR_IO);
+        assert_err(store_begin(kit->store, STORE_WRITE), ERR_IO);
+        assert_err(store_sqlite_checkpoint(kit->store), ERR_IO);
+        store_kit_reopen(kit);
+        assert_only_first(kit);
+    }
+}
+
+static void a_failed_sync_of_a_checkpoint_ends_the_handle(void **state)
+{
+    struct store_kit *kit = *state;
+
+    kit->options.wal_autocheckpoint_pages = 1;
+    open_faulty(kit);
+    uint64_t syncs = faulty_vfs_count(FAULTY_SYNC);
+    store_kit_begin(kit);
+    store_kit_put(kit, kit->thing, 2, 1, false);
+    store_kit_commit(kit);
+    syncs = faulty_vfs_count(FAULTY_SYNC) - syncs;
+    store_kit_begin(kit);
+    store_kit_put(kit, kit->thing, 2, 2, false);
+    /* The last one is that of the database file, after the commit's own and the log's. */
+    faulty_vfs_fail_at(FAULTY_SYNC, syncs, SQLITE_IOERR_FSYNC, false);
+    assert_ok(store_commit(kit->store)); /* it is in the log, and synced */
+    assert_err(store_begin(kit->store, STORE_WRITE), ERR_IO);
+    store_kit_reopen(kit);
+    assert_ok(store_begin(kit->store, STORE_READ));
+    store_kit_assert_is(kit, kit->store, kit->thing, 2, 2, false);
+    store_rollback(kit->store);
+}
+
+/* A cache so small that a transaction writes to the log before it commits. */
+static void a_fault_in_mid_transaction_undoes_all_of_it(void **state)
+{
+    struct store_kit *kit = *state;
+    bool failed_once = false;
+
+    kit->options.cache_bytes = 64 << 10;
+    for (uint64_t k = 1; k < 60; k += 7) {
+        enum err err = ERR_OK;
+        open_faulty(kit);
+        store_kit_begin(kit);
+        faulty_vfs_fail_at(FAULTY_WRITE, k, SQLITE_FULL, false);
+        for (uint32_t i = 2; i < 400 && err == ERR_OK; i++) {
+            struct uuid id = store_kit_id(i);
+            struct store_row row = store_kit_row(&kit->arena, kit->thing, i);
+            err = store_row_put(kit->store, kit->thing, &id, &row);
+        }
+        if (err != ERR_OK) {
+            struct uuid id = store_kit_id(2);
+            failed_once = true;
+            assert_int_equal(err, ERR_FULL);
+            /* Nothing may slip into a transaction of its own. */
+            (void)store_row_delete(kit->store, kit->thing, &id);
+            (void)store_side_put(kit->store, SIDE_META, BYTES("k"), BYTES("v"));
+            store_rollback(kit->store);
+        } else {
+            err = store_commit(kit->store);
+            assert_true(err == ERR_OK || err == ERR_FULL);
+        }
+        faulty_vfs_fail_at(FAULTY_WRITE, 0, 0, false);
+        if (err == ERR_FULL) {
+            struct bytes value;
+            assert_only_first(kit);
+            assert_ok(store_begin(kit->store, STORE_READ));
+            assert_err(store_side_get(kit->store, SIDE_META, BYTES("k"), &kit->arena, &value),
+                       ERR_NOT_FOUND);
+            store_rollback(kit->store);
+        }
+        assert_ok(store_sqlite_verify(kit->store, note_problem, NULL));
+        close_store(kit);
+        (void)unlink(kit->path);
+        arena_reset(&kit->arena);
+        if (err == ERR_OK)
+            break;
+    }
+    assert_true(failed_once);
+}
+
+/* A transaction and a look from a reader; the first error, after a rollback where one is due. */
+static enum err work(struct store_kit *kit, struct store *store, struct store *reader)
+{
+    struct uuid id = store_kit_id(1);
+    struct value values[2] = {value_text(BYTES("A-1")), value_int(3)};
+    struct store_row row = {.values = values, .version = BYTES("v")};
+    enum err err = store_begin(store, STORE_WRITE);
+    if (err != ERR_OK)
+        return err;
+    err = store_row_insert(store, kit->purchase, &id, &row);
+    row.dead = true;
+    if (err == ERR_OK)
+        err = store_row_put(store, kit->purchase, &id, &row);
+    if (err == ERR_OK)
+        err = store_row_get(store, kit->purchase, &id, &kit->arena, &row);
+    if (err == ERR_OK)
+        err = store_base_put(store, kit->purchase, &id, &row);
+    if (err == ERR_OK)
+        err = store_side_put(store, SIDE_META, BYTES("k"), BYTES("v"));
+    if (err != ERR_OK) {
+        store_rollback(store);
+        return err;
+    }
+    err = store_commit(store);
+    if (err == ERR_OK)
+        err = store_begin(reader, STORE_READ);
+    if (err != ERR_OK)
+        return err;
+    err = store_row_get(reader, kit->purchase, &id, &kit->arena, &row);
+    store_rollback(reader);
+    return err;
+}
+
+/* Not of opening: the ciphers' part of this SQLite does not look at what its malloc returns there. */
+static void running_out_of_memory_is_told_and_harmless(void **state)
+{
+    struct store_kit *kit = *state;
+    uint64_t failed = 0;
+    bool hit = true;
+
+    if (!failing_alloc_works())
+        skip();
+    kit->options.synchronous = STORE_SQLITE_OFF;
+    for (uint64_t k = 1; hit; k++) {
+        struct store *reader = NULL;
+        close_store(kit);
+        (void)unlink(kit->path);
+        store_kit_reopen(kit);
+        assert_ok(store_reader(kit->store, &reader));
+        failing_alloc_start(k);
+        enum err err = work(kit, kit->store, reader);
+        hit = failing_alloc_stop();
+        failed += hit ? 1 : 0;
+        if (err != ERR_OK && (err != ERR_NOMEM || !hit)) /* what SQLite can do without, it does */
+            fail_msg("allocation %llu: ERR_%s", (unsigned long long)k, err_name(err));
+        if (err != ERR_OK && work(kit, kit->store, reader) != ERR_OK) { /* all there or nothing */
+            struct uuid id = store_kit_id(1);
+            store_kit_begin(kit);
+            assert_ok(store_row_delete(kit->store, kit->purchase, &id));
+            store_kit_commit(kit);
+            assert_ok(work(kit, kit->store, reader));
+        }
+        store_close(reader);
+        arena_reset(&kit->arena);
+    }
+    assert_true(failed > 50);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, store_kit_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_kill_loses_no_acknowledged_commit),
+        TEST(a_full_disk_undoes_the_transaction_and_no_more),
+        TEST(a_failed_write_or_sync_of_a_commit_ends_the_handle),
+        TEST(a_failed_sync_of_a_checkpoint_ends_the_handle),
+        TEST(a_fault_in_mid_transaction_undoes_all_of_it),
+        TEST(running_out_of_memory_is_told_and_harmless),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
