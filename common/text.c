@@ -216,14 +216,11 @@ bool utf8_valid(struct bytes text)
 
 size_t utf8_whole(struct bytes text)
 {
-    size_t at = text.size;
-
     for (size_t back = 1; back <= 4 && back <= text.size; back++) {
         uint8_t byte = text.data[text.size - back];
 
-        at = text.size - back;
         if ((byte & 0xc0) != 0x80) /* the last character starts here */
-            return utf8_size(byte) > back ? at : text.size;
+            return utf8_size(byte) > back ? text.size - back : text.size;
     }
     return text.size; /* nothing but continuation bytes: not UTF-8, so nothing to save */
 }

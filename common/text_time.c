@@ -143,7 +143,7 @@ static bool scan_time(struct scan *s, int64_t *ret_ms)
                 return false;
         }
     }
-    *ret_ms = ((int64_t)hour * 3600 + minute * 60 + second) * 1000 + fraction;
+    *ret_ms = (((int64_t)hour * 60 + minute) * 60 + second) * 1000 + fraction;
     return hour < 24 && minute < 60 && second < 60;
 }
 

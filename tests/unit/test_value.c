@@ -70,12 +70,12 @@ static void integers_near_a_real_compare_exactly(void **state)
     (void)state;
     seeded_rng_init(&r, 8);
     for (int i = 0; i < 20000; i++) {
-        int64_t near = (int64_t)(seeded_u64(&r) >> (1 + seeded_below(&r, 62)));
+        int64_t near = (int64_t)(seeded_u64(&r) >> (2 + seeded_below(&r, 61)));
         double real = (double)near;
         struct value a = value_int(near + (int64_t)seeded_below(&r, 3) - 1);
         struct value b = value_real(real);
-        long double exact = (long double)a.as.integer - (long double)real; /* 64 bits: exact */
-        int expected = exact > 0 ? 1 : -1; /* the same number: the integer is first */
+        int64_t exact = (int64_t)real;                /* below 2^62, and whole */
+        int expected = a.as.integer > exact ? 1 : -1; /* the same number: the integer is first */
 
         assert_int_equal(value_compare(&a, &b), expected);
         assert_int_equal(value_compare(&b, &a), -expected);
