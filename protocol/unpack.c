@@ -18,9 +18,11 @@ bool unpack_at_end(const struct unpacker *u)
     return u->at == u->in.size;
 }
 
-/* The next object, which must not be a container: msgpack-c allocates nothing for it. */
+/* The next object, which must not be a container: msgpack-c allocates nothing for it. It does make a
+ * zone for strings and binaries though when it is given none, and that would be lost: hence `unused`. */
 static enum err unpack_scalar(struct unpacker *u, msgpack_object *ret, size_t *ret_next)
 {
+    msgpack_zone unused = {0};
     size_t next = u->at;
     uint8_t first;
     int result;
@@ -30,7 +32,7 @@ static enum err unpack_scalar(struct unpacker *u, msgpack_object *ret, size_t *r
     first = u->in.data[u->at];
     if ((first >= 0x80 && first <= 0x9f) || (first >= 0xdc && first <= 0xdf))
         return ERR_MALFORMED;
-    result = msgpack_unpack((const char *)u->in.data, u->in.size, &next, NULL, ret);
+    result = msgpack_unpack((const char *)u->in.data, u->in.size, &next, &unused, ret);
     if (result != MSGPACK_UNPACK_SUCCESS && result != MSGPACK_UNPACK_EXTRA_BYTES)
         return ERR_MALFORMED;
     *ret_next = next;
