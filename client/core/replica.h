@@ -124,8 +124,13 @@ enum err replica_parked(struct replica *replica, replica_parked_fn *fn, void *co
 enum err replica_parked_retry(struct replica *replica, uint64_t oseq, int64_t wall_ms,
                               struct err_info *info);
 enum err replica_parked_discard(struct replica *replica, uint64_t oseq, struct err_info *info);
-/* Discards that the server has not confirmed; arena. */
-enum err replica_discards(struct replica *replica, struct arena *arena, const uint64_t **ret_oseqs,
-                          uint32_t *ret_count);
+/* Discards that the server has not confirmed; arena. At most 1,000 at a time. */
+struct replica_discard {
+    uint64_t origin, oseq;
+};
+enum err replica_discards(struct replica *replica, struct arena *arena,
+                          const struct replica_discard **ret, uint32_t *ret_count);
+/* The server has taken it. */
+enum err replica_discarded(struct replica *replica, uint64_t origin, uint64_t oseq);
 
 #endif

@@ -1,0 +1,148 @@
+/* replica_internal.h - what the files of the replica share.
+ *
+ * Reading order: replica.c (opening, state, reading) -> replica_write.c (local transactions) ->
+ * replica_base.c (confirmed copies and pending groups) -> replica_install.c (pages and checkpoints) ->
+ * replica_link.c (welcome, fork, outbox, acknowledgements) -> replica_parked.c.
+ *
+ * Stored:  META "state": origin BE8, last_oseq BE8, hlc BE8, scope BE8, last checkpoint BE8, flags u8;
+ *          OUTBOX (origin BE8, oseq BE8) -> group bytes: pending ones, and decided ones (the sent-log)
+ *          until they are archived; which is which is said by the own mark;
+ *          MARK origin -> upto, ranges; CURSOR bucket BE4 -> position, staged position, count, sum;
+ *          STAGE number BE8 -> bucket BE4, page body; PARKED as OUTBOX with a head;
+ *          base rows: version = varint size, version blob (empty: absent), varint count, dots. */
+#ifndef CLIENT_CORE_REPLICA_INTERNAL_H
+#define CLIENT_CORE_REPLICA_INTERNAL_H
+
+#include "client/core/replica.h"
+#include "common/hash_map.h"
+#include "protocol/digest.h"
+#include "protocol/hlc.h"
+#include "protocol/page.h"
+#include "protocol/route.h"
+
+enum {
+    REPLICA_ARENA_MAX = 1 << 30,
+    REPLICA_HELD_MAX = 64 << 20,  /* live pages waiting for their checkpoint */
+    REPLICA_STAGE_FROM = 1 << 20, /* a catch-up larger than this is staged on disk */
+    REPLICA_KEY = 16,
+    BUCKETS_MAX = 1 << 20,
+    SEEN_MAX = 1 << 28,
+};
+
+struct cursor {
+    uint32_t bucket;
+    uint64_t position, staged, count;
+    struct digest sum;
+    bool dirty;
+};
+
+struct held_page {
+    struct held_page *next;
+    uint32_t bucket;
+    uint64_t to;
+    size_t size;
+    uint8_t body[];
+};
+
+struct own_mark {
+    uint64_t upto;
+    struct oseq_range *ranges; /* heap */
+    uint32_t count;
+};
+
+/* A decoded group of the outbox, kept while consecutive look-ups are of the same group. */
+struct group_cache {
+    uint64_t origin, oseq;
+    struct arena arena;
+    struct group group;
+    struct bytes raw;
+    uint32_t hint;
+    bool valid;
+};
+
+struct replica {
+    struct replica_config config;
+    const struct model *model;
+    struct store *store;
+    uint64_t origin, last_oseq, hlc, scope;
+    int64_t last_checkpoint_ms;
+    bool bootstrapped, reconcile, have_history;
+    struct uuid history;
+    struct own_mark mark;
+    uint64_t outbox_count, sent_count, parked_count, attention_count, acknowledged, renumbered;
+    struct cursor *cursors; /* ascending by bucket */
+    uint32_t cursor_count, cursor_capacity;
+    struct hash_map bucket_keys; /* route_key -> number */
+    struct held_page *live, *live_tail, *caught, *caught_tail;
+    size_t live_bytes, caught_bytes;
+    uint64_t stage_next;
+    struct group_cache cache;
+
+    /* the local transaction under way */
+    bool writing;
+    struct dot dot;
+    uint64_t stamp;
+    struct arena arena;
+    struct mutation *mutations;
+    uint32_t mutation_count, mutation_capacity;
+    struct buf scratch, encode;
+};
+
+/* replica.c */
+enum err state_load(struct replica *r);
+enum err state_save(struct replica *r);
+/* Ends a failed transaction: rolls back and reads memory anew from the store. */
+void replica_abort(struct replica *r);
+bool mark_has(const struct own_mark *mark, uint64_t oseq);
+enum err mark_set(struct replica *r, const struct mark *from);
+enum err mark_save(struct replica *r);
+struct cursor *cursor_get(struct replica *r, uint32_t bucket); /* makes it; NULL: no memory */
+enum err cursors_save(struct replica *r);
+void own_key(uint64_t origin, uint64_t oseq, uint8_t out[REPLICA_KEY]);
+bool is_own_pending(const struct replica *r, const struct dot *dot);
+enum err record_from_row(const struct model_table *table, const struct store_row *row,
+                         struct arena *arena, struct record *ret);
+/* Encodes version and fills row (values, version in arena, dead). */
+enum err row_from_record(struct replica *r, const struct model_table *table,
+                         const struct record *record, struct arena *arena, struct store_row *ret);
+uint32_t route_bucket(struct replica *r, const struct model_table *table, const struct value *values);
+enum err outbox_group(struct replica *r, uint64_t origin, uint64_t oseq, struct group **ret);
+void cache_drop(struct replica *r);
+void drop_pages(struct held_page **head, struct held_page **tail, size_t *bytes);
+
+/* replica_base.c */
+struct base {
+    bool present;          /* false: not there in the confirmed layer */
+    struct store_row row;  /* version is the real blob */
+    struct dot *pending;   /* groups that touch the record, in order */
+    uint16_t pending_count;
+};
+enum { PENDING_MAX = 1000 };
+enum err base_load(struct replica *r, const struct model_table *table, const struct uuid *id,
+                   struct arena *arena, struct base *ret);
+enum err base_save(struct replica *r, const struct model_table *table, const struct uuid *id,
+                   const struct base *base);
+enum err base_add_pending(struct arena *arena, struct base *base, const struct dot *dot);
+/* The same, at its place in the order of (origin's) oseq: for a group that is pending again. */
+enum err base_insert_pending(struct arena *arena, struct base *base, const struct dot *dot);
+void base_remove_pending(struct base *base, const struct dot *dot);
+/* Before a local write to a record whose view row is `old`: keeps the confirmed copy. */
+enum err base_touch(struct replica *r, const struct model_table *table, const struct uuid *id,
+                    const struct store_row *old, const struct dot *dot);
+/* The view of a record from its base and pending groups; removes the base when none is pending. */
+enum err base_show(struct replica *r, const struct model_table *table, const struct uuid *id,
+                   const struct base *base, struct arena *arena);
+/* Parked groups: replica_parked.c. */
+enum err parked_put(struct replica *r, uint64_t oseq, const struct group_result *result,
+                    int64_t wall_ms);
+enum err parked_drop(struct replica *r, uint64_t origin, uint64_t oseq);
+const struct mutation *group_mutation(struct group_cache *cache, const struct model_table *table,
+                                      const struct uuid *id);
+enum err merge_into(struct replica *r, const struct mutation *mutation, const struct dot *dot,
+                    uint64_t stamp, enum merge_mode mode, struct arena *arena, struct record *record,
+                    struct merge_result *ret);
+
+/* replica_install.c */
+enum err clear_stage(struct replica *r);
+
+#endif

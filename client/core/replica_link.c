@@ -1,0 +1,553 @@
+/* replica_link.c - what a session needs of the replica: welcome, forks, the outbox, cursors.
+ *
+ * Forks:      a replica that was copied or rolled back takes a new origin: its undecided groups are
+ *             renumbered (each names the dot that it had), and the records that they touch shown anew.
+ * Restores:   when headquarters' history diverges from what this replica has seen of it, the own mark
+ *             becomes the server's, decided groups beyond it are pending again, and the next
+ *             subscription brings everything anew, installed by difference in one transaction.
+ * Source:     SPEC.md 10; DESIGN.md 5, 6. */
+#include "client/core/replica_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the outbox ---- */
+
+struct outbox_walk {
+    struct replica *r;
+    struct arena *arena;
+    struct bytes *groups;
+    uint32_t count, max_groups;
+    size_t bytes, max_bytes;
+    uint64_t first;
+    enum err error;
+};
+
+static int walk_group(void *context, struct bytes key, struct bytes value)
+{
+    struct outbox_walk *walk = context;
+    uint64_t oseq = be64_get(key.data + 8);
+    if (mark_has(&walk->r->mark, oseq))
+        return walk->count ? STORE_STOP : 0;
+    if (walk->count && (oseq != walk->first + walk->count || walk->count == walk->max_groups ||
+                        walk->bytes + value.size > walk->max_bytes))
+        return STORE_STOP;
+    if (!walk->count)
+        walk->first = oseq;
+    walk->error = arena_copy(walk->arena, value, &walk->groups[walk->count]);
+    if (walk->error != ERR_OK)
+        return (int)walk->error;
+    walk->count++;
+    walk->bytes += value.size;
+    return 0;
+}
+
+enum err replica_outbox(struct replica *r, uint64_t from, size_t max_bytes, uint32_t max_groups,
+                        struct arena *arena, const struct bytes **ret_groups, uint32_t *ret_count,
+                        uint64_t *ret_first)
+{
+    struct outbox_walk walk = {.r = r, .arena = arena, .max_groups = max_groups, .max_bytes = max_bytes};
+    walk.groups = arena_calloc(arena, max_groups, sizeof *walk.groups);
+    if (!walk.groups)
+        return ERR_NOMEM;
+    if (from <= r->mark.upto)
+        from = r->mark.upto + 1;
+    uint8_t low[REPLICA_KEY], high[REPLICA_KEY];
+    own_key(r->origin, from, low);
+    own_key(r->origin, UINT64_MAX, high);
+    enum err e = store_begin(r->store, STORE_READ);
+    if (e != ERR_OK)
+        return e;
+    e = store_side_scan(r->store, SIDE_OUTBOX, bytes_of(low, sizeof low), bytes_of(high, sizeof high),
+                        walk_group, &walk);
+    store_rollback(r->store);
+    if (e != ERR_OK)
+        return e;
+    *ret_groups = walk.groups;
+    *ret_count = walk.count;
+    *ret_first = walk.first;
+    return ERR_OK;
+}
+
+enum err replica_acknowledged(struct replica *r, const struct message_ack *ack)
+{
+    if (ack->origin == r->origin && ack->upto > r->acknowledged)
+        r->acknowledged = ack->upto;
+    return ERR_OK;
+}
+
+/* ---- cursors ---- */
+
+enum err replica_cursors(struct replica *r, struct arena *arena, const struct bucket_position **ret,
+                         uint32_t *ret_count, bool *ret_reconcile)
+{
+    *ret_reconcile = r->reconcile;
+    *ret_count = 0;
+    replica_drop_live(r);
+    if (r->reconcile && r->stage_next) {
+        enum err e = store_begin(r->store, STORE_WRITE);
+        if (e == ERR_OK)
+            e = clear_stage(r);
+        if (e == ERR_OK)
+            e = store_commit(r->store);
+        if (e != ERR_OK) {
+            replica_abort(r);
+            return e;
+        }
+    }
+    struct bucket_position *positions = arena_calloc(arena, r->cursor_count + 1u, sizeof *positions);
+    if (!positions)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < r->cursor_count && !r->reconcile; i++) {
+        const struct cursor *cursor = &r->cursors[i];
+        uint64_t at = cursor->staged > cursor->position ? cursor->staged : cursor->position;
+        positions[(*ret_count)++] = (struct bucket_position){cursor->bucket, at};
+    }
+    *ret = positions;
+    return ERR_OK;
+}
+
+/* ---- renumbering ---- */
+
+struct numbers {
+    struct arena *arena;
+    uint64_t *oseqs;
+    uint32_t count, capacity;
+};
+
+static int collect_oseq(void *context, struct bytes key, struct bytes value)
+{
+    struct numbers *list = context;
+    (void)value;
+    if (list->count == list->capacity) {
+        uint32_t capacity = list->capacity ? list->capacity * 2 : 256;
+        uint64_t *grown = arena_calloc(list->arena, capacity, sizeof *grown);
+        if (!grown)
+            return ERR_NOMEM;
+        if (list->count)
+            memcpy(grown, list->oseqs, list->count * sizeof *grown);
+        list->oseqs = grown;
+        list->capacity = capacity;
+    }
+    list->oseqs[list->count++] = be64_get(key.data + 8);
+    return 0;
+}
+
+static enum err own_oseqs(struct replica *r, uint64_t from, struct arena *arena, struct numbers *ret)
+{
+    *ret = (struct numbers){.arena = arena};
+    uint8_t low[REPLICA_KEY], high[REPLICA_KEY];
+    own_key(r->origin, from, low);
+    own_key(r->origin, UINT64_MAX, high);
+    return store_side_scan(r->store, SIDE_OUTBOX, bytes_of(low, sizeof low), bytes_of(high, sizeof high),
+                           collect_oseq, ret);
+}
+
+/* The base of a record that a pending group touches; a pending insert gets one made. */
+static enum err base_make(struct replica *r, const struct mutation *mutation, const struct dot *dot,
+                          struct arena *arena, struct base *ret)
+{
+    enum err e = base_load(r, mutation->table, &mutation->id, arena, ret);
+    if (e != ERR_NOT_FOUND)
+        return e;
+    *ret = (struct base){0};
+    return base_add_pending(arena, ret, dot);
+}
+
+/* A group moves to the new origin; records follow in renumber_records(). */
+static enum err renumber_group(struct replica *r, uint64_t oseq, uint64_t from, uint64_t origin,
+                               struct arena *arena)
+{
+    struct group *group, fresh;
+    enum err e = outbox_group(r, r->origin, oseq, &group);
+    if (e == ERR_OK)
+        e = group_renumber(group, r->origin, from, origin, arena, &fresh);
+    buf_reset(&r->encode);
+    if (e == ERR_OK)
+        e = group_encode(&fresh, &r->encode);
+    uint8_t key[REPLICA_KEY];
+    if (e == ERR_OK) {
+        own_key(fresh.dot.origin, fresh.dot.oseq, key);
+        e = store_side_put(r->store, SIDE_OUTBOX, bytes_of(key, sizeof key), buf_view(&r->encode));
+    }
+    if (e != ERR_OK)
+        return e;
+    if (fresh.dot.oseq > r->renumbered)
+        r->renumbered = fresh.dot.oseq;
+    own_key(r->origin, oseq, key);
+    return store_side_delete(r->store, SIDE_OUTBOX, bytes_of(key, sizeof key));
+}
+
+static enum err renumber_records(struct replica *r, uint64_t old_origin, uint64_t from, uint64_t oseq,
+                                 struct arena *arena)
+{
+    struct group *group;
+    enum err e = outbox_group(r, r->origin, oseq - from + 1, &group);
+    if (e != ERR_OK)
+        return e;
+    uint32_t count = group->mutation_count;
+    for (uint32_t m = 0; e == ERR_OK && m < count; m++) {
+        e = outbox_group(r, r->origin, oseq - from + 1, &group); /* the cache may have moved on */
+        if (e != ERR_OK)
+            return e;
+        const struct mutation mutation = group->mutations[m];
+        struct base base;
+        arena_reset(arena);
+        e = base_make(r, &mutation, &group->dot, arena, &base);
+        if (e != ERR_OK)
+            return e;
+        for (uint16_t i = 0; i < base.pending_count; i++)
+            if (base.pending[i].origin == old_origin && base.pending[i].oseq >= from) {
+                base.pending[i].origin = r->origin;
+                base.pending[i].oseq -= from - 1;
+            }
+        e = base_show(r, mutation.table, &mutation.id, &base, arena);
+    }
+    return e;
+}
+
+static enum err fork_all(struct replica *r, uint64_t from)
+{
+    uint64_t origin = 0, old = r->origin;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && (origin == 0 || origin == old))
+        e = rng_u64(r->config.rng, &origin);
+    struct arena list_arena, arena;
+    arena_init(&list_arena, REPLICA_ARENA_MAX);
+    arena_init(&arena, REPLICA_ARENA_MAX);
+    struct numbers list = {0};
+    r->renumbered = 0;
+    if (e == ERR_OK)
+        e = own_oseqs(r, from, &list_arena, &list);
+    for (uint32_t i = 0; e == ERR_OK && i < list.count; i++) {
+        arena_reset(&arena);
+        if (!mark_has(&r->mark, list.oseqs[i]))
+            e = renumber_group(r, list.oseqs[i], from, origin, &arena);
+    }
+    struct own_mark decided = r->mark; /* of the old origin: says which groups were moved */
+    if (e == ERR_OK) {
+        r->mark = (struct own_mark){0};
+        r->origin = origin;
+        r->last_oseq = r->renumbered;
+        r->acknowledged = 0;
+        cache_drop(r);
+        for (uint32_t i = 0; e == ERR_OK && i < list.count; i++)
+            if (!mark_has(&decided, list.oseqs[i]))
+                e = renumber_records(r, old, from, list.oseqs[i], &arena);
+        free(decided.ranges);
+    }
+    if (e == ERR_OK)
+        e = mark_save(r);
+    if (e == ERR_OK)
+        e = state_save(r);
+    arena_done(&list_arena);
+    arena_done(&arena);
+    if (e == ERR_OK)
+        log_write(r->config.log, LOG_LEVEL_WARNING,
+                  "this replica was copied or rolled back: it goes on under a new origin");
+    return e;
+}
+
+enum err replica_fork(struct replica *r, uint64_t oseq, int64_t wall_ms)
+{
+    (void)wall_ms;
+    enum err e = store_begin(r->store, STORE_WRITE);
+    if (e != ERR_OK)
+        return e;
+    uint64_t first = r->mark.upto + 1;
+    e = fork_all(r, oseq < first ? oseq : first);
+    if (e == ERR_OK)
+        e = store_commit(r->store);
+    if (e != ERR_OK)
+        replica_abort(r);
+    return e;
+}
+
+/* ---- a restored headquarters ---- */
+
+struct known_starts {
+    uint64_t *ids;
+    uint32_t count, capacity;
+    struct arena *arena;
+};
+
+static int collect_start(void *context, struct bytes key, struct bytes value)
+{
+    struct known_starts *known = context;
+    (void)key;
+    if (value.size != 8)
+        return ERR_CORRUPT;
+    if (known->count == known->capacity) {
+        uint32_t capacity = known->capacity ? known->capacity * 2 : 32;
+        uint64_t *grown = arena_calloc(known->arena, capacity, sizeof *grown);
+        if (!grown)
+            return ERR_NOMEM;
+        if (known->count)
+            memcpy(grown, known->ids, known->count * sizeof *grown);
+        known->ids = grown;
+        known->capacity = capacity;
+    }
+    known->ids[known->count++] = be64_get(value.data);
+    return 0;
+}
+
+static bool ahead_of(struct replica *r, const struct incarnation *start)
+{
+    for (uint32_t i = 0; i < start->first_count; i++)
+        for (uint32_t k = 0; k < r->cursor_count; k++) {
+            const struct cursor *cursor = &r->cursors[k];
+            uint64_t at = cursor->staged > cursor->position ? cursor->staged : cursor->position;
+            if (cursor->bucket == start->first[i].bucket && at >= start->first[i].position)
+                return true;
+        }
+    return false;
+}
+
+/* Whether the server's history has lost something that this replica has seen. */
+static enum err diverges(struct replica *r, const struct message_welcome *welcome, bool *ret)
+{
+    struct known_starts known = {.arena = &r->arena};
+    enum err e = store_side_scan(r->store, SIDE_INCARNATION, bytes_of(NULL, 0), bytes_of(NULL, 0),
+                                 collect_start, &known);
+    if (e != ERR_OK)
+        return e;
+    *ret = known.count > welcome->incarnations_count;
+    for (uint32_t i = 0; i < known.count && !*ret; i++)
+        *ret = known.ids[i] != welcome->incarnations[i].id;
+    for (uint32_t i = known.count; i < welcome->incarnations_count && !*ret; i++)
+        *ret = ahead_of(r, &welcome->incarnations[i]);
+    for (uint32_t i = 0; e == ERR_OK && i < welcome->incarnations_count; i++) {
+        uint8_t key[8], value[8];
+        be64_put(key, i + 1u);
+        be64_put(value, welcome->incarnations[i].id);
+        e = store_side_put(r->store, SIDE_INCARNATION, bytes_of(key, 8), bytes_of(value, 8));
+    }
+    for (uint32_t i = welcome->incarnations_count; e == ERR_OK && i < known.count; i++) {
+        uint8_t key[8];
+        be64_put(key, i + 1u);
+        e = store_side_delete(r->store, SIDE_INCARNATION, bytes_of(key, 8));
+    }
+    return e;
+}
+
+/* Groups that were decided in the lost history are pending again. */
+static enum err pending_again(struct replica *r, const struct mark *mark)
+{
+    struct arena list_arena, arena;
+    arena_init(&list_arena, REPLICA_ARENA_MAX);
+    arena_init(&arena, REPLICA_ARENA_MAX);
+    struct numbers list;
+    enum err e = own_oseqs(r, 0, &list_arena, &list);
+    struct own_mark before = r->mark;
+    r->mark = (struct own_mark){0};
+    if (e == ERR_OK)
+        e = mark_set(r, mark);
+    for (uint32_t i = 0; e == ERR_OK && i < list.count; i++) {
+        uint64_t oseq = list.oseqs[i];
+        if (mark_has(&r->mark, oseq) || !mark_has(&before, oseq))
+            continue;
+        struct group *group;
+        e = outbox_group(r, r->origin, oseq, &group);
+        for (uint32_t m = 0; e == ERR_OK && m < group->mutation_count; m++) {
+            const struct mutation *mutation = &group->mutations[m];
+            struct store_row old;
+            struct base base;
+            arena_reset(&arena);
+            e = base_load(r, mutation->table, &mutation->id, &arena, &base);
+            if (e == ERR_NOT_FOUND) {
+                base = (struct base){0};
+                e = store_row_get(r->store, mutation->table, &mutation->id, &arena, &old);
+                base.present = e == ERR_OK && mutation->op != MUTATION_INSERT;
+                base.row = old;
+                e = e == ERR_NOT_FOUND ? ERR_OK : e;
+                if (!base.present)
+                    base.row = (struct store_row){0};
+            }
+            if (e == ERR_OK)
+                e = base_insert_pending(&arena, &base, &group->dot);
+            if (e == ERR_OK)
+                e = base_save(r, mutation->table, &mutation->id, &base);
+        }
+    }
+    free(before.ranges);
+    arena_done(&list_arena);
+    arena_done(&arena);
+    return e == ERR_OK ? mark_save(r) : e;
+}
+
+static enum err start_over(struct replica *r, const struct message_welcome *welcome)
+{
+    struct mark none = {.origin = r->origin};
+    const struct mark *mark = welcome->marks_count ? &welcome->marks[0] : &none;
+    log_write(r->config.log, LOG_LEVEL_WARNING,
+              "headquarters was restored from a backup: what it lost is sent again");
+    enum err e = pending_again(r, mark);
+    for (uint32_t i = 0; i < r->cursor_count; i++) {
+        struct cursor *cursor = &r->cursors[i];
+        *cursor = (struct cursor){.bucket = cursor->bucket, .dirty = true};
+    }
+    if (e == ERR_OK)
+        e = clear_stage(r);
+    if (e == ERR_OK)
+        e = cursors_save(r);
+    r->reconcile = true;
+    r->acknowledged = 0;
+    return e;
+}
+
+/* ---- scope ---- */
+
+static bool welcomes(const struct message_welcome *welcome, uint32_t bucket)
+{
+    for (uint32_t i = 0; i < welcome->buckets_count; i++)
+        if (welcome->buckets[i].number == bucket)
+            return true;
+    return false;
+}
+
+struct leaving {
+    struct replica *r;
+    const struct message_welcome *welcome;
+    const struct model_table *table;
+    struct arena arena, row_arena;
+    struct uuid *ids;
+    uint32_t count, capacity;
+};
+
+static int collect_leaving(void *context, const struct uuid *id)
+{
+    struct leaving *list = context;
+    struct store_row row;
+    arena_reset(&list->row_arena);
+    enum err e = store_row_get(list->r->store, list->table, id, &list->row_arena, &row);
+    if (e != ERR_OK)
+        return (int)e;
+    if (row.bucket == 0 || welcomes(list->welcome, row.bucket))
+        return 0;
+    if (list->count == list->capacity) {
+        uint32_t capacity = list->capacity ? list->capacity * 2 : 256;
+        struct uuid *grown = arena_calloc(&list->arena, capacity, sizeof *grown);
+        if (!grown)
+            return ERR_NOMEM;
+        if (list->count)
+            memcpy(grown, list->ids, list->count * sizeof *grown);
+        list->ids = grown;
+        list->capacity = capacity;
+    }
+    list->ids[list->count++] = *id;
+    return 0;
+}
+
+/* Rows of buckets that are no longer subscribed go; what the outbox touches stays until it is sent. */
+static enum err drop_rows(struct replica *r, const struct message_welcome *welcome)
+{
+    enum err e = ERR_OK;
+    struct leaving list = {.r = r, .welcome = welcome};
+    arena_init(&list.arena, REPLICA_ARENA_MAX);
+    arena_init(&list.row_arena, REPLICA_ARENA_MAX);
+    for (uint16_t t = 0; e == ERR_OK && t < r->model->table_count; t++) {
+        list.table = &r->model->tables[t];
+        list.count = list.capacity = 0;
+        arena_reset(&list.arena);
+        e = store_row_scan(r->store, list.table, NULL, collect_leaving, &list);
+        for (uint32_t i = 0; e == ERR_OK && i < list.count; i++) {
+            struct base base;
+            arena_reset(&list.row_arena);
+            e = base_load(r, list.table, &list.ids[i], &list.row_arena, &base);
+            if (e == ERR_NOT_FOUND)
+                e = store_row_delete(r->store, list.table, &list.ids[i]);
+        }
+    }
+    arena_done(&list.arena);
+    arena_done(&list.row_arena);
+    return e;
+}
+
+static enum err take_scope(struct replica *r, const struct message_welcome *welcome)
+{
+    enum err e = ERR_OK;
+    bool loses = false;
+    for (uint32_t i = 0; e == ERR_OK && i < welcome->buckets_count; i++) {
+        const struct bucket_name *name = &welcome->buckets[i];
+        uint8_t key[ROUTE_KEY_SIZE], number[4];
+        route_key((enum bucket_kind)name->kind, &name->key, key);
+        be32_put(number, name->number);
+        union hash_value *known = hash_map_get(&r->bucket_keys, bytes_of(key, sizeof key));
+        if (known && known->number == name->number)
+            continue;
+        e = hash_map_put_number(&r->bucket_keys, bytes_of(key, sizeof key), name->number);
+        if (e == ERR_OK)
+            e = store_side_put(r->store, SIDE_BUCKET_KEY, bytes_of(key, sizeof key), bytes_of(number, 4));
+    }
+    for (uint32_t i = 0; i < r->cursor_count; i++)
+        loses |= !welcomes(welcome, r->cursors[i].bucket);
+    if (e == ERR_OK && loses)
+        e = drop_rows(r, welcome);
+    for (uint32_t i = 0; e == ERR_OK && loses && i < r->cursor_count;) {
+        uint8_t key[4];
+        be32_put(key, r->cursors[i].bucket);
+        if (welcomes(welcome, r->cursors[i].bucket)) {
+            i++;
+            continue;
+        }
+        e = store_side_delete(r->store, SIDE_CURSOR, bytes_of(key, 4));
+        r->cursor_count--;
+        memmove(r->cursors + i, r->cursors + i + 1, (r->cursor_count - i) * sizeof *r->cursors);
+    }
+    r->scope = welcome->scope;
+    return e;
+}
+
+/* ---- welcome ---- */
+
+static enum err welcome_body(struct replica *r, const struct uuid *history,
+                             const struct message_welcome *welcome, bool *ret_forked,
+                             bool *ret_diverged)
+{
+    enum err e = ERR_OK;
+    if (!r->have_history)
+        e = store_side_put(r->store, SIDE_META, bytes_of_text("history"), bytes_of(history->byte, 16));
+    if (e == ERR_OK)
+        e = diverges(r, welcome, ret_diverged);
+    if (e == ERR_OK && *ret_diverged)
+        e = start_over(r, welcome);
+    if (e == ERR_OK)
+        e = take_scope(r, welcome);
+    const struct mark *mark = welcome->marks_count ? &welcome->marks[0] : NULL;
+    uint64_t highest = 0;
+    if (mark)
+        highest = mark->range_count ? mark->ranges[mark->range_count - 1].to : mark->upto;
+    *ret_forked = welcome->fork || highest > r->last_oseq;
+    if (e == ERR_OK && *ret_forked)
+        e = fork_all(r, r->mark.upto + 1);
+    return e == ERR_OK ? state_save(r) : e;
+}
+
+enum err replica_welcome(struct replica *r, const struct uuid *history,
+                         const struct message_welcome *welcome, int64_t wall_ms, bool *ret_forked,
+                         bool *ret_diverged)
+{
+    (void)wall_ms;
+    if (r->have_history && !uuid_equal(history, &r->history))
+        return ERR_PROTOCOL;
+    if (welcome->scope < r->scope && !welcome->incarnations_count)
+        return ERR_PROTOCOL;
+    bool forked = false, diverged = false;
+    enum err e = store_begin(r->store, STORE_WRITE);
+    if (e != ERR_OK)
+        return e;
+    arena_reset(&r->arena);
+    e = welcome_body(r, history, welcome, &forked, &diverged);
+    if (e == ERR_OK)
+        e = store_commit(r->store);
+    if (e != ERR_OK) {
+        replica_abort(r);
+        return e;
+    }
+    arena_reset(&r->arena);
+    r->history = *history;
+    r->have_history = true;
+    *ret_forked = forked;
+    *ret_diverged = diverged;
+    return ERR_OK;
+}

@@ -1,0 +1,606 @@
+/* replica_write.c - local transactions: the view changes at once, the group is made at the commit.
+ *
+ * Invariant:  a write's dot is known from the beginning of the transaction, as the view's versions name
+ *             it; view rows, base copies and the group in the outbox are one store transaction. */
+#include "client/core/replica_internal.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool replica_in_transaction(const struct replica *r)
+{
+    return r->writing;
+}
+
+enum err replica_begin(struct replica *r, int64_t wall_ms)
+{
+    assert(!r->writing);
+    uint32_t tag;
+    enum err e = rng_u32(r->config.rng, &tag);
+    if (e == ERR_OK)
+        e = store_begin(r->store, STORE_WRITE);
+    if (e != ERR_OK)
+        return e;
+    r->writing = true;
+    r->dot = (struct dot){r->origin, r->last_oseq + 1, tag};
+    r->stamp = hlc_next(r->hlc, wall_ms);
+    r->mutation_count = 0;
+    return ERR_OK;
+}
+
+void replica_rollback(struct replica *r)
+{
+    if (r->writing)
+        replica_abort(r);
+}
+
+static struct mutation *add_mutation(struct replica *r, const struct model_table *table,
+                                     enum mutation_op op, const struct uuid *id)
+{
+    if (r->mutation_count >= GROUP_MUTATIONS_MAX)
+        return NULL;
+    if (r->mutation_count == r->mutation_capacity) {
+        uint32_t capacity = r->mutation_capacity ? r->mutation_capacity * 2 : 1024;
+        struct mutation *grown = realloc(r->mutations, capacity * sizeof *grown);
+        if (!grown)
+            return NULL;
+        r->mutations = grown;
+        r->mutation_capacity = capacity;
+    }
+    struct mutation *mutation = &r->mutations[r->mutation_count++];
+    *mutation = (struct mutation){.table = table, .op = op, .id = *id};
+    return mutation;
+}
+
+/* ---- checking ---- */
+
+static enum err check_table(const struct model_table *table, struct err_info *info)
+{
+    if (table->write_role == ROLE_SERVER)
+        return err_set(info, ERR_FORBIDDEN, "records of '%s' are written by the server alone", table->name);
+    return ERR_OK;
+}
+
+static enum err check_values(const struct model_table *table, const uint16_t *columns,
+                             const struct value *values, uint16_t count, struct err_info *info)
+{
+    for (uint16_t i = 0; i < count; i++) {
+        enum err e = model_check_value(&table->columns[columns[i]], &values[i], info);
+        if (e != ERR_OK)
+            return e;
+    }
+    return ERR_OK;
+}
+
+static enum err check_required(const struct model_table *table, const struct value *row,
+                               struct err_info *info)
+{
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        const struct model_column *column = &table->columns[i];
+        bool empty = row[i].kind == VALUE_NULL ||
+                     (row[i].kind == VALUE_TEXT && row[i].as.bytes.size == 0);
+        if (column->required && empty)
+            return err_set(info, ERR_TYPE, "%s.%s needs a value", table->name, column->name);
+    }
+    return ERR_OK;
+}
+
+/* ---- insert ---- */
+
+/* Unit writes for the units of which a column is given. */
+static enum err insert_writes(struct replica *r, const struct model_table *table,
+                              const struct value *row, const bool *given, struct mutation *mutation)
+{
+    struct unit_write *writes = arena_calloc(&r->arena, table->unit_count, sizeof *writes);
+    if (!writes)
+        return ERR_NOMEM;
+    for (uint16_t u = 0; u < table->unit_count; u++) {
+        const struct model_unit *unit = &table->units[u];
+        bool any = false;
+        for (uint16_t k = 0; k < unit->column_count; k++)
+            any |= given[unit->columns[k]];
+        if (!any)
+            continue;
+        struct value *values = arena_alloc(&r->arena, unit->column_count * sizeof *values);
+        if (!values)
+            return ERR_NOMEM;
+        for (uint16_t k = 0; k < unit->column_count; k++)
+            values[k] = row[unit->columns[k]];
+        writes[mutation->write_count++] = (struct unit_write){.unit = unit, .values = values};
+    }
+    mutation->writes = writes;
+    return ERR_OK;
+}
+
+static enum err make_id(struct replica *r, struct uuid *id)
+{
+    uint8_t random[10];
+    if (!uuid_is_nil(id))
+        return ERR_OK;
+    enum err e = rng_fill(r->config.rng, random, sizeof random);
+    if (e == ERR_OK)
+        *id = uuid_v7((uint64_t)hlc_ms(r->stamp), random);
+    return e;
+}
+
+static enum err insert_row(struct replica *r, const struct mutation *mutation, struct value *values)
+{
+    const struct model_table *table = mutation->table;
+    struct record record = {0};
+    struct merge_result result;
+    enum err e = merge_into(r, mutation, &r->dot, r->stamp, MERGE_SHOW, &r->arena, &record, &result);
+    if (e != ERR_OK)
+        return e;
+    record.version.revision = 1;
+    record.values = record.values ? record.values : values;
+    struct store_row row = {0};
+    if (record.version.unit_count == 0) {
+        uint8_t raw[VERSION_SIMPLE_MAX];
+        row = (struct store_row){.values = record.values,
+                                 .version = bytes_of(raw, version_encode_simple(&record.version, raw))};
+        row.bucket = route_bucket(r, table, record.values);
+        return store_row_insert(r->store, table, &mutation->id, &row);
+    }
+    e = row_from_record(r, table, &record, &r->arena, &row);
+    row.bucket = route_bucket(r, table, record.values);
+    return e == ERR_OK ? store_row_insert(r->store, table, &mutation->id, &row) : e;
+}
+
+enum err replica_insert(struct replica *r, const struct model_table *table, struct uuid *id,
+                        const uint16_t *columns, const struct value *values, uint16_t count,
+                        struct err_info *info)
+{
+    assert(r->writing);
+    enum err e = check_table(table, info);
+    if (e == ERR_OK)
+        e = check_values(table, columns, values, count, info);
+    if (e != ERR_OK)
+        return e;
+    bool given[MODEL_COLUMNS_MAX] = {false};
+    struct value *row = arena_alloc(&r->arena, table->column_count * sizeof *row);
+    if (!row)
+        return err_set(info, ERR_NOMEM, "out of memory");
+    for (uint16_t i = 0; i < table->column_count; i++)
+        row[i] = table->columns[i].fallback;
+    for (uint16_t i = 0; i < count; i++) {
+        given[columns[i]] = true;
+        e = value_copy(&r->arena, &values[i], &row[columns[i]]);
+        if (e != ERR_OK)
+            return err_set(info, e, "%s", err_text(e));
+    }
+    e = check_required(table, row, info);
+    if (e != ERR_OK)
+        return e;
+    e = make_id(r, id);
+    struct mutation *mutation = e == ERR_OK ? add_mutation(r, table, MUTATION_INSERT, id) : NULL;
+    if (!mutation)
+        return err_set(info, e == ERR_OK ? ERR_LIMIT : e, "the transaction has too many changes");
+    e = insert_writes(r, table, row, given, mutation);
+    if (e == ERR_OK)
+        e = insert_row(r, mutation, row);
+    if (e == ERR_EXISTS)
+        r->mutation_count--;
+    return e == ERR_OK ? e : err_set(info, e, "%s: %s", table->name, err_text(e));
+}
+
+/* ---- update ---- */
+
+/* The elements of a set column's JSON text. */
+static enum err set_elements(struct replica *r, const struct value *value, struct bytes **ret,
+                             uint32_t *ret_count)
+{
+    *ret = NULL;
+    *ret_count = 0;
+    if (value->kind != VALUE_TEXT)
+        return ERR_OK;
+    json_t *array = json_loadb((const char *)value->as.bytes.data, value->as.bytes.size, 0, NULL);
+    size_t count = json_array_size(array);
+    struct bytes *elements = arena_calloc(&r->arena, count + 1, sizeof *elements);
+    enum err e = elements ? ERR_OK : ERR_NOMEM;
+    for (size_t i = 0; e == ERR_OK && i < count; i++) {
+        const json_t *item = json_array_get(array, i);
+        e = arena_copy(&r->arena, bytes_of(json_string_value(item), json_string_length(item)),
+                       &elements[i]);
+    }
+    json_decref(array);
+    *ret = elements;
+    *ret_count = (uint32_t)count;
+    return e;
+}
+
+static bool has_element(const struct bytes *elements, uint32_t count, struct bytes element)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (bytes_equal(elements[i], element))
+            return true;
+    return false;
+}
+
+/* What a set's new value adds to and removes from what is there. */
+static enum err set_difference(struct replica *r, const struct record *record,
+                               const struct model_unit *unit, const struct value *wanted,
+                               struct unit_write *write)
+{
+    struct bytes *before, *after;
+    uint32_t before_count, after_count;
+    enum err e = set_elements(r, &record->values[unit->columns[0]], &before, &before_count);
+    if (e == ERR_OK)
+        e = set_elements(r, wanted, &after, &after_count);
+    if (e != ERR_OK)
+        return e;
+    const struct unit_state *state = version_unit(&record->version, unit->index);
+    uint32_t pairs = state ? state->pair_count : before_count;
+    struct bytes *adds = arena_calloc(&r->arena, after_count + 1u, sizeof *adds);
+    struct set_pair *removes = arena_calloc(&r->arena, pairs + 1u, sizeof *removes);
+    if (!adds || !removes)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < after_count; i++)
+        if (!has_element(before, before_count, after[i]))
+            adds[write->add_count++] = after[i];
+    for (uint32_t i = 0; i < pairs; i++) {
+        struct set_pair pair = state ? state->pairs[i]
+                                     : (struct set_pair){before[i], record->version.insert};
+        if (!has_element(after, after_count, pair.element))
+            removes[write->remove_count++] = pair;
+    }
+    write->adds = adds;
+    write->removes = removes;
+    return ERR_OK;
+}
+
+static enum err counter_delta(struct replica *r, const struct value *before, const struct value *after,
+                              struct unit_write *write)
+{
+    struct value *delta = arena_alloc(&r->arena, sizeof *delta);
+    if (!delta)
+        return ERR_NOMEM;
+    if (after->kind == VALUE_REAL || before->kind == VALUE_REAL) {
+        double from = before->kind == VALUE_REAL ? before->as.real
+                      : before->kind == VALUE_INT ? (double)before->as.integer : 0;
+        double to = after->kind == VALUE_REAL ? after->as.real : (double)after->as.integer;
+        *delta = value_real(to - from);
+    } else {
+        int64_t from = before->kind == VALUE_INT ? before->as.integer : 0, difference;
+        int64_t to = after->kind == VALUE_INT ? after->as.integer : 0;
+        if (__builtin_sub_overflow(to, from, &difference))
+            return ERR_LIMIT;
+        *delta = value_int(difference);
+    }
+    write->values = delta;
+    return ERR_OK;
+}
+
+static enum err check_transition(const struct model_table *table, const struct model_unit *unit,
+                                 const struct value *from, const struct value *to,
+                                 struct err_info *info)
+{
+    const struct model_column *column = &table->columns[unit->columns[0]];
+    if (unit->policy != MERGE_FSM || value_equal(from, to) || from->kind != VALUE_TEXT ||
+        to->kind != VALUE_TEXT)
+        return ERR_OK;
+    for (uint16_t i = 0; i < unit->transition_count; i++)
+        if (bytes_equal(bytes_of_text(column->symbols[unit->transitions[i].from]), from->as.bytes) &&
+            bytes_equal(bytes_of_text(column->symbols[unit->transitions[i].to]), to->as.bytes))
+            return ERR_OK;
+    return err_set(info, ERR_INVALID, "%s.%s cannot go from '%.*s' to '%.*s'", table->name, column->name,
+                   (int)from->as.bytes.size, (const char *)from->as.bytes.data,
+                   (int)to->as.bytes.size, (const char *)to->as.bytes.data);
+}
+
+/* Fills the write of one unit. row: the whole row as wanted. */
+static enum err unit_update(struct replica *r, const struct model_table *table,
+                            const struct record *record, const struct model_unit *unit,
+                            const struct value *row, struct unit_write *write, struct err_info *info)
+{
+    write->unit = unit;
+    if (version_unit(&record->version, unit->index)) {
+        struct dot *dots = arena_calloc(&r->arena, FRONTIER_MAX, sizeof *dots);
+        if (!dots)
+            return ERR_NOMEM;
+        write->seen = version_frontier(&record->version, unit->index, dots);
+    }
+    if (unit->policy == MERGE_SET)
+        return set_difference(r, record, unit, &row[unit->columns[0]], write);
+    if (unit->policy == MERGE_COUNTER)
+        return counter_delta(r, &record->values[unit->columns[0]], &row[unit->columns[0]], write);
+    if (unit->policy == MERGE_APPEND)
+        return err_set(info, ERR_FORBIDDEN, "%s.%s is never changed once it is written", table->name,
+                       unit->name);
+    enum err e = check_transition(table, unit, &record->values[unit->columns[0]],
+                                  &row[unit->columns[0]], info);
+    struct value *values = arena_alloc(&r->arena, unit->column_count * sizeof *values);
+    struct value *base = arena_alloc(&r->arena, unit->column_count * sizeof *base);
+    if (e != ERR_OK || !values || !base)
+        return e != ERR_OK ? e : ERR_NOMEM;
+    for (uint16_t k = 0; k < unit->column_count; k++) {
+        values[k] = row[unit->columns[k]];
+        base[k] = record->values[unit->columns[k]];
+    }
+    write->values = values;
+    write->base = unit->carries_base ? base : NULL;
+    return ERR_OK;
+}
+
+/* Whether the unit has to be written: a value changes, or there are candidates to settle. */
+static bool unit_changes(const struct record *record, const struct model_unit *unit,
+                         const struct value *row, const bool *given, bool settle)
+{
+    bool changes = false, named = false;
+    for (uint16_t k = 0; k < unit->column_count; k++) {
+        uint16_t column = unit->columns[k];
+        named |= given[column];
+        changes |= given[column] && !value_equal(&row[column], &record->values[column]);
+    }
+    const struct unit_state *state = version_unit(&record->version, unit->index);
+    return changes || (settle && named && state && state->count > 1);
+}
+
+/* Merges the mutation into the view row and stores it, with its base kept. */
+static enum err write_view(struct replica *r, const struct mutation *mutation,
+                           const struct store_row *old, struct record *record, struct err_info *info)
+{
+    const struct model_table *table = mutation->table;
+    struct merge_result result;
+    enum err e = base_touch(r, table, &mutation->id, old, &r->dot);
+    struct value *copy = arena_alloc(&r->arena, table->column_count * sizeof *copy);
+    if (!copy)
+        e = ERR_NOMEM;
+    if (e != ERR_OK)
+        return e;
+    memcpy(copy, record->values, table->column_count * sizeof *copy);
+    record->values = copy;
+    e = merge_into(r, mutation, &r->dot, r->stamp, MERGE_SHOW, &r->arena, record, &result);
+    if (e != ERR_OK)
+        return e;
+    if (result.reason != REASON_NONE)
+        return err_set(info, ERR_FORBIDDEN, "%s: %s", table->name, reason_text(result.reason));
+    struct store_row row = {0};
+    e = row_from_record(r, table, record, &r->arena, &row);
+    row.bucket = old->bucket;
+    row.position = old->position;
+    return e == ERR_OK ? store_row_put(r->store, table, &mutation->id, &row) : e;
+}
+
+static enum err read_record(struct replica *r, const struct model_table *table, const struct uuid *id,
+                            bool dead, struct store_row *ret_row, struct record *ret,
+                            struct err_info *info)
+{
+    enum err e = store_row_get(r->store, table, id, &r->arena, ret_row);
+    if (e == ERR_OK)
+        e = record_from_row(table, ret_row, &r->arena, ret);
+    if (e == ERR_OK && ret->dead != dead)
+        e = ERR_NOT_FOUND;
+    if (e == ERR_NOT_FOUND)
+        return err_set(info, e, dead ? "there is no deleted %s with this id" : "there is no %s with this id",
+                       table->name);
+    return e == ERR_OK ? e : err_set(info, e, "%s", err_text(e));
+}
+
+enum err replica_update(struct replica *r, const struct model_table *table, const struct uuid *id,
+                        const uint16_t *columns, const struct value *values, uint16_t count,
+                        bool settle, struct err_info *info)
+{
+    assert(r->writing);
+    struct store_row old;
+    struct record record;
+    enum err e = check_table(table, info);
+    if (e == ERR_OK)
+        e = check_values(table, columns, values, count, info);
+    if (e == ERR_OK)
+        e = read_record(r, table, id, false, &old, &record, info);
+    if (e != ERR_OK)
+        return e;
+    bool given[MODEL_COLUMNS_MAX] = {false};
+    struct value *row = arena_alloc(&r->arena, table->column_count * sizeof *row);
+    struct unit_write *writes = arena_calloc(&r->arena, table->unit_count, sizeof *writes);
+    if (!row || !writes)
+        return err_set(info, ERR_NOMEM, "out of memory");
+    memcpy(row, record.values, table->column_count * sizeof *row);
+    for (uint16_t i = 0; e == ERR_OK && i < count; i++) {
+        given[columns[i]] = true;
+        e = value_copy(&r->arena, &values[i], &row[columns[i]]);
+    }
+    if (e == ERR_OK)
+        e = check_required(table, row, info);
+    uint16_t write_count = 0;
+    for (uint16_t u = 0; e == ERR_OK && u < table->unit_count; u++)
+        if (unit_changes(&record, &table->units[u], row, given, settle))
+            e = unit_update(r, table, &record, &table->units[u], row, &writes[write_count++], info);
+    if (e != ERR_OK || write_count == 0)
+        return e;
+    struct mutation *mutation = add_mutation(r, table, MUTATION_UPDATE, id);
+    if (!mutation)
+        return err_set(info, ERR_LIMIT, "the transaction has too many changes");
+    mutation->insert = record.version.insert;
+    mutation->writes = writes;
+    mutation->write_count = write_count;
+    e = write_view(r, mutation, &old, &record, info);
+    if (e != ERR_OK)
+        r->mutation_count--; /* a refused change leaves the others of the transaction */
+    return e;
+}
+
+/* ---- delete and restore ---- */
+
+struct child_list {
+    struct arena *arena;
+    struct uuid *ids;
+    uint32_t count, capacity;
+};
+
+static int collect_child(void *context, const struct uuid *id)
+{
+    struct child_list *list = context;
+    if (list->count == list->capacity) {
+        uint32_t capacity = list->capacity ? list->capacity * 2 : 16;
+        struct uuid *grown = arena_calloc(list->arena, capacity, sizeof *grown);
+        if (!grown)
+            return ERR_NOMEM;
+        if (list->count)
+            memcpy(grown, list->ids, list->count * sizeof *grown);
+        list->ids = grown;
+        list->capacity = capacity;
+    }
+    list->ids[list->count++] = *id;
+    return 0;
+}
+
+typedef enum err tree_fn(struct replica *r, const struct model_table *table, const struct uuid *id,
+                         const struct record *parent, struct err_info *info);
+
+/* Calls fn for every record that belongs to this one. */
+static enum err each_child(struct replica *r, const struct model_table *table, const struct uuid *id,
+                           const struct record *record, tree_fn *fn, struct err_info *info)
+{
+    for (uint16_t t = 0; t < r->model->table_count; t++) {
+        const struct model_table *child = &r->model->tables[t];
+        if (child->parent_column < 0 ||
+            child->columns[child->parent_column].target != (int16_t)table->index)
+            continue;
+        struct child_list list = {.arena = &r->arena};
+        enum err e = store_children(r->store, child, id, collect_child, &list);
+        for (uint32_t i = 0; e == ERR_OK && i < list.count; i++)
+            e = fn(r, child, &list.ids[i], record, info);
+        if (e != ERR_OK)
+            return e;
+    }
+    return ERR_OK;
+}
+
+static enum err seen_map(struct replica *r, const struct record *record, struct mutation *mutation)
+{
+    uint16_t count = record->version.unit_count;
+    struct unit_seen *frontier = arena_calloc(&r->arena, count + 1u, sizeof *frontier);
+    if (!frontier)
+        return ERR_NOMEM;
+    for (uint16_t i = 0; i < count; i++) {
+        struct dot *dots = arena_calloc(&r->arena, FRONTIER_MAX, sizeof *dots);
+        if (!dots)
+            return ERR_NOMEM;
+        frontier[i].unit = record->version.units[i].unit;
+        frontier[i].seen = version_frontier(&record->version, frontier[i].unit, dots);
+    }
+    mutation->frontier = frontier;
+    mutation->frontier_count = count;
+    return ERR_OK;
+}
+
+static enum err delete_tree(struct replica *r, const struct model_table *table, const struct uuid *id,
+                            const struct record *parent, struct err_info *info)
+{
+    struct store_row old;
+    struct record record;
+    enum err e = read_record(r, table, id, false, &old, &record, info);
+    if (e == ERR_NOT_FOUND && parent)
+        return ERR_OK; /* a child that is dead already */
+    if (e == ERR_OK && table->delete_policy == DELETE_NEVER)
+        e = err_set(info, ERR_FORBIDDEN, "records of '%s' are never deleted", table->name);
+    if (e != ERR_OK)
+        return e;
+    struct mutation *mutation = add_mutation(r, table, MUTATION_DELETE, id);
+    if (!mutation)
+        return err_set(info, ERR_LIMIT, "the transaction has too many changes");
+    mutation->insert = record.version.insert;
+    e = seen_map(r, &record, mutation);
+    uint32_t at = r->mutation_count - 1;
+    if (e == ERR_OK)
+        e = each_child(r, table, id, &record, delete_tree, info);
+    if (e != ERR_OK)
+        return e;
+    if (dot_equal(&record.version.insert, &r->dot))
+        return store_row_delete(r->store, table, id); /* made and unmade in one group */
+    return write_view(r, &r->mutations[at], &old, &record, info);
+}
+
+enum err replica_delete(struct replica *r, const struct model_table *table, const struct uuid *id,
+                        struct err_info *info)
+{
+    assert(r->writing);
+    enum err e = check_table(table, info);
+    return e == ERR_OK ? delete_tree(r, table, id, NULL, info) : e;
+}
+
+static bool same_deletes(const struct record *record, const struct record *parent)
+{
+    for (uint16_t i = 0; i < record->version.delete_count; i++)
+        for (uint16_t k = 0; k < parent->version.delete_count; k++)
+            if (dot_equal(&record->version.deletes[i].dot, &parent->version.deletes[k].dot))
+                return true;
+    return false;
+}
+
+static enum err restore_tree(struct replica *r, const struct model_table *table, const struct uuid *id,
+                             const struct record *parent, struct err_info *info)
+{
+    struct store_row old;
+    struct record record;
+    enum err e = read_record(r, table, id, true, &old, &record, info);
+    if (parent && (e == ERR_NOT_FOUND || (e == ERR_OK && !same_deletes(&record, parent))))
+        return ERR_OK; /* alive, or deleted on another occasion */
+    if (e != ERR_OK)
+        return e;
+    struct mutation *mutation = add_mutation(r, table, MUTATION_RESTORE, id);
+    struct dot *dots = arena_calloc(&r->arena, record.version.delete_count + 1u, sizeof *dots);
+    if (!mutation || !dots)
+        return err_set(info, ERR_LIMIT, "the transaction has too many changes");
+    for (uint16_t i = 0; i < record.version.delete_count; i++)
+        dots[i] = record.version.deletes[i].dot;
+    mutation->insert = record.version.insert;
+    mutation->deletes = (struct dot_set){dots, record.version.delete_count};
+    uint32_t at = r->mutation_count - 1;
+    e = each_child(r, table, id, &record, restore_tree, info);
+    return e == ERR_OK ? write_view(r, &r->mutations[at], &old, &record, info) : e;
+}
+
+enum err replica_restore(struct replica *r, const struct model_table *table, const struct uuid *id,
+                         struct err_info *info)
+{
+    assert(r->writing);
+    enum err e = check_table(table, info);
+    return e == ERR_OK ? restore_tree(r, table, id, NULL, info) : e;
+}
+
+/* ---- commit ---- */
+
+static enum err put_group(struct replica *r, const struct mutation *mutations, uint32_t count)
+{
+    const struct group group = {.dot = r->dot,
+                                .stamp = r->stamp,
+                                .model_version = r->model->version,
+                                .mutations = mutations,
+                                .mutation_count = count};
+    buf_reset(&r->encode);
+    enum err e = group_encode(&group, &r->encode);
+    uint8_t key[REPLICA_KEY];
+    own_key(r->dot.origin, r->dot.oseq, key);
+    if (e == ERR_OK)
+        e = store_side_put(r->store, SIDE_OUTBOX, bytes_of(key, sizeof key), buf_view(&r->encode));
+    r->last_oseq = r->dot.oseq;
+    r->hlc = r->stamp;
+    return e == ERR_OK ? state_save(r) : e;
+}
+
+enum err replica_commit(struct replica *r, struct dot *ret_dot)
+{
+    assert(r->writing);
+    const struct mutation *mutations;
+    uint32_t count = 0;
+    enum err e = group_normalise(r->mutations, r->mutation_count, &r->arena, &mutations, &count);
+    if (e == ERR_OK && count > 0)
+        e = put_group(r, mutations, count);
+    if (e == ERR_OK)
+        e = store_commit(r->store);
+    if (e != ERR_OK) {
+        replica_abort(r);
+        return e;
+    }
+    r->writing = false;
+    r->mutation_count = 0;
+    arena_reset(&r->arena);
+    if (ret_dot)
+        *ret_dot = count ? r->dot : (struct dot){0};
+    r->outbox_count += count > 0;
+    return ERR_OK;
+}
