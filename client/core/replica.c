@@ -412,6 +412,7 @@ void replica_status(const struct replica *r, struct replica_status *ret)
                                    .attention_count = r->attention_count,
                                    .history = r->history,
                                    .bootstrapped = r->bootstrapped,
+                                   .reconcile = r->reconcile,
                                    .last_checkpoint_ms = r->last_checkpoint_ms,
                                    .scope = r->scope};
     for (uint32_t i = 0; i < r->cursor_count; i++)

@@ -74,6 +74,7 @@ struct replica_status {
     uint64_t outbox_count, parked_count, sent_count, attention_count;
     struct uuid history;
     bool bootstrapped; /* at least one checkpoint has been installed */
+    bool reconcile;    /* the next subscription has to bring everything anew */
     int64_t last_checkpoint_ms; /* wall clock; 0: never */
     uint64_t scope;
     uint64_t records; /* confirmed records in all buckets, as of the last checkpoint */

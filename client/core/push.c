@@ -1,0 +1,222 @@
+/* push.c - own groups go up, in order, within the window that the server gives.
+ *
+ * Model:      frames of whole groups (or parts of a large one) are sent from `next` on; an ACK is
+ *             cumulative and gives their bytes back to the window.
+ * Invariants: acknowledged < next; unacknowledged <= window, except for one frame when nothing is
+ *             under way (a window smaller than a group must not block for ever).
+ * Source:     SPEC.md 7. */
+#include "client/core/uplink_internal.h"
+
+#include <string.h>
+
+static enum err sign_run(struct uplink *u, uint64_t origin, uint64_t first, const struct bytes *groups,
+                         uint32_t count, uint8_t signature[64])
+{
+    static const char label[] = "satchel-run-v1";
+    uint8_t text[sizeof label - 1 + 24 + 32], *at = text;
+    uint8_t *hashes = arena_alloc(&u->arena, count * (size_t)32);
+    if (!hashes)
+        return ERR_NOMEM;
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < count; i++)
+        e = crypto_sha256(u->config.crypto, groups[i], hashes + i * (size_t)32);
+    memcpy(at, label, sizeof label - 1);
+    at += sizeof label - 1;
+    be64_put(at, origin);
+    be64_put(at + 8, first);
+    be64_put(at + 16, count);
+    if (e == ERR_OK)
+        e = crypto_sha256(u->config.crypto, bytes_of(hashes, count * (size_t)32), at + 24);
+    return e == ERR_OK ? crypto_ed25519_sign(u->config.crypto, u->identity.seed,
+                                             bytes_of(text, sizeof text), signature)
+                       : e;
+}
+
+static void note_sent(struct push_state *push, uint64_t last, size_t bytes)
+{
+    uint32_t slots = sizeof push->sent / sizeof *push->sent;
+    push->sent[(push->sent_first + push->sent_count) % slots].last = last;
+    push->sent[(push->sent_first + push->sent_count) % slots].bytes = bytes;
+    push->sent_count++;
+    push->unacknowledged += bytes;
+}
+
+static bool may_send(const struct push_state *push)
+{
+    return !push->blocked && !push->idle && push->sent_count < sizeof push->sent / sizeof *push->sent &&
+           (push->sent_count == 0 || push->unacknowledged < push->window);
+}
+
+bool push_wants(const struct uplink *u)
+{
+    struct replica_status status;
+    if (u->push.blocked || u->push.idle)
+        return false;
+    if (!u->push.discards_known)
+        return true;
+    replica_status(u->config.replica, &status);
+    return may_send(&u->push) && (u->push.part_oseq || status.last_oseq >= u->push.next) &&
+           status.outbox_count > 0;
+}
+
+bool push_finished(const struct uplink *u)
+{
+    struct replica_status status;
+    replica_status(u->config.replica, &status);
+    /* what waits at headquarters for others' changes is durable there: nothing more to do now */
+    return u->push.discards_known && u->push.sent_count == 0 && !u->push.part_oseq &&
+           (status.outbox_count == 0 || u->push.next > status.last_oseq || u->push.idle);
+}
+
+static enum err send_part(struct uplink *u, uint64_t origin, struct bytes group, struct buf *out)
+{
+    struct push_state *push = &u->push;
+    uint32_t parts = (uint32_t)((group.size + UPLINK_PUSH_BYTES - 1) / UPLINK_PUSH_BYTES);
+    size_t offset = (size_t)push->part * UPLINK_PUSH_BYTES;
+    size_t size = group.size - offset < UPLINK_PUSH_BYTES ? group.size - offset : UPLINK_PUSH_BYTES;
+    uint8_t signature[64];
+    struct message m = {.type = MESSAGE_PART,
+                        .as.part = {.origin = origin,
+                                    .oseq = push->part_oseq,
+                                    .part = push->part,
+                                    .parts = parts,
+                                    .total = group.size,
+                                    .data = bytes_of(group.data + offset, size)}};
+    bool last = push->part + 1 == parts;
+    enum err e = last ? sign_run(u, origin, push->part_oseq, &group, 1, signature) : ERR_OK;
+    if (e != ERR_OK)
+        return e;
+    if (last)
+        m.as.part.signature = bytes_of(signature, 64);
+    e = uplink_send(u, &m, out);
+    if (e != ERR_OK)
+        return e;
+    push->part++;
+    u->progress.pushed_bytes += out->size;
+    if (last) {
+        note_sent(push, push->part_oseq, group.size);
+        push->next = push->part_oseq + 1;
+        push->part_oseq = 0;
+        u->progress.pushed_groups++;
+    }
+    return ERR_OK;
+}
+
+static enum err send_discard(struct uplink *u, struct buf *out)
+{
+    const struct replica_discard *discards;
+    uint32_t count;
+    enum err e = replica_discards(u->config.replica, &u->arena, &discards, &count);
+    if (e != ERR_OK)
+        return e;
+    if (count <= u->push.discards_sent) {
+        u->push.discards_known = true;
+        return ERR_OK;
+    }
+    const struct replica_discard *discard = &discards[u->push.discards_sent++];
+    struct message m = {.type = MESSAGE_DISCARD,
+                        .as.discard = {.origin = discard->origin, .oseq = discard->oseq}};
+    return uplink_send(u, &m, out);
+}
+
+enum err push_next(struct uplink *u, struct buf *out)
+{
+    struct push_state *push = &u->push;
+    struct replica_status status;
+    if (push->blocked)
+        return ERR_OK;
+    if (!push->discards_known) {
+        enum err e = send_discard(u, out);
+        if (e != ERR_OK || out->size)
+            return e;
+    }
+    if (!may_send(push))
+        return ERR_OK;
+    const struct bytes *groups;
+    uint32_t count;
+    uint64_t first;
+    enum err e = replica_outbox(u->config.replica, push->next, UPLINK_PUSH_BYTES, UPLINK_PUSH_GROUPS,
+                                &u->arena, &groups, &count, &first);
+    if (e != ERR_OK)
+        return e;
+    if (count == 0) {
+        push->idle = true; /* until the application writes again */
+        return ERR_OK;
+    }
+    replica_status(u->config.replica, &status);
+    if (groups[0].size > UPLINK_PUSH_BYTES) {
+        if (push->part_oseq != first) {
+            push->part_oseq = first;
+            push->part = 0;
+        }
+        return send_part(u, status.origin, groups[0], out);
+    }
+    uint8_t signature[64];
+    e = sign_run(u, status.origin, first, groups, count, signature);
+    if (e != ERR_OK)
+        return e;
+    struct message m = {.type = MESSAGE_PUSH,
+                        .as.push = {.origin = status.origin,
+                                    .first = first,
+                                    .groups = groups,
+                                    .groups_count = count,
+                                    .signature = bytes_of(signature, 64)}};
+    e = uplink_send(u, &m, out);
+    if (e != ERR_OK)
+        return e;
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++)
+        bytes += groups[i].size;
+    note_sent(push, first + count - 1, bytes);
+    push->next = first + count;
+    u->progress.pushed_groups += count;
+    u->progress.pushed_bytes += out->size;
+    return ERR_OK;
+}
+
+/* ---- answers ---- */
+
+static bool ack_covers(const struct message_ack *m, uint64_t oseq)
+{
+    if (oseq <= m->upto)
+        return true;
+    for (uint32_t i = 0; i < m->ranges_count; i++)
+        if (oseq >= m->ranges[i].from && oseq <= m->ranges[i].to)
+            return true;
+    return false;
+}
+
+enum err on_ack(struct uplink *u, const struct message_ack *m, struct uplink_effects *effects)
+{
+    struct push_state *push = &u->push;
+    struct replica_status status;
+    replica_status(u->config.replica, &status);
+    if (m->origin != status.origin)
+        return ERR_PROTOCOL;
+    uint32_t slots = sizeof push->sent / sizeof *push->sent;
+    while (push->sent_count && ack_covers(m, push->sent[push->sent_first].last)) {
+        push->unacknowledged -= push->sent[push->sent_first].bytes;
+        push->acknowledged = push->sent[push->sent_first].last;
+        push->sent_first = (push->sent_first + 1) % slots;
+        push->sent_count--;
+    }
+    push->window = (size_t)m->credit;
+    u->progress.acknowledged_upto = push->acknowledged;
+    u->drain_asked = u->drained = false; /* results may follow */
+    effects->changed = true;
+    return replica_acknowledged(u->config.replica, m);
+}
+
+enum err on_fork(struct uplink *u, const struct message_fork *m, struct now now,
+                 struct uplink_effects *effects)
+{
+    struct replica_status status;
+    replica_status(u->config.replica, &status);
+    if (m->origin != status.origin || m->oseq == 0)
+        return ERR_PROTOCOL;
+    u->push.blocked = true;
+    enum err e = replica_fork(u->config.replica, m->oseq, now.wall.ms);
+    if (e == ERR_OK)
+        uplink_end(u, ERR_CONFLICT, "this replica goes on under a new origin", effects);
+    return e;
+}

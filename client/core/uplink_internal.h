@@ -1,0 +1,93 @@
+/* uplink_internal.h - what the files of the uplink share.
+ *
+ * Reading order: uplink.c (events, frames out, timers) -> handshake.c -> push.c -> pull.c. */
+#ifndef CLIENT_CORE_UPLINK_INTERNAL_H
+#define CLIENT_CORE_UPLINK_INTERNAL_H
+
+#include "client/core/uplink.h"
+#include "protocol/hlc.h"
+
+enum {
+    UPLINK_PUSH_BYTES = 512 << 10,  /* group bytes in one PUSH; a larger group goes in parts */
+    UPLINK_PUSH_GROUPS = 1000,
+    UPLINK_PAGE_CREDIT = 4 << 20,
+    UPLINK_ARENA_MAX = 256 << 20,
+    UPLINK_AUTH_US = 10000000,
+    UPLINK_PING_US = 30000000,
+    UPLINK_CLOSE_US = 45000000,
+};
+
+enum handshake { SHAKE_NONE, SHAKE_HELLO, SHAKE_PROOF, SHAKE_ENROL, SHAKE_OPEN };
+enum pull { PULL_OFF, PULL_WANTED, PULL_CATCHING_UP, PULL_LIVE };
+
+struct push_state {
+    uint64_t next;         /* the first oseq not sent in this session */
+    uint64_t acknowledged; /* durable at the server: 1..this */
+    size_t window, unacknowledged;
+    /* sizes of what is under way, to give the window back: a ring by frame */
+    struct { uint64_t last; size_t bytes; } sent[64];
+    uint32_t sent_first, sent_count;
+    uint64_t part_oseq;    /* a large group under way; 0: none */
+    uint32_t part;
+    uint32_t discards_sent;
+    bool idle;             /* nothing left to send, until the application writes */
+    bool discards_known;   /* all discards have been sent */
+    bool blocked;          /* told to fork: nothing more is sent in this session */
+};
+
+struct uplink {
+    struct uplink_config config;
+    struct uplink_identity identity;
+    struct uplink_enrolment enrolment;
+    bool enrolling, enrolled;
+    struct uuid user, history;
+    char login[256];
+    bool link;
+    enum handshake shake;
+    uint8_t nonce[32], server_nonce[32];
+    uint64_t incarnation;
+    bool send_hello, send_proof, send_enrol, send_subscribe, send_pong;
+    uint64_t pong_token;
+    struct push_state push;
+    enum pull pull;
+    size_t page_consumed; /* bytes of pages since the last credit */
+    bool pong_wait, ping;
+    bool drain_asked, drained; /* once: the last PING, and its answer */
+    int64_t up_us, received_us;
+    bool closing;
+    struct deflater *deflater;
+    struct inflater *inflater;
+    struct buf payload, inflated;
+    struct arena arena;
+    struct uplink_progress progress;
+};
+
+/* Ends the session with a reason for people. */
+void uplink_end(struct uplink *u, enum err why, const char *message, struct uplink_effects *effects);
+enum err uplink_send(struct uplink *u, const struct message *message, struct buf *out);
+
+/* Each handles a message; a failure ends the session with it. */
+enum err on_challenge(struct uplink *u, const struct message_challenge *m, struct now now,
+                      struct uplink_effects *effects);
+enum err on_enrolled(struct uplink *u, const struct message_enrolled *m, struct uplink_effects *effects);
+enum err on_welcome(struct uplink *u, const struct message_welcome *m, struct now now,
+                    struct uplink_effects *effects);
+enum err send_hello(struct uplink *u, struct buf *out);
+enum err send_proof(struct uplink *u, struct now now, struct buf *out);
+enum err send_enrol(struct uplink *u, struct buf *out);
+
+enum err on_ack(struct uplink *u, const struct message_ack *m, struct uplink_effects *effects);
+enum err on_fork(struct uplink *u, const struct message_fork *m, struct now now,
+                 struct uplink_effects *effects);
+/* The next PUSH, PART or DISCARD, if there is one and the window allows; else out stays empty. */
+enum err push_next(struct uplink *u, struct buf *out);
+bool push_wants(const struct uplink *u);
+bool push_finished(const struct uplink *u);
+
+enum err on_page(struct uplink *u, const struct message_page *m, size_t frame_bytes);
+enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, struct now now,
+                       struct uplink_effects *effects);
+enum err send_subscribe(struct uplink *u, struct buf *out);
+enum err send_credit(struct uplink *u, struct buf *out);
+
+#endif
