@@ -2,7 +2,7 @@
  *
  * Model:      deletes of a parent and of its children in the group are bound: they count together or
  *             not at all. They do if each of them saw every current dot of its record, and every other
- *             child of these records is dead by a delete of its own. A DELETE_WINS record that no
+ *             child of these records is dead. A DELETE_WINS record that no
  *             parent binds is *free*: its delete counts in any case, and does not bind its children's.
  * Cost:       O(deletes + their records' children); union-find, no recursion. */
 #include "protocol/apply_internal.h"
@@ -115,24 +115,6 @@ static void find_sets(struct doom *doom)
     }
 }
 
-/* Whether a child that the group does not delete leaves its parent's delete standing. */
-static bool child_allows(const struct apply_entry *child, const struct apply_entry *parent)
-{
-    const struct version *marks = &parent->record.version;
-
-    for (uint16_t i = 0; i < child->record.version.delete_count; i++) {
-        bool shared = false;
-
-        for (uint16_t j = 0; j < marks->delete_count; j++) {
-            if (dot_equal(&marks->deletes[j].dot, &child->record.version.deletes[i].dot))
-                shared = true;
-        }
-        if (!shared) /* dead on its own account, not as a part of its parent's death */
-            return true;
-    }
-    return false;
-}
-
 static bool is_parent_now(const struct apply_run *run, const struct apply_entry *child,
                           const struct apply_entry *parent)
 {
@@ -162,7 +144,7 @@ static enum err children_allow(struct apply_run *run, struct apply_entry *parent
             if (error != ERR_OK || !child->record.present || child->doomed > 0 ||
                 !is_parent_now(run, child, parent))
                 continue;
-            *ret = child_allows(child, parent);
+            *ret = child->record.dead;
         }
         if (error != ERR_OK)
             return error;

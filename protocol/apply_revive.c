@@ -1,8 +1,9 @@
 /* apply_revive.c - what comes back with a record.
  *
- * Model:      a delete of a parent and the deletes of its children in one group stand or fall together.
- *             When a mark falls at one record it falls downwards (children deleted by the same group)
- *             and upwards: of a parent whose child lives, all marks fall.
+ * Model:      a delete of a parent and the deletes of its children in one group stand or fall together:
+ *             a mark that falls at one record falls at its children and at its parent. Of a parent
+ *             whose child lives, all marks fall. Each loss of a mark is followed up and down until
+ *             nothing more falls; marks only ever go, so this ends, and in one state.
  * Bound:      a DELETE_WINS record dies by its own deletes whatever is written to it, but a mark that
  *             its parent bears as well is bound to the parent's: it falls with a write that it did not
  *             see. Marks of a DELETE_WINS record without such a parent fall by a restore alone.
@@ -10,12 +11,6 @@
 #include "protocol/apply_internal.h"
 
 enum { CLIMB_MAX = 64 }; /* DELETE_WINS records above one another; a circle ends there */
-
-struct lift {
-    struct apply_entry *entry;
-    struct dot_set dots;
-    struct lift *next;
-};
 
 static bool has_any(const struct version *version, struct dot_set dots)
 {
@@ -26,7 +21,7 @@ static bool has_any(const struct version *version, struct dot_set dots)
     return false;
 }
 
-/* The dots of the version's deletes. NULL in dots: no memory. */
+/* The dots of the version's deletes, in new memory. */
 static enum err delete_dots(struct arena *arena, const struct version *version, struct dot_set *ret)
 {
     struct dot *dots = arena_alloc(arena, version->delete_count * sizeof(*dots));
@@ -39,16 +34,44 @@ static enum err delete_dots(struct arena *arena, const struct version *version, 
     return ERR_OK;
 }
 
-/* Keeps of the set (whose memory is ours) what the version bears, or what it does not. */
-static void filter_dots(struct dot_set *set, const struct version *version, bool borne)
+/* These change a set whose memory is ours. */
+
+static void keep_dots(struct dot_set *set, struct dot_set wanted)
 {
     struct dot *dots = (struct dot *)set->dots;
     uint16_t kept = 0;
 
     for (uint16_t i = 0; i < set->count; i++) {
-        bool found = has_any(version, (struct dot_set){.dots = &dots[i], .count = 1});
+        if (dot_set_has(wanted, &dots[i]))
+            dots[kept++] = dots[i];
+    }
+    set->count = kept;
+}
 
-        if (found == borne)
+static bool bears(const struct version *version, const struct dot *dot)
+{
+    return has_any(version, (struct dot_set){.dots = dot, .count = 1});
+}
+
+static void keep_borne(struct dot_set *set, const struct version *version)
+{
+    struct dot *dots = (struct dot *)set->dots;
+    uint16_t kept = 0;
+
+    for (uint16_t i = 0; i < set->count; i++) {
+        if (bears(version, &dots[i]))
+            dots[kept++] = dots[i];
+    }
+    set->count = kept;
+}
+
+static void drop_borne(struct dot_set *set, const struct version *version)
+{
+    struct dot *dots = (struct dot *)set->dots;
+    uint16_t kept = 0;
+
+    for (uint16_t i = 0; i < set->count; i++) {
+        if (!bears(version, &dots[i]))
             dots[kept++] = dots[i];
     }
     set->count = kept;
@@ -69,7 +92,7 @@ static enum err bound_dots(struct apply_run *run, struct apply_entry *entry, str
             dots.count = 0;
             break;
         }
-        filter_dots(&dots, &at->record.version, true);
+        keep_borne(&dots, &at->record.version);
         if (at->table->delete_policy != DELETE_WINS)
             break;
     }
@@ -78,31 +101,55 @@ static enum err bound_dots(struct apply_run *run, struct apply_entry *entry, str
     return error;
 }
 
-static enum err push_children(struct apply_run *run, struct apply_entry *parent,
-                              struct dot_set dots, struct lift **stack)
+/* A record that lost marks, or that has come to where it is (no dots): what hangs on it is to follow. */
+struct loss {
+    struct apply_entry *entry;
+    struct dot_set dots;
+    struct loss *next;
+};
+
+/* Takes the marks from the entry. Who lost one is put on the stack. */
+static enum err lift(struct apply_run *run, struct apply_entry *entry, struct dot_set dots,
+                     struct loss **stack)
 {
-    for (uint16_t i = 0; i < run->model->table_count; i++) {
+    struct arena *arena = run->context->arena;
+    struct loss *loss;
+    bool any;
+    enum err error;
+
+    if (!has_any(&entry->record.version, dots))
+        return ERR_OK;
+    error = merge_lift_deletes(arena, dots, &entry->record.version, &any);
+    loss = arena_alloc(arena, sizeof(*loss));
+    if (error != ERR_OK || loss == NULL)
+        return ERR_NOMEM;
+    entry->record.dead = merge_is_dead(&entry->record.version);
+    apply_mark_changed(run, entry);
+    run->revived = run->revived || !run->asked;
+    *loss = (struct loss){.entry = entry, .dots = dots, .next = *stack};
+    *stack = loss;
+    return ERR_OK;
+}
+
+/* The children that the same groups deleted. */
+static enum err lift_below(struct apply_run *run, const struct loss *loss, struct loss **stack)
+{
+    for (uint16_t i = 0; i < run->model->table_count && loss->dots.count > 0; i++) {
         const struct model_table *table = &run->model->tables[i];
         const struct uuid *ids;
         uint32_t count;
         enum err error;
 
-        if (!apply_is_child_table(run->model, table, parent->table))
+        if (!apply_is_child_table(run->model, table, loss->entry->table))
             continue;
-        error = run->world->children(run->world->context, table, &parent->id, run->context->arena,
-                                     &ids, &count);
+        error = run->world->children(run->world->context, table, &loss->entry->id,
+                                     run->context->arena, &ids, &count);
         for (uint32_t j = 0; error == ERR_OK && j < count; j++) {
             struct apply_entry *child;
-            struct lift *lift;
 
             error = apply_entry_get(run, table, &ids[j], &child);
-            if (error != ERR_OK || !child->record.present || !has_any(&child->record.version, dots))
-                continue;
-            lift = arena_alloc(run->context->arena, sizeof(*lift));
-            if (lift == NULL)
-                return ERR_NOMEM;
-            *lift = (struct lift){.entry = child, .dots = dots, .next = *stack};
-            *stack = lift;
+            if (error == ERR_OK && child->record.present)
+                error = lift(run, child, loss->dots, stack);
         }
         if (error != ERR_OK)
             return error;
@@ -110,88 +157,24 @@ static enum err push_children(struct apply_run *run, struct apply_entry *parent,
     return ERR_OK;
 }
 
-static enum err lift_from(struct apply_run *run, struct apply_entry *entry, struct dot_set dots,
-                          bool *ret_any)
+/* Of a parent whose child lives, all marks; else those that the child lost. */
+static enum err lift_above(struct apply_run *run, const struct loss *loss, struct loss **stack)
 {
-    enum err error = merge_lift_deletes(run->context->arena, dots, &entry->record.version, ret_any);
-
-    if (error == ERR_OK && *ret_any) {
-        entry->record.dead = merge_is_dead(&entry->record.version);
-        apply_mark_changed(run, entry);
-        run->revived = run->revived || !run->asked;
-    }
-    return error;
-}
-
-/* Takes the marks from what is below the entry. */
-static enum err lift_below(struct apply_run *run, struct apply_entry *entry, struct dot_set dots)
-{
-    struct lift *stack = NULL;
-    enum err error = push_children(run, entry, dots, &stack);
-
-    while (error == ERR_OK && stack != NULL) {
-        struct lift *top = stack;
-        bool any;
-
-        stack = top->next;
-        error = lift_from(run, top->entry, top->dots, &any);
-        if (error == ERR_OK && any)
-            error = push_children(run, top->entry, top->dots, &stack);
-    }
-    return error;
-}
-
-/* What falls at the parent of a child that lives, or has lost the marks `lifted`. */
-static enum err falling_dots(struct apply_run *run, const struct apply_entry *child,
-                             struct dot_set lifted, struct apply_entry *parent, struct dot_set *ret)
-{
-    const struct version *version = &parent->record.version;
+    struct apply_entry *parent;
     struct dot_set dots;
-    uint16_t kept = 0;
-    enum err error;
+    enum err error = apply_parent(run, loss->entry, &parent);
 
+    if (error != ERR_OK || parent == NULL || parent->record.version.delete_count == 0)
+        return error;
     if (parent->table->delete_policy == DELETE_WINS)
         error = bound_dots(run, parent, &dots);
     else
-        error = delete_dots(run->context->arena, version, &dots);
+        error = delete_dots(run->context->arena, &parent->record.version, &dots);
     if (error != ERR_OK)
         return error;
-    if (child->record.dead) {
-        struct dot *own = (struct dot *)dots.dots;
-
-        for (uint16_t i = 0; i < dots.count; i++) {
-            if (dot_set_has(lifted, &own[i]))
-                own[kept++] = own[i];
-        }
-        dots.count = kept;
-    }
-    *ret = dots;
-    return ERR_OK;
-}
-
-static enum err lift_above(struct apply_run *run, struct apply_entry *entry, struct dot_set lifted)
-{
-    struct apply_entry *child = entry;
-
-    for (;;) {
-        struct apply_entry *parent;
-        struct dot_set dots;
-        bool any;
-        enum err error = apply_parent(run, child, &parent);
-
-        if (error != ERR_OK || parent == NULL || parent->record.version.delete_count == 0)
-            return error;
-        error = falling_dots(run, child, lifted, parent, &dots);
-        if (error != ERR_OK || dots.count == 0)
-            return error;
-        error = lift_from(run, parent, dots, &any);
-        if (error == ERR_OK)
-            error = lift_below(run, parent, dots);
-        if (error != ERR_OK)
-            return error;
-        child = parent;
-        lifted = dots;
-    }
+    if (loss->entry->record.dead)
+        keep_dots(&dots, loss->dots);
+    return lift(run, parent, dots, stack);
 }
 
 static bool parent_changed(const struct apply_entry *entry)
@@ -202,31 +185,46 @@ static bool parent_changed(const struct apply_entry *entry)
            !value_equal(&entry->before.values[column], &entry->record.values[column]);
 }
 
-enum err apply_revive(struct apply_run *run, struct apply_entry *entry)
+/* What the record's own merge took from it, and the bound marks that its write takes now. */
+static enum err own_loss(struct apply_run *run, struct apply_entry *entry, struct loss **stack)
 {
-    const struct mutation *mutation = entry->mutation;
-    struct dot_set lifted = {.dots = NULL, .count = 0}, bound;
-    uint16_t had = entry->before.present ? entry->before.version.delete_count : 0;
-    bool fell = had > entry->record.version.delete_count;
+    struct loss *own = arena_calloc(run->context->arena, 1, sizeof(*own));
     bool arrived = !entry->before.present || parent_changed(entry);
+    struct dot_set dots;
     enum err error = ERR_OK;
 
-    run->asked = mutation->op == MUTATION_RESTORE;
-    if (fell) {
+    if (own == NULL)
+        return ERR_NOMEM;
+    own->entry = entry;
+    if (entry->before.version.delete_count > entry->record.version.delete_count) {
         run->revived = run->revived || !run->asked;
-        error = delete_dots(run->context->arena, &entry->before.version, &lifted);
+        error = delete_dots(run->context->arena, &entry->before.version, &own->dots);
         if (error == ERR_OK)
-            filter_dots(&lifted, &entry->record.version, false);
-    } else if (entry->record.dead && mutation->write_count > 0) {
-        error = bound_dots(run, entry, &bound);
-        if (error == ERR_OK && bound.count > 0) {
-            error = lift_from(run, entry, bound, &fell);
-            lifted = bound;
-        }
+            drop_borne(&own->dots, &entry->record.version);
     }
-    if (error == ERR_OK && fell)
-        error = lift_below(run, entry, lifted);
-    if (error == ERR_OK && (fell || (arrived && !entry->record.dead)))
-        error = lift_above(run, entry, lifted);
+    if (own->dots.count > 0 || (arrived && !entry->record.dead))
+        *stack = own;
+    if (error == ERR_OK && entry->record.dead && entry->mutation->write_count > 0)
+        error = bound_dots(run, entry, &dots);
+    else
+        return error;
+    return error == ERR_OK ? lift(run, entry, dots, stack) : error;
+}
+
+enum err apply_revive(struct apply_run *run, struct apply_entry *entry)
+{
+    struct loss *stack = NULL;
+    enum err error;
+
+    run->asked = entry->mutation->op == MUTATION_RESTORE;
+    error = own_loss(run, entry, &stack);
+    while (error == ERR_OK && stack != NULL) {
+        const struct loss *top = stack;
+
+        stack = top->next;
+        error = lift_above(run, top, &stack);
+        if (error == ERR_OK)
+            error = lift_below(run, top, &stack);
+    }
     return error;
 }

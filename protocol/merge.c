@@ -30,7 +30,6 @@ static enum err refuse(struct merge_result *ret, enum reason reason)
     return ERR_OK;
 }
 
-/* The revision after a change: also the rank of what is new. */
 static uint64_t next_revision(const struct merge_context *context, const struct record *record)
 {
     return record->version.revision + (context->mode == MERGE_DECIDE);
@@ -126,7 +125,7 @@ static enum err merge_update(const struct merge_context *context, const struct m
 
     ret->fast_forward = true;
     if (mutation->write_count > 0)
-        error = merge_writes(context, mutation, next_revision(context, record), &after, ret);
+        error = merge_writes(context, mutation, &after, ret);
     if (error == ERR_OK && ret->reason != REASON_NONE)
         return refuse(ret, ret->reason);
     if (error == ERR_OK)

@@ -7,9 +7,9 @@
 
 /* Merges the writes of an UPDATE or RESTORE into *after, which shares its memory with the record
  * before: values and units are replaced, not changed. Sets ret->reason, fast_forward (only to false)
- * and the lists. rank: of new candidates. ERR_NOMEM. */
+ * and the lists. ERR_NOMEM. */
 enum err merge_writes(const struct merge_context *context, const struct mutation *mutation,
-                      uint64_t rank, struct record *after, struct merge_result *ret);
+                      struct record *after, struct merge_result *ret);
 
 /* The pairs of a set after a write, and the text to show. current: NULL if not written since the
  * insert, shown is then what was inserted. REASON_TOO_LARGE, REASON_MALFORMED through ret_reason;

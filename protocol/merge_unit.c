@@ -11,8 +11,8 @@ struct writing {
     const struct merge_context *context;
     const struct model_table *table;
     const struct dot *insert;
-    uint64_t insert_stamp, rank;
-    struct value *values; /* the row's, being changed */
+    uint64_t insert_stamp, revision; /* revision: after this mutation */
+    struct value *values;            /* the row's, being changed */
     struct merge_result *result;
     uint16_t *written, *conflicts, *settled; /* room for one of each write */
     struct candidate *single;                /* room for one candidate of each write */
@@ -109,8 +109,12 @@ static struct candidate new_candidate(const struct writing *w, const struct unit
                                   .stamp = w->context->stamp,
                                   .base = u->unit->carries_base ? u->write->base : NULL};
 
-    if (policy_has_ranks(u->unit->policy))
-        candidate.rank = u->kept_count < u->count ? u->lowest_rank : w->rank;
+    if (!policy_has_ranks(u->unit->policy))
+        return candidate;
+    if (w->context->mode == MERGE_SHOW)
+        candidate.rank = RANK_PENDING;
+    else
+        candidate.rank = u->kept_count < u->count ? u->lowest_rank : w->revision;
     return candidate;
 }
 
@@ -244,7 +248,8 @@ static enum err merge_unit(struct writing *w, const struct unit_write *write,
     struct candidate inserted = {.dot = *w->insert, .stamp = w->insert_stamp};
     enum err error = ERR_OK;
 
-    inserted.rank = policy_has_ranks(u.unit->policy) ? 1 : 0;
+    if (policy_has_ranks(u.unit->policy))
+        inserted.rank = w->revision > 1 ? 1 : RANK_PENDING; /* decided first, or not at all yet */
     u.current = before != NULL ? before->candidates : &inserted;
     u.count = before != NULL ? before->count : 1;
     compare_frontiers(w, &u);
@@ -289,14 +294,14 @@ static enum err start_writing(struct writing *w, const struct mutation *mutation
 }
 
 enum err merge_writes(const struct merge_context *context, const struct mutation *mutation,
-                      uint64_t rank, struct record *after, struct merge_result *ret)
+                      struct record *after, struct merge_result *ret)
 {
     const struct version *version = &after->version;
     struct writing w = {.context = context,
                         .table = mutation->table,
                         .insert = &version->insert,
                         .insert_stamp = version->insert_stamp,
-                        .rank = rank,
+                        .revision = version->revision + 1,
                         .result = ret};
     struct unit_state *units;
     uint16_t at = 0, count = 0;
