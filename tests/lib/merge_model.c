@@ -46,15 +46,12 @@ void merge_model_init(struct merge_model *m)
     m->model.tables = m->tables;
 }
 
-/* Fallbacks that no policy has to guess about: a number for min, a symbol for fsm. */
 static struct value fallback_of(enum unit_kind kind)
 {
-    if (kind == KIND_MIN)
-        return value_int(1000);
     if (kind == KIND_RESTRICT_FLAG)
         return value_int(0);
-    if (kind == KIND_FSM)
-        return value_text(bytes_of_text(fsm_symbols[0]));
+    if (kind == KIND_RESTRICT_SYMBOL)
+        return value_text(bytes_of_text(restrict_symbols[0]));
     return value_null();
 }
 

@@ -165,8 +165,8 @@ int oracle_symbol_of(const struct model_column *column, const struct value *valu
 static bool transition_declared(const struct model_table *table, const struct unit_write *write)
 {
     const struct model_column *column = &table->columns[write->unit->columns[0]];
-    if (write->base == NULL)
-        return false;
+    if (write->base == NULL || write->base[0].kind == VALUE_NULL)
+        return true; /* from "not set" any symbol may be set, as by an insert */
     int from = oracle_symbol_of(column, &write->base[0]);
     int to = oracle_symbol_of(column, &write->values[0]);
     for (uint16_t i = 0; i < write->unit->transition_count; i++)

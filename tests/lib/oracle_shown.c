@@ -115,6 +115,14 @@ static int symbol_rank(const struct model_table *table, const struct model_unit 
     return symbol < 0 ? -1 : unit->ranks[symbol];
 }
 
+/* Which of two numbers is the larger; NULL is no value, below all. */
+static int order_numbers(const struct value *a, const struct value *b)
+{
+    if (a->kind == VALUE_NULL || b->kind == VALUE_NULL)
+        return (a->kind != VALUE_NULL) - (b->kind != VALUE_NULL);
+    return value_compare(a, b);
+}
+
 /* Whether a is shown rather than b. */
 static bool better(const struct model_table *table, const struct model_unit *unit,
                    const struct oracle_candidate *a, const struct oracle_candidate *b)
@@ -124,8 +132,12 @@ static bool better(const struct model_table *table, const struct model_unit *uni
     case MERGE_FIRST:
     case MERGE_MANUAL:
     case MERGE_TEXT: return lower_rank(a, b);
-    case MERGE_MAX: order = value_compare(&a->values[0], &b->values[0]); break;
-    case MERGE_MIN: order = -value_compare(&a->values[0], &b->values[0]); break;
+    case MERGE_MAX: order = order_numbers(a->values, b->values); break;
+    case MERGE_MIN:
+        order = order_numbers(a->values, b->values);
+        if (a->values[0].kind != VALUE_NULL && b->values[0].kind != VALUE_NULL)
+            order = -order;
+        break;
     case MERGE_RESTRICT: {
         int64_t x = strictness(table, unit, a->values), y = strictness(table, unit, b->values);
         order = x == y ? 0 : x > y ? 1 : -1;
@@ -166,6 +178,29 @@ static struct bytes text_or_empty(const struct value *value)
     return value->kind == VALUE_TEXT ? value->as.bytes : bytes_of_text("");
 }
 
+/* The merge of texts over one base: where at most one value is not the base, that one, NULL included. */
+static void show_text(const struct oracle *o, struct oracle_unit *state, struct value *shown)
+{
+    const struct value *base = &state->candidates[0].base[0], *changed = base;
+    struct bytes texts[TEXTS_MAX], merged;
+    bool several = false;
+    for (uint32_t i = 0; i < state->count; i++) {
+        const struct value *value = &state->candidates[i].values[0];
+        texts[i] = text_or_empty(value);
+        if (value_equal(value, base))
+            continue;
+        several = several || (changed != base && !value_equal(value, changed));
+        changed = value;
+    }
+    if (!several) {
+        *shown = *changed;
+        return;
+    }
+    state->exact = plain_text_merge(o, text_or_empty(base), texts, state->count, &merged);
+    if (state->exact)
+        *shown = value_text(merged);
+}
+
 void oracle_show_policy(const struct oracle *o, const struct model_table *table,
                         const struct model_unit *unit, struct oracle_unit *state,
                         struct value *shown)
@@ -191,13 +226,7 @@ void oracle_show_policy(const struct oracle *o, const struct model_table *table,
     else if (unit->policy == MERGE_FSM)
         state->open = same_rank_differs;
     else if (unit->policy == MERGE_TEXT && state->differ && one_base(state)) {
-        struct bytes texts[TEXTS_MAX], merged;
-        for (uint32_t i = 0; i < state->count; i++)
-            texts[i] = text_or_empty(&state->candidates[i].values[0]);
-        state->exact = plain_text_merge(o, text_or_empty(&state->candidates[0].base[0]), texts,
-                                        state->count, &merged);
-        if (state->exact)
-            shown[unit->columns[0]] = value_text(merged);
+        show_text(o, state, &shown[unit->columns[0]]);
     } else if (unit->policy == MERGE_TEXT)
         state->open = state->differ;
     if (unit->policy == MERGE_APPEND)
