@@ -5,12 +5,14 @@
  *     ROW     [0, step, table id, id, dead, version, values ...]    all columns, in order
  *     DELTA   [1, step, table id, id, previous, revision, dot index, (unit id, values ...) ...]
  *     GONE    [2, step, table id, id]
+ *     OWN     [3, step, oseq, mutation index, revision]
  *
  * step: the position, less that of the entry before (the first: less 0); at least 1. id: 16 bytes of
  * binary; dead: a boolean; version: a binary. Units ascend; values are those of the unit's columns. A
  * value is nil, an integer, a float 64, a string or a binary, as its column's type asks. */
 #include "protocol/page.h"
 
+#include "protocol/group.h"
 #include "protocol/pack.h"
 #include "protocol/scan.h"
 #include "protocol/unpack.h"
@@ -25,6 +27,7 @@ enum {
     ROW_FIELDS = 6,
     DELTA_FIELDS = 7,
     GONE_FIELDS = 4,
+    OWN_FIELDS = 5,
 };
 
 /* --- Writing ---------------------------------------------------------------------------------- */
@@ -210,6 +213,23 @@ enum err page_write_gone(struct page_writer *w, uint64_t position, const struct 
     return page_end(w, start, position, ERR_OK);
 }
 
+enum err page_write_own(struct page_writer *w, uint64_t position, uint64_t oseq, uint32_t mutation,
+                        uint64_t revision)
+{
+    size_t start = w->entries.size;
+
+    assert(position > w->last_position);
+    if (w->entry_count == PAGE_ENTRIES_MAX)
+        return ERR_TOO_LARGE;
+    pack_array(&w->entries, OWN_FIELDS);
+    pack_uint(&w->entries, PAGE_OWN);
+    pack_uint(&w->entries, position - w->last_position);
+    pack_uint(&w->entries, oseq);
+    pack_uint(&w->entries, mutation);
+    pack_uint(&w->entries, revision);
+    return page_end(w, start, position, ERR_OK);
+}
+
 enum err page_writer_finish(struct page_writer *w, struct bytes *ret_body)
 {
     buf_reset(&w->body);
@@ -342,34 +362,61 @@ static enum err read_delta(struct page_reader *r, const msgpack_object *items, u
     return read_units(r, items + DELTA_FIELDS, count - DELTA_FIELDS, entry);
 }
 
+static enum err read_own(const msgpack_object *items, uint32_t count, struct page_entry *entry)
+{
+    uint64_t mutation;
+
+    if (count != OWN_FIELDS || !object_uint(&items[2], UINT64_MAX, &entry->oseq) ||
+        !object_uint(&items[3], GROUP_MUTATIONS_MAX - 1, &mutation) ||
+        !object_uint(&items[4], UINT64_MAX, &entry->revision) || entry->oseq == 0)
+        return ERR_MALFORMED;
+    entry->mutation = (uint32_t)mutation;
+    return ERR_OK;
+}
+
+/* What an entry of a record starts with: table and id. */
+static enum err read_record(struct page_reader *r, const msgpack_object *items,
+                            struct page_entry *entry)
+{
+    uint64_t table;
+
+    if (!object_uint(&items[2], UINT32_MAX, &table) || !object_id(&items[3], &entry->id))
+        return ERR_MALFORMED;
+    if (r->table == NULL || r->table->id != table)
+        r->table = model_table_by_id(r->model, (uint32_t)table);
+    entry->table = r->table;
+    return r->table == NULL ? ERR_MODEL : ERR_OK;
+}
+
 static enum err read_entry(struct page_reader *r, struct page_entry *entry)
 {
     const msgpack_object *items;
     msgpack_object object;
-    uint64_t kind, step, table;
+    uint32_t count;
+    uint64_t kind, step;
     enum err err = unpack_object(&r->u, &object);
 
     if (err != ERR_OK)
         return err;
     items = object.via.array.ptr;
-    if (object.type != MSGPACK_OBJECT_ARRAY || object.via.array.size < GONE_FIELDS ||
-        !object_uint(&items[0], PAGE_GONE, &kind) || !object_uint(&items[1], UINT64_MAX, &step) ||
-        step == 0 || step > UINT64_MAX - r->position ||
-        !object_uint(&items[2], UINT32_MAX, &table) || !object_id(&items[3], &entry->id))
+    count = object.via.array.size;
+    if (object.type != MSGPACK_OBJECT_ARRAY || count < GONE_FIELDS ||
+        !object_uint(&items[0], PAGE_OWN, &kind) || !object_uint(&items[1], UINT64_MAX, &step) ||
+        step == 0 || step > UINT64_MAX - r->position)
         return ERR_MALFORMED;
-    if (r->table == NULL || r->table->id != table)
-        r->table = model_table_by_id(r->model, (uint32_t)table);
-    if (r->table == NULL)
-        return ERR_MODEL;
     r->position += step;
     entry->kind = (enum page_entry_kind)kind;
     entry->position = r->position;
-    entry->table = r->table;
+    if (entry->kind == PAGE_OWN)
+        return read_own(items, count, entry);
+    err = read_record(r, items, entry);
+    if (err != ERR_OK)
+        return err;
     if (entry->kind == PAGE_ROW)
-        return read_row(r, items, object.via.array.size, entry);
+        return read_row(r, items, count, entry);
     if (entry->kind == PAGE_DELTA)
-        return read_delta(r, items, object.via.array.size, entry);
-    return object.via.array.size == GONE_FIELDS ? ERR_OK : ERR_MALFORMED;
+        return read_delta(r, items, count, entry);
+    return count == GONE_FIELDS ? ERR_OK : ERR_MALFORMED;
 }
 
 static enum err read_entries(struct page_reader *r, struct arena *arena, page_entry_fn *fn,

@@ -147,7 +147,7 @@ enum err cursors_save(struct replica *r)
 
 /* ---- the state ---- */
 
-enum err state_save(struct replica *r)
+enum err replica_save(struct replica *r)
 {
     uint8_t value[STATE_SIZE];
     be64_put(value, r->origin);
@@ -216,15 +216,15 @@ static enum err load_lists(struct replica *r)
     return e;
 }
 
-static enum err state_new(struct replica *r)
+static enum err replica_new(struct replica *r)
 {
     enum err e = ERR_OK;
     while (e == ERR_OK && r->origin == 0)
         e = rng_u64(r->config.rng, &r->origin);
-    return e == ERR_OK ? state_save(r) : e;
+    return e == ERR_OK ? replica_save(r) : e;
 }
 
-enum err state_load(struct replica *r)
+enum err replica_load(struct replica *r)
 {
     struct bytes value;
     arena_reset(&r->arena);
@@ -263,7 +263,7 @@ void replica_abort(struct replica *r)
     arena_reset(&r->arena);
     if (store_begin(r->store, STORE_READ) != ERR_OK)
         return; /* the next call meets the same error and reports it */
-    (void)state_load(r);
+    (void)replica_load(r);
     store_rollback(r->store);
 }
 
@@ -283,9 +283,9 @@ enum err replica_open(const struct replica_config *config, struct replica **ret,
     hash_map_init(&r->bucket_keys, BUCKETS_MAX, 0);
     enum err e = store_begin(r->store, STORE_WRITE);
     if (e == ERR_OK) {
-        e = state_load(r);
+        e = replica_load(r);
         if (e == ERR_NOT_FOUND)
-            e = state_new(r);
+            e = replica_new(r);
         if (e == ERR_OK)
             e = store_commit(r->store);
         else

@@ -833,7 +833,7 @@ static enum err install_all(struct install *in)
         e = cursors_save(r);
     r->bootstrapped = true;
     r->last_checkpoint_ms = in->wall_ms;
-    return e == ERR_OK ? state_save(r) : e;
+    return e == ERR_OK ? replica_save(r) : e;
 }
 
 enum err replica_checkpoint(struct replica *r, const struct message_checkpoint *checkpoint,

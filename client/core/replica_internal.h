@@ -89,8 +89,8 @@ struct replica {
 };
 
 /* replica.c */
-enum err state_load(struct replica *r);
-enum err state_save(struct replica *r);
+enum err replica_load(struct replica *r);
+enum err replica_save(struct replica *r);
 /* Ends a failed transaction: rolls back and reads memory anew from the store. */
 void replica_abort(struct replica *r);
 bool mark_has(const struct own_mark *mark, uint64_t oseq);

@@ -239,7 +239,7 @@ static enum err fork_all(struct replica *r, uint64_t from)
     if (e == ERR_OK)
         e = mark_save(r);
     if (e == ERR_OK)
-        e = state_save(r);
+        e = replica_save(r);
     arena_done(&list_arena);
     arena_done(&arena);
     if (e == ERR_OK)
@@ -520,7 +520,7 @@ static enum err welcome_body(struct replica *r, const struct uuid *history,
     *ret_forked = welcome->fork || highest > r->last_oseq;
     if (e == ERR_OK && *ret_forked)
         e = fork_all(r, r->mark.upto + 1);
-    return e == ERR_OK ? state_save(r) : e;
+    return e == ERR_OK ? replica_save(r) : e;
 }
 
 enum err replica_welcome(struct replica *r, const struct uuid *history,

@@ -579,7 +579,7 @@ static enum err put_group(struct replica *r, const struct mutation *mutations, u
         e = store_side_put(r->store, SIDE_OUTBOX, bytes_of(key, sizeof key), buf_view(&r->encode));
     r->last_oseq = r->dot.oseq;
     r->hlc = r->stamp;
-    return e == ERR_OK ? state_save(r) : e;
+    return e == ERR_OK ? replica_save(r) : e;
 }
 
 enum err replica_commit(struct replica *r, struct dot *ret_dot)

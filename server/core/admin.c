@@ -146,6 +146,36 @@ static enum err do_branch_add(struct admin *admin)
     return e;
 }
 
+struct user_list {
+    struct hub *hub;
+    json_t *array;
+};
+
+static int add_branch(void *context, const struct uuid *id)
+{
+    struct user_list *list = context;
+    struct record record;
+    enum err e = system_get(list->hub, TABLE_BRANCH, id, &record);
+    if (e != ERR_OK || record.dead)
+        return (int)e;
+    struct value name = system_value(list->hub, TABLE_BRANCH, &record, "name");
+    struct value city = system_value(list->hub, TABLE_BRANCH, &record, "city");
+    json_t *branch = json_object();
+    json_object_set_new(branch, "id", json_id(id));
+    json_object_set_new(branch, "name", json_bytes(cell_text(&name)));
+    json_object_set_new(branch, "city", json_bytes(cell_text(&city)));
+    json_array_append_new(list->array, branch);
+    return 0;
+}
+
+static enum err do_branch_list(struct admin *admin)
+{
+    struct user_list list = {admin->hub, json_array()};
+    json_object_set_new(admin->answer, "branches", list.array);
+    return store_row_scan(admin->hub->store, model_table_by_id(admin->hub->model, TABLE_BRANCH),
+                          NULL, add_branch, &list);
+}
+
 static enum err user_cells(struct admin *admin, struct cells *cells)
 {
     static const char *const names[] = {"name", "email", "phone", "title"};
@@ -212,11 +242,6 @@ static enum err do_user_set(struct admin *admin)
         e = system_put(admin->hub, TABLE_USER, &search.id, cells.columns, cells.values, cells.count, 0);
     return e == ERR_OK ? audit_append(admin->hub, "{\"what\":\"user changed\"}") : e;
 }
-
-struct user_list {
-    struct hub *hub;
-    json_t *array;
-};
 
 static int add_user(void *context, const struct uuid *id)
 {
@@ -385,6 +410,30 @@ static enum err do_archived(struct admin *admin)
     return audit_append(admin->hub, "{\"what\":\"backup verified\"}");
 }
 
+static int add_mark(void *context, struct bytes key, struct bytes value)
+{
+    struct admin *admin = context;
+    struct mark mark;
+    struct uuid device, user;
+    if (key.size != 8)
+        return ERR_CORRUPT;
+    enum err e = mark_decode(value, &admin->hub->turn, &mark, &device, &user);
+    if (e != ERR_OK)
+        return (int)e;
+    char origin[17];
+    snprintf(origin, sizeof origin, "%016llx", (unsigned long long)be64_get(key.data));
+    json_object_set_new(json_object_get(admin->answer, "marks"), origin,
+                        json_integer((json_int_t)mark.upto));
+    return 0;
+}
+
+static enum err do_marks(struct admin *admin)
+{
+    json_object_set_new(admin->answer, "marks", json_object());
+    return store_side_scan(admin->hub->store, SIDE_MARK, bytes_of(NULL, 0), bytes_of(NULL, 0),
+                           add_mark, admin);
+}
+
 static enum err do_status(struct admin *admin)
 {
     struct hub *hub = admin->hub;
@@ -478,10 +527,15 @@ static enum err do_verify(struct admin *admin)
 static const struct {
     const char *name;
     enum err (*run)(struct admin *admin);
-} commands[] = {{"branch-add", do_branch_add}, {"user-add", do_user_add}, {"user-set", do_user_set},
-                {"user-list", do_user_list},   {"enroll", do_enroll},     {"devices", do_devices},
-                {"revoke", do_revoke},         {"archived", do_archived}, {"status", do_status},
-                {"verify", do_verify}};
+    bool reads; /* writes nothing */
+} commands[] = {
+    {"branch-add", do_branch_add, false}, {"branch-list", do_branch_list, true},
+    {"user-add", do_user_add, false},     {"user-set", do_user_set, false},
+    {"user-list", do_user_list, true},    {"enroll", do_enroll, false},
+    {"devices", do_devices, true},        {"revoke", do_revoke, false},
+    {"archived", do_archived, false},     {"marks", do_marks, true},
+    {"status", do_status, true},          {"verify", do_verify, true},
+};
 
 static enum err admin_body(struct hub *hub, void *context)
 {
@@ -494,8 +548,11 @@ static enum err admin_run(struct hub *hub, struct admin *admin)
 {
     const char *what = text_of(admin, "do");
     for (size_t i = 0; what && i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(commands[i].name, what) == 0)
+        if (strcmp(commands[i].name, what) == 0) {
             admin->run = commands[i].run;
+            if (hub->config.inspect && !commands[i].reads)
+                return fail(admin, ERR_FORBIDDEN, "this hub only looks");
+        }
     if (!admin->run)
         return fail(admin, ERR_INVALID, "not a command of the control socket");
     return hub_transact(hub, admin_body, admin);

@@ -26,7 +26,7 @@ static void refuse(struct judging *j, enum reason reason, const struct model_tab
                    const char *column, const char *what)
 {
     j->reason = reason;
-    snprintf(j->detail, sizeof j->detail, "%s%s%s%s%s", table ? table->name : "", column ? "." : "",
+    snprintf(j->detail, sizeof j->detail, "%s%s%s%s%.180s", table ? table->name : "", column ? "." : "",
              column ? column : "", what && *what ? ": " : "", what ? what : "");
 }
 

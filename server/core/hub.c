@@ -313,8 +313,9 @@ static enum err hub_start(struct hub *hub, struct err_info *info)
         e = count_all(hub, SIDE_WAITING, &hub->waiting_count);
     if (e == ERR_OK)
         e = count_all(hub, SIDE_PARKED, &hub->parked_count);
-    if (e == ERR_OK)
-        e = incarnation_add(hub);
+    if (e != ERR_OK || hub->config.inspect)
+        return e;
+    e = incarnation_add(hub);
     if (e == ERR_OK)
         e = scope_ensure_buckets(hub);
     if (e == ERR_OK)
@@ -334,10 +335,10 @@ enum err hub_open(const struct hub_config *config, struct hub_now now, struct hu
     hub->hlc = hlc_make(now.wall.ms, 0);
     if (info)
         info->code = ERR_OK;
-    e = store_begin(hub->store, STORE_WRITE);
+    e = store_begin(hub->store, config->inspect ? STORE_READ : STORE_WRITE);
     if (e == ERR_OK) {
         e = hub_start(hub, info);
-        if (e == ERR_OK)
+        if (e == ERR_OK && !config->inspect)
             e = store_commit(hub->store);
         else
             store_rollback(hub->store);
@@ -667,8 +668,25 @@ static enum err turn_failed(struct hub *hub, enum err e)
     return again == ERR_OK ? e : again;
 }
 
+/* One snapshot, with memory as in it. */
+static enum err inspect(struct hub *hub, hub_body *body, void *context)
+{
+    enum err e = store_begin(hub->store, STORE_READ);
+    if (e != ERR_OK)
+        return e;
+    state_drop(hub);
+    e = state_load(hub);
+    if (e == ERR_OK)
+        e = body(hub, context);
+    store_rollback(hub->store);
+    turn_clear(hub);
+    return e;
+}
+
 enum err hub_transact(struct hub *hub, hub_body *body, void *context)
 {
+    if (hub->config.inspect)
+        return inspect(hub, body, context);
     hub->stats_saved = hub->stats;
     hub->in_turn = true; /* frames are held until the commit */
     enum err e = store_begin(hub->store, STORE_WRITE);

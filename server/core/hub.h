@@ -46,6 +46,10 @@ struct hub_config {
     const struct log *log;
     uint8_t server_key[32]; /* SHA-256 of the TLS certificate's public key (SPKI) */
     struct hub_limits limits;
+    /* Only looks: nothing is written, no incarnation either, so the store may be a read-only handle
+     * beside a running server, or a backup. Each hub_admin() sees the store as it is then; commands
+     * that write are ERR_FORBIDDEN. No peers, no turns. */
+    bool inspect;
 };
 
 /* Opens; on a new store creates the history (hub_create must have been called once). Writes this
@@ -87,10 +91,10 @@ struct hub_effect hub_next_effect(struct hub *hub);
 
 /* Administration, the same whether a server is running (through its control socket) or not: a JSON
  * object {"do": "...", ...} in, a JSON object out ({"ok": true, ...} or {"ok": false, "code": "...",
- * "message": "..."}). Commands: branch-add {name, city?}, user-add {login, name?, branch?, role?},
+ * "message": "..."}). Commands: branch-add {name, city?}, branch-list, user-add {login, name?, branch?, role?},
  * user-list, user-set {login, ...}, enroll {login, minutes?, name?} -> {code (hex 32), expires_ms},
  * devices, revoke {device}, status, verify, archived (called after a backup was verified, with the
- * marks as of that backup), marks. ERR_NOMEM only; failures are in the answer. */
+ * marks as of that backup), marks -> {marks: {origin (16 hex digits): decided up to}}. ERR_NOMEM only; failures are in the answer. */
 enum err hub_admin(struct hub *hub, struct bytes request, struct hub_now now, struct buf *answer);
 
 struct hub_stats {

@@ -1,0 +1,75 @@
+/* pair.h - real client and server cores joined in memory: virtual time, no sockets, no threads.
+ *
+ * Model:      one hub and up to PAIR_DEVICES devices, each with a store, a replica and an uplink. A link
+ *             carries whole frames; it can be cut at any frame, on either side.
+ * Ownership:  the test owns the struct; pair_done() frees everything. Failures assert (cmocka). */
+#ifndef TESTS_LIB_PAIR_H
+#define TESTS_LIB_PAIR_H
+
+#include "client/core/uplink.h"
+#include "server/core/hub.h"
+#include "tests/lib/seeded_rng.h"
+#include "tests/lib/unit.h"
+
+enum { PAIR_DEVICES = 8 };
+
+struct pair_device {
+    struct store *store;
+    struct replica *replica;
+    struct uplink *uplink;
+    struct uplink_identity identity;
+    struct peer *peer;    /* NULL: not connected */
+    bool up;
+    int64_t skew_ms;      /* the device's clock minus true time */
+    enum err why;         /* of the last end of a session */
+    char message[200];
+    bool ended;
+    uint32_t frames_until_cut; /* 0: never */
+};
+
+struct pair {
+    struct model *model;
+    struct crypto *crypto;
+    struct seeded_rng seeded;
+    struct rng rng;
+    int64_t now_ms;
+    struct store *hub_store;
+    struct hub *hub;
+    struct hub_config config;
+    struct pair_device devices[PAIR_DEVICES];
+    uint32_t device_count;
+};
+
+/* model_json NULL: the built-in model. */
+void pair_init(struct pair *pair, const char *model_json, uint64_t seed);
+void pair_done(struct pair *pair);
+/* Asks hub_admin; asserts that it is ok; the answer's text (static, until the next call). */
+const char *pair_admin(struct pair *pair, const char *request);
+/* A user (made if there is none of that login) and a device of it, enrolled through the protocol. */
+struct pair_device *pair_enrol(struct pair *pair, const char *login, const char *role);
+void pair_connect(struct pair *pair, struct pair_device *device, bool once);
+void pair_cut(struct pair *pair, struct pair_device *device);
+/* Exchanges frames until nobody has anything to send; the number of frames. */
+uint32_t pair_run(struct pair *pair);
+/* Connects once, runs, and asserts that the session ended well (reconnecting after a fork). */
+void pair_sync(struct pair *pair, struct pair_device *device);
+/* The device's, or the server's, process dies and starts again from its store. */
+void pair_restart_device(struct pair *pair, struct pair_device *device);
+void pair_restart_hub(struct pair *pair);
+/* Every live row of the device's view against headquarters' rows in its buckets; asserts equality. */
+void pair_assert_equal(struct pair *pair, struct pair_device *device);
+
+/* Short ways of writing: one transaction of one change. Values by column name. */
+struct uuid pair_insert(struct pair *pair, struct pair_device *device, const char *table,
+                        const char *column, const char *text);
+void pair_set(struct pair *pair, struct pair_device *device, const char *table, struct uuid id,
+              const char *column, const char *text);
+void pair_delete(struct pair *pair, struct pair_device *device, const char *table, struct uuid id);
+/* The text of a cell in the device's view, or in headquarters' store (device NULL); "" for NULL and
+ * "-" for no such record. Static, until the fourth call after. */
+const char *pair_cell(struct pair *pair, struct pair_device *device, const char *table,
+                      struct uuid id, const char *column);
+/* Live rows of a table. */
+uint32_t pair_count(struct pair *pair, struct pair_device *device, const char *table);
+
+#endif
