@@ -25,6 +25,7 @@ static enum err err_of_errno(int number)
     case EPERM:
     case EROFS: return ERR_FORBIDDEN;
     case ENOSPC:
+    case EFBIG: /* as far as this user may write */
     case EDQUOT: return ERR_FULL;
     case ENOMEM: return ERR_NOMEM;
     case ENAMETOOLONG:

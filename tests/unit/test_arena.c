@@ -163,6 +163,24 @@ static void a_reset_arena_does_small_work_without_malloc(void **state)
     arena_done(&a);
 }
 
+static void a_reset_keeps_the_largest_block(void **state)
+{
+    struct arena a;
+
+    (void)state;
+    if (!failing_alloc_works())
+        skip();
+    arena_init(&a, 1 << 20);
+    assert_non_null(arena_alloc(&a, 10));
+    assert_non_null(arena_alloc(&a, 500000)); /* a block of its own, behind the first */
+    assert_non_null(arena_alloc(&a, 10));
+    arena_reset(&a);
+    failing_alloc_start_forever(1);
+    assert_non_null(arena_alloc(&a, 500000));
+    assert_false(failing_alloc_stop());
+    arena_done(&a);
+}
+
 static enum err fill_and_reset(void *context)
 {
     struct arena a;
@@ -204,6 +222,7 @@ int main(void)
         cmocka_unit_test(calloc_clears_used_memory),
         cmocka_unit_test(copies_are_terminated),
         cmocka_unit_test(a_reset_arena_does_small_work_without_malloc),
+        cmocka_unit_test(a_reset_keeps_the_largest_block),
         cmocka_unit_test(no_memory_gives_null),
     };
 

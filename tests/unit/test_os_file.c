@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -168,6 +170,29 @@ static void a_failed_write_keeps_the_old_file(void **state)
     assert_int_equal(count_entries("."), 1);
 }
 
+/* The kernel stops the writing half-way, as a full disk would. */
+static void a_write_that_breaks_off_keeps_the_old_file(void **state)
+{
+    static uint8_t content[100000];
+    struct rlimit before, limit;
+    struct err_info info;
+    enum err error;
+
+    (void)state;
+    assert_ok(os_file_write("a", bytes_of_text("old"), 0600, NULL));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = 50000;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    error = os_file_write("a", bytes_of(content, sizeof(content)), 0600, &info);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_err(error, ERR_FULL);
+    assert_int_equal(info.native, EFBIG);
+    assert_file("a", "old");
+    assert_int_equal(count_entries("."), 1);
+}
+
 /* Such as one that somebody put there to have another file overwritten. */
 static void a_link_is_replaced_and_not_followed(void **state)
 {
@@ -324,6 +349,7 @@ int main(void)
         IN_A_FOLDER(a_file_may_be_as_large_as_the_limit),
         IN_A_FOLDER(what_is_not_there_is_not_found),
         IN_A_FOLDER(a_failed_write_keeps_the_old_file),
+        IN_A_FOLDER(a_write_that_breaks_off_keeps_the_old_file),
         IN_A_FOLDER(a_link_is_replaced_and_not_followed),
         IN_A_FOLDER(leftovers_of_a_crash_are_stepped_over),
         IN_A_FOLDER(removing_removes),
