@@ -416,6 +416,11 @@ enum err replica_update(struct replica *r, const struct model_table *table, cons
     mutation->insert = record.version.insert;
     mutation->writes = writes;
     mutation->write_count = write_count;
+    if (dot_equal(&record.version.insert, &r->dot)) {
+        old.values = row; /* made in this very group: its insert gets the new values */
+        old.bucket = route_bucket(r, table, row);
+        return store_row_put(r->store, table, id, &old);
+    }
     e = write_view(r, mutation, &old, &record, info);
     if (e != ERR_OK)
         r->mutation_count--; /* a refused change leaves the others of the transaction */
