@@ -24,6 +24,38 @@ static bool is_established(const struct client_link *link)
     return link->wsi && link->state == LINK_UP;
 }
 
+/* Asks for a writable callback. */
+static void ask_writable(struct client_link *link)
+{
+    lws_callback_on_writable(link->wsi);
+    if (!link->asked_writable && link->state == LINK_UP) {
+        link->asked_writable = true;
+        net_poll_want_write(&link->loop->poll, lws_get_socket_fd(link->wsi), true);
+    }
+}
+
+static int writable(struct client_link *link)
+{
+    if (link->asked_writable) {
+        link->asked_writable = false;
+        net_poll_want_write(&link->loop->poll, lws_get_socket_fd(link->wsi), false);
+        link_list_add(link, LINK_LIST_READY);
+    }
+    return 0;
+}
+
+/* While it connects or ends, the link needs the library's own pass. */
+static void settle(struct client_link *link, bool settled)
+{
+    struct net_poll *poll = &link->loop->poll;
+    if (settled && link->unsettled) {
+        poll->unsettled--;
+    } else if (!settled && !link->unsettled) {
+        poll->unsettled++;
+    }
+    link->unsettled = !settled;
+}
+
 enum ending {
     ENDING_POLITE, /* tell the server, and wait a little until it knows */
     ENDING_ABRUPT,
@@ -55,6 +87,7 @@ static void end(struct client_link *link, enum err why, enum ending ending)
     drop_connection(link, ending,
                     why == ERR_OK ? LWS_CLOSE_STATUS_NORMAL : LWS_CLOSE_STATUS_GOINGAWAY);
     bool was_up = link->state == LINK_UP;
+    settle(link, !link->wsi);
     link->state = LINK_CLOSED;
     link->why = why;
     link->want_write = false;
@@ -142,7 +175,7 @@ void link_pump(struct client_link *link)
             end(link, link->why, ENDING_POLITE);
         }
         break;
-    case NET_SENT_PART: lws_callback_on_writable(link->wsi); break;
+    case NET_SENT_PART: ask_writable(link); break;
     case NET_SENT_FAILED:
         fail(link, ERR_LINK, ENDING_ABRUPT, "the connection to %s broke while sending", link->host);
         break;
@@ -209,13 +242,18 @@ static int check_subprotocol(struct client_link *link, struct lws *wsi)
     return 0;
 }
 
-static int established(struct client_link *link)
+static int established(struct client_link *link, struct lws *wsi)
 {
     struct uplink_effects effects = {0};
     if (!link->pinned) { /* cannot be: check_pin() comes before the request is sent */
         fail(link, ERR_PIN, ENDING_ABRUPT, "the key of %s was not checked", link->host);
         return -1;
     }
+    if (net_poll_connected(&link->loop->poll, lws_get_socket_fd(wsi)) != ERR_OK) {
+        fail(link, ERR_NOMEM, ENDING_ABRUPT, "no memory for another connection");
+        return -1;
+    }
+    settle(link, true);
     link->state = LINK_UP;
     link->report_up = true;
     link_list_add(link, LINK_LIST_REPORTS);
@@ -273,6 +311,7 @@ int link_callback(struct client_link *link, struct lws *wsi, enum lws_callback_r
     if (reason == LWS_CALLBACK_WSI_DESTROY) {
         if (link->wsi == wsi) {
             link->wsi = NULL;
+            settle(link, true);
             fail(link, ERR_CLOSED, ENDING_BY_LIBRARY, "the connection to %s has ended", link->host);
             if (link->released) {
                 link_free(link);
@@ -289,9 +328,9 @@ int link_callback(struct client_link *link, struct lws *wsi, enum lws_callback_r
     switch ((int)reason) {
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER: return check_pin(link, wsi);
     case LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH: return check_subprotocol(link, wsi);
-    case LWS_CALLBACK_CLIENT_ESTABLISHED: return established(link);
+    case LWS_CALLBACK_CLIENT_ESTABLISHED: return established(link, wsi);
     case LWS_CALLBACK_CLIENT_RECEIVE: return received(link, wsi, in, size);
-    case LWS_CALLBACK_CLIENT_WRITEABLE: link_list_add(link, LINK_LIST_READY); return 0;
+    case LWS_CALLBACK_CLIENT_WRITEABLE: return writable(link);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: peer_closes(link, in, size); return 0;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         fail(link, ERR_LINK, ENDING_BY_LIBRARY, "no connection to %s port %u: %.*s", link->host,
@@ -330,6 +369,8 @@ static void connect_to(struct client_link *link)
     if (!link->wsi) {
         fail(link, ERR_LINK, ENDING_BY_LIBRARY, "no connection to %s port %u%s%s", link->host,
              (unsigned)link->config.port, net_log_last()[0] ? ": " : "", net_log_last());
+    } else {
+        net_poll_add_connecting(&link->loop->poll, lws_get_socket_fd(link->wsi));
     }
     net_log_leave(before);
 }
@@ -364,6 +405,7 @@ enum err client_link_open(struct client_loop *loop, const struct client_link_con
     link_list_add(link, LINK_LIST_ALL);
     set_timer(link, LINK_TIMER_LIMIT,
               limit_us(link, config->connect_timeout_ms, CLIENT_CONNECT_TIMEOUT_MS));
+    settle(link, false);
     connect_to(link);
     *ret_link = link;
     return ERR_OK;

@@ -101,11 +101,6 @@ static const struct lws_protocols protocols[] = {
     {0},
 };
 
-static void alarm_rings(lws_sorted_usec_list_t *alarm)
-{
-    (void)alarm; /* lws_service() returns, that is all */
-}
-
 static enum err make_lws(struct client_loop *loop, uint32_t links_max, struct err_info *info)
 {
     static const lws_retry_bo_t no_pings = {0};
@@ -152,9 +147,11 @@ enum err client_loop_new(const struct client_loop_config *config, struct client_
     loop->wake_fd = -1;
     net_timers_init(&loop->timers);
     buf_init(&loop->frame, NET_MESSAGE_MAX);
+    enum err err = net_poll_open(&loop->poll, config->links_max > CLIENT_LINKS_SMALL);
     loop->tls = pin_tls_new();
-    enum err err = loop->tls ? ERR_OK : err_set(info, ERR_CRYPTO, "TLS could not be set up");
-    if (err == ERR_OK) {
+    if (err != ERR_OK || !loop->tls) {
+        err = err_set(info, err != ERR_OK ? err : ERR_CRYPTO, "TLS could not be set up");
+    } else {
         err = make_lws(loop, config->links_max ? config->links_max : LINKS_DEFAULT, info);
     }
     if (err != ERR_OK) {
@@ -178,7 +175,7 @@ void client_loop_free(struct client_loop *loop)
             client_link_close(link);
         }
     }
-    lws_sul_cancel(&loop->alarm);
+    net_poll_close(&loop->poll);
     if (loop->lws) {
         lws_context_destroy(loop->lws); /* and with it the links that had a connection */
     }
@@ -226,7 +223,7 @@ static enum err watch(struct client_loop *loop, int fd)
         close(copy);
         return ERR_LIMIT;
     }
-    return ERR_OK;
+    return net_poll_add(&loop->poll, copy);
 }
 
 static void fire_timers(struct client_loop *loop)
@@ -267,20 +264,13 @@ static bool report_links(struct client_loop *loop)
 static enum err wait_for_events(struct client_loop *loop, int64_t end_us)
 {
     int64_t due_us = net_timers_next(&loop->timers);
-    bool at_once = loop->lists[LINK_LIST_READY].first != NULL;
     if (end_us >= 0 && (due_us == 0 || end_us < due_us)) {
         due_us = end_us;
     }
-    if (due_us != 0) {
-        int64_t wait_us = due_us - clock_mono(loop->clock).us;
-        at_once |= wait_us <= 0;
-        if (!at_once) {
-            lws_sul_schedule(loop->lws, 0, &loop->alarm, alarm_rings, wait_us);
-        }
-    } else {
-        lws_sul_cancel(&loop->alarm);
+    if (loop->lists[LINK_LIST_READY].first) {
+        due_us = 1; /* long ago */
     }
-    return lws_service(loop->lws, at_once ? -1 : 0) < 0 ? ERR_BUG : ERR_OK;
+    return net_poll_wait(&loop->poll, loop->lws, loop->clock, due_us);
 }
 
 static enum err run(struct client_loop *loop, int64_t end_us, enum client_woken *ret_woken)

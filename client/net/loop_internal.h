@@ -4,6 +4,7 @@
 
 #include "client/net/loop.h"
 #include "client/net/net_message.h"
+#include "client/net/net_poll.h"
 #include "client/net/net_timer.h"
 
 #include <openssl/ssl.h>
@@ -36,7 +37,7 @@ struct client_loop {
     const struct log *log;
     struct net_timers timers;
     uint32_t link_count;
-    lws_sorted_usec_list_t alarm; /* the earliest of timers and of client_loop_run's end */
+    struct net_poll poll;
     struct link_list lists[LINK_LIST_COUNT];
     struct lws *wake;
     int wake_fd;
@@ -58,6 +59,7 @@ struct client_link {
     bool released;
     bool pinned;     /* the server's key was checked */
     bool want_write; /* the uplink has frames */
+    bool asked_writable, unsettled;
     bool hanging_up; /* send what is there, then end, with `why` */
     bool report_up, report_changed, report_erase, report_closed;
     enum err why;

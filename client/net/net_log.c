@@ -1,12 +1,14 @@
 #include "client/net/net_log.h"
 
 #include <libwebsockets.h>
+#include <pthread.h>
 #include <string.h>
 
 #define LAST_MAX 256
 
 static _Thread_local const struct log *current;
 static _Thread_local char last[LAST_MAX];
+static pthread_once_t installed = PTHREAD_ONCE_INIT;
 
 static void emit(int level, const char *line)
 {
@@ -20,12 +22,16 @@ static void emit(int level, const char *line)
     log_write(current, LOG_LEVEL_DEBUG, "libwebsockets: %s", last);
 }
 
+static void install(void)
+{
+    lws_set_log_level(LLL_ERR | LLL_WARN, emit);
+}
+
 const struct log *net_log_enter(const struct log *log)
 {
     const struct log *before = current;
     current = log;
-    /* Stores two words; the same ones each time, whatever thread comes first. */
-    lws_set_log_level(LLL_ERR | LLL_WARN, emit);
+    (void)pthread_once(&installed, install);
     return before;
 }
 

@@ -80,7 +80,9 @@ static enum net_sent send_message(struct net_stage *stage, struct lws *wsi, stru
     while (*offset < message.size) {
         size_t size = message.size - *offset;
         bool first = *offset == 0 && !started;
-        if (*budget == 0 || lws_send_pipe_choked(wsi)) {
+        /* Nothing is asked before the first fragment: most messages are one, and if the socket does
+         * not take it, the library keeps it. */
+        if (*budget == 0 || (first ? lws_partial_buffered(wsi) : lws_send_pipe_choked(wsi))) {
             return NET_SENT_PART;
         }
         if (size > NET_FRAGMENT_MAX) {

@@ -72,6 +72,30 @@ static void ready_remove(struct connection *connection)
     connection->ready = false;
 }
 
+/* --- Writable --------------------------------------------------------------------------------- */
+
+static void ask_writable(struct connection *connection)
+{
+    lws_callback_on_writable(connection->wsi);
+    if (!connection->asked_writable) {
+        connection->asked_writable = true;
+        net_poll_want_write(&connection->net->poll, lws_get_socket_fd(connection->wsi), true);
+    }
+}
+
+static int writable(struct connection *connection)
+{
+    if (connection->close_now) {
+        return -1;
+    }
+    if (connection->asked_writable) {
+        connection->asked_writable = false;
+        net_poll_want_write(&connection->net->poll, lws_get_socket_fd(connection->wsi), false);
+        ready_add(connection);
+    }
+    return 0;
+}
+
 /* --- From accepting to the end ---------------------------------------------------------------- */
 
 static void set_limit(struct connection *connection, int64_t ms)
@@ -113,6 +137,7 @@ static void detach(struct connection *connection)
 {
     struct server_net *net = connection->net;
     connection->state = CONNECTION_ENDING;
+    net_settle(net, &connection->unsettled, false);
     if (connection->peer) {
         hub_detach(net->hub, connection->peer, net_now(net));
         connection->peer = NULL;
@@ -135,6 +160,7 @@ void connection_free(struct connection *connection)
     if (connection->after) {
         connection->after->before = connection->before;
     }
+    net_settle(net, &connection->unsettled, true);
     address_leave(net, connection->address);
     net->stats.connections--;
     free(connection);
@@ -158,11 +184,15 @@ void connection_accept(struct server_net *net, int fd, const uint8_t address[ADD
         .opaque = connection,
     };
     set_limit(connection, net->config.handshake_timeout_ms);
+    net_settle(net, &connection->unsettled, false);
     net->adopting = connection;
     struct lws *wsi = lws_adopt_descriptor_vhost_via_info(&description); /* closes fd on failure */
-    if (wsi) {
+    if (wsi && net_poll_add(&net->poll, fd) == ERR_OK) {
         connection->wsi = wsi;
         net->stats.accepted++;
+    } else if (wsi) {
+        lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+        net->stats.refused++;
     } else {
         net->stats.refused++;
         if (net->adopting) { /* else WSI_DESTROY has freed it */
@@ -240,6 +270,7 @@ static int established(struct connection *connection)
         return -1;
     }
     connection->state = CONNECTION_UP;
+    net_settle(net, &connection->unsettled, true);
     net_timer_clear(&net->timers, &connection->limit);
     return 0;
 }
@@ -266,17 +297,6 @@ static int received(struct connection *connection, struct lws *wsi, const void *
         net_receiver_trim(&connection->in);
     } else if (!within) {
         set_limit(connection, net->config.message_timeout_ms);
-    }
-    return 0;
-}
-
-static int writable(struct connection *connection)
-{
-    if (connection->close_now) {
-        return -1;
-    }
-    if (connection->state == CONNECTION_UP) {
-        ready_add(connection);
     }
     return 0;
 }
@@ -344,7 +364,7 @@ static void pump(struct connection *connection)
             begin_close(connection);
         }
         break;
-    case NET_SENT_PART: lws_callback_on_writable(connection->wsi); break;
+    case NET_SENT_PART: ask_writable(connection); break;
     case NET_SENT_FAILED:
         detach(connection);
         lws_set_timeout(connection->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
@@ -372,7 +392,7 @@ void connection_stop_all(struct server_net *net)
         if (at->state == CONNECTION_UP) {
             hang_up(at, ERR_CLOSED);
         } else if (at->state == CONNECTION_NEW && at->wsi) {
-            at->state = CONNECTION_ENDING;
+            detach(at);
             lws_set_timeout(at->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
         }
     }

@@ -140,6 +140,7 @@ static int send_answer(struct control_client *client)
                             client->answer.size - client->answered, MSG_NOSIGNAL);
         if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             lws_callback_on_writable(client->file.wsi);
+            net_settle(client->file.net, &client->unsettled, false);
             return 0;
         }
         if (size < 0 && errno != EINTR) {
@@ -150,6 +151,7 @@ static int send_answer(struct control_client *client)
     buf_done(&client->answer);
     buf_init(&client->answer, CONTROL_ANSWER_MAX);
     client->answered = 0;
+    net_settle(client->file.net, &client->unsettled, true);
     set_limit(client);
     return client->last ? -1 : 0;
 }
@@ -212,6 +214,7 @@ int control_callback(struct control_client *client, enum lws_callback_reasons re
         return send_answer(client) != 0 ? -1 : answer_lines(client);
     case LWS_CALLBACK_RAW_CLOSE_FILE:
         net_timer_clear(&client->file.net->timers, &client->limit);
+        net_settle(client->file.net, &client->unsettled, true);
         buf_done(&client->line);
         buf_done(&client->answer);
         client->file.net->stats.control_clients--;

@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -28,6 +29,16 @@ int64_t net_deadline_us(const struct server_net *net, int64_t ms)
     return mono_add_ms(clock_mono(net->config.clock), ms).us;
 }
 
+void net_settle(struct server_net *net, bool *unsettled, bool settled)
+{
+    if (settled && *unsettled) {
+        net->poll.unsettled--;
+    } else if (!settled && !*unsettled) {
+        net->poll.unsettled++;
+    }
+    *unsettled = !settled;
+}
+
 /* --- Files in the library's poll -------------------------------------------------------------- */
 
 enum err net_file_adopt(struct server_net *net, struct net_file *file, enum net_owner owner, int fd)
@@ -45,7 +56,7 @@ enum err net_file_adopt(struct server_net *net, struct net_file *file, enum net_
         close(fd);
         return ERR_LIMIT;
     }
-    return ERR_OK;
+    return net_poll_add(&net->poll, fd);
 }
 
 void net_file_close(struct net_file *file)
@@ -69,7 +80,7 @@ static int file_callback(struct net_file *file, enum lws_callback_reasons reason
         } else if (file->owner == NET_OWNER_CONTROL) {
             control_accept(net);
         } else {
-            net->stop_asked = 1;
+            net->stop_asked = true;
             return -1; /* not watched any longer; it stays readable */
         }
     }
@@ -205,11 +216,27 @@ static void take_config(struct server_net *net, const struct server_net_config *
     own->stop_timeout_ms = or_default(config->stop_timeout_ms, SERVER_NET_STOP_TIMEOUT_MS);
 }
 
-/* The caller's descriptor stays the caller's: the library gets, and closes, a copy. */
+/* The descriptor stays whose it is: the library gets, and closes, a copy. */
+static enum err watch_copy(struct server_net *net, struct net_file *file, enum net_owner owner,
+                           int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return copy < 0 ? ERR_LIMIT : net_file_adopt(net, file, owner, copy);
+}
+
 static enum err watch_stop(struct server_net *net, struct err_info *info)
 {
-    int copy = fcntl(net->config.stop_fd, F_DUPFD_CLOEXEC, 0);
-    enum err err = copy < 0 ? ERR_LIMIT : net_file_adopt(net, &net->stop, NET_OWNER_STOP, copy);
+    enum err err = ERR_OK;
+    net->waker_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (net->waker_fd < 0) {
+        err = ERR_LIMIT;
+    }
+    if (err == ERR_OK) {
+        err = watch_copy(net, &net->waker, NET_OWNER_WAKER, net->waker_fd);
+    }
+    if (err == ERR_OK && net->config.stop_fd >= 0) {
+        err = watch_copy(net, &net->stop, NET_OWNER_STOP, net->config.stop_fd);
+    }
     return err == ERR_OK ? ERR_OK : err_set(info, err, "too many files are open");
 }
 
@@ -221,12 +248,15 @@ static enum err open_all(struct server_net *net, struct err_info *info)
     if (err == ERR_OK) {
         err = net_timers_reserve(&net->timers, timer_count);
     }
+    if (err == ERR_OK) {
+        err = net_poll_open(&net->poll, true);
+    }
     if (err != ERR_OK) {
         return err_set(info, err, "the network could not be set up: %s", err_text(err));
     }
     hash_map_init(&net->per_address, net->config.connections_max, seed);
     err = make_lws(net, info);
-    if (err == ERR_OK && net->config.stop_fd >= 0) {
+    if (err == ERR_OK) {
         err = watch_stop(net, info);
     }
     if (err == ERR_OK && net->config.control_path) {
@@ -246,6 +276,8 @@ enum err server_net_open(const struct server_net_config *config, struct hub *hub
     net->hub = hub;
     net->listener_pause = (struct net_timer){.owner = net, .kind = TIMER_LISTENER};
     net->stop_limit = (struct net_timer){.owner = net, .kind = TIMER_STOP};
+    net->waker_fd = -1;
+    net->poll.fd = -1;
     net_timers_init(&net->timers);
     buf_init(&net->frame, NET_MESSAGE_MAX);
     limit_files(net);
@@ -268,10 +300,13 @@ void server_net_close(struct server_net *net)
     const struct log *before = net_log_enter(net->config.log);
     control_close(net);
     if (net->lws) {
-        lws_sul_cancel(&net->alarm);
+        net_poll_close(&net->poll);
         lws_context_destroy(net->lws); /* its last callbacks free the connections */
     }
     net_log_leave(before);
+    if (net->waker_fd >= 0) {
+        close(net->waker_fd);
+    }
     hash_map_done(&net->per_address);
     net_timers_done(&net->timers);
     buf_done(&net->frame);
@@ -345,11 +380,6 @@ static void begin_stop(struct server_net *net)
     connection_stop_all(net);
 }
 
-static void alarm_rings(lws_sorted_usec_list_t *alarm)
-{
-    (void)alarm; /* lws_service() returns, that is all */
-}
-
 static int64_t earlier(int64_t a_us, int64_t b_us)
 {
     return a_us == 0 || (b_us != 0 && b_us < a_us) ? b_us : a_us;
@@ -357,19 +387,14 @@ static int64_t earlier(int64_t a_us, int64_t b_us)
 
 static enum err wait_for_events(struct server_net *net)
 {
-    int64_t now_us = clock_mono(net->config.clock).us;
     int64_t due_us = earlier(net_timers_next(&net->timers), hub_deadline(net->hub));
-    bool at_once = net->ready_first != NULL || net->stop_asked != (int)net->stopping;
     if (hub_has_work(net->hub)) {
-        due_us = earlier(due_us, net->turn_not_before_us ? net->turn_not_before_us : now_us);
+        due_us = earlier(due_us, net->turn_not_before_us ? net->turn_not_before_us : 1);
     }
-    at_once |= due_us != 0 && due_us <= now_us;
-    if (at_once || due_us == 0) {
-        lws_sul_cancel(&net->alarm);
-    } else {
-        lws_sul_schedule(net->lws, 0, &net->alarm, alarm_rings, due_us - now_us);
+    if (net->ready_first) {
+        due_us = 1; /* long ago */
     }
-    return lws_service(net->lws, at_once ? -1 : 0) < 0 ? ERR_BUG : ERR_OK;
+    return net_poll_wait(&net->poll, net->lws, net->config.clock, due_us);
 }
 
 static enum err run(struct server_net *net)
@@ -407,6 +432,9 @@ enum err server_net_run(struct server_net *net)
 
 void server_net_stop(struct server_net *net)
 {
-    net->stop_asked = 1;
-    lws_cancel_service(net->lws);
+    uint64_t one = 1;
+    int saved = errno;
+    ssize_t written = write(net->waker_fd, &one, sizeof one);
+    (void)written; /* it was asked before, then */
+    errno = saved;
 }

@@ -3,11 +3,10 @@
 #define SERVER_NET_SERVER_NET_INTERNAL_H
 
 #include "client/net/net_message.h"
+#include "client/net/net_poll.h"
 #include "client/net/net_timer.h"
 #include "common/hash_map.h"
 #include "server/net/server_net.h"
-
-#include <stdatomic.h>
 
 enum {
     SEND_BUDGET = 256 * 1024, /* bytes for one peer, then the others have their turn */
@@ -24,6 +23,7 @@ enum net_owner {
     NET_OWNER_CONNECTION,
     NET_OWNER_LISTENER,
     NET_OWNER_STOP,
+    NET_OWNER_WAKER, /* server_net_stop() */
     NET_OWNER_CONTROL,
     NET_OWNER_CONTROL_CLIENT,
 };
@@ -56,6 +56,8 @@ struct connection {
     uint8_t address[ADDRESS_SIZE];
     enum err why; /* of hanging up */
     bool ready, hanging_up, close_now;
+    bool asked_writable;
+    bool unsettled; /* shakes hands or ends: see net_poll.h */
 };
 
 struct control_client {
@@ -63,7 +65,8 @@ struct control_client {
     struct net_timer limit;
     struct buf line, answer;
     size_t answered;
-    bool last; /* close when the answer is out */
+    bool last;      /* close when the answer is out */
+    bool unsettled; /* the answer waits for the socket */
 };
 
 enum timer_kind { TIMER_CONNECTION, TIMER_CONTROL_CLIENT, TIMER_LISTENER, TIMER_STOP };
@@ -73,7 +76,7 @@ struct server_net {
     struct hub *hub;
     struct lws_context *lws;
     struct lws_vhost *vhost;
-    struct net_file listener, stop, control;
+    struct net_file listener, stop, waker, control;
     struct control_client clients[CONTROL_CLIENTS_MAX];
     uint64_t control_device, control_inode; /* of the socket that we made */
     uint16_t port;
@@ -83,16 +86,19 @@ struct server_net {
     struct net_timers timers;
     struct net_timer listener_pause, stop_limit;
     int64_t turn_not_before_us; /* after an error that may pass */
-    lws_sorted_usec_list_t alarm;
+    struct net_poll poll;
     struct net_stage stage;
     struct buf frame;
     struct server_net_stats stats;
     bool stopping, stop_over, tls_ready;
-    atomic_int stop_asked;
+    int waker_fd;
+    bool stop_asked;
 };
 
 struct hub_now net_now(const struct server_net *net);
 int64_t net_deadline_us(const struct server_net *net, int64_t ms);
+/* Whether something needs the library's own pass; *unsettled is the owner's flag. */
+void net_settle(struct server_net *net, bool *unsettled, bool settled);
 /* Puts a descriptor into the library's poll; closes it on failure. ERR_LIMIT. */
 enum err net_file_adopt(struct server_net *net, struct net_file *file, enum net_owner owner,
                         int fd);
