@@ -23,9 +23,17 @@ enum {
  * flat: ranges [from, to, from, to ...], positions [bucket, position, ...]. As with messages, fields
  * beyond the known ones are skipped. */
 
+/* What exceeds a maximum is an error and no assertion: counts grow with what peers do. It stays in
+ * out->error, as buf's own errors do. */
+static void pack_check(struct buf *out, bool right, enum err error)
+{
+    if (!right && out->error == ERR_OK)
+        out->error = error;
+}
+
 static void pack_ranges(struct buf *out, const struct oseq_range *ranges, uint32_t count)
 {
-    assert(count <= MARK_RANGES_MAX);
+    pack_check(out, count <= MARK_RANGES_MAX, ERR_TOO_LARGE);
     pack_array(out, count * 2);
     for (uint32_t i = 0; i < count; i++) {
         pack_uint(out, ranges[i].from);
@@ -173,7 +181,7 @@ static void encode_incarnation(const void *element, struct buf *out)
 {
     const struct incarnation *incarnation = element;
 
-    assert(incarnation->first_count <= INCARNATION_BUCKETS_MAX);
+    pack_check(out, incarnation->first_count <= INCARNATION_BUCKETS_MAX, ERR_TOO_LARGE);
     pack_array(out, 2);
     pack_uint(out, incarnation->id);
     pack_array(out, incarnation->first_count * 2);
@@ -244,8 +252,9 @@ static void encode_group_result(const void *element, struct buf *out)
 {
     const struct group_result *result = element;
 
-    assert(result->detail.size <= RESULT_DETAIL_MAX && utf8_valid(result->detail));
-    assert(result->revision_count <= RESULT_REVISIONS_MAX);
+    pack_check(out, result->detail.size <= RESULT_DETAIL_MAX, ERR_TOO_LARGE);
+    pack_check(out, result->revision_count <= RESULT_REVISIONS_MAX, ERR_TOO_LARGE);
+    pack_check(out, utf8_valid(result->detail), ERR_INVALID);
     pack_array(out, 6);
     pack_uint(out, result->oseq);
     pack_uint(out, result->count);
@@ -373,9 +382,9 @@ static void encode_list(const struct field *field, const uint8_t *self, struct b
 
     memcpy(&elements, self + field->offset, sizeof(elements));
     memcpy(&count, self + field->count_offset, sizeof(count));
-    assert(count <= field->max);
+    pack_check(out, count <= field->max, ERR_TOO_LARGE);
     pack_array(out, count);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count && out->error == ERR_OK; i++)
         element->encode((const uint8_t *)elements + i * element->size, out);
 }
 
@@ -390,12 +399,13 @@ static void encode_field(const struct field *field, const uint8_t *self, struct 
     case FIELD_UUID: pack_id(out, at); break;
     case FIELD_BYTES:
         memcpy(&bytes, at, sizeof(bytes));
-        assert(bytes.size <= field->max);
+        pack_check(out, bytes.size <= field->max, ERR_TOO_LARGE);
         pack_binary(out, bytes);
         break;
     case FIELD_TEXT:
         memcpy(&bytes, at, sizeof(bytes));
-        assert(bytes.size <= field->max && utf8_valid(bytes));
+        pack_check(out, bytes.size <= field->max, ERR_TOO_LARGE);
+        pack_check(out, utf8_valid(bytes), ERR_INVALID);
         pack_text(out, bytes);
         break;
     case FIELD_LIST: encode_list(field, self, out); break;

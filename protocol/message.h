@@ -158,7 +158,8 @@ struct message {
     } as;
 };
 
-/* Appends the MessagePack payload (no frame header). ERR_NOMEM, ERR_TOO_LARGE. */
+/* Appends the MessagePack payload (no frame header). ERR_NOMEM; ERR_TOO_LARGE: out's limit, or a maximum
+ * of the lists is exceeded; ERR_INVALID: a text that is not UTF-8. The error stays in out->error. */
 enum err message_encode(const struct message *message, struct buf *out);
 /* payload must have passed scan_check(). ERR_MALFORMED (not of the form, a maximum exceeded, bad
  * UTF-8), ERR_PROTOCOL (unknown type), ERR_NOMEM. */

@@ -387,6 +387,52 @@ static void maxima_within_elements(void **state)
     }
 }
 
+static enum err encode(struct fixture *f, const struct message *message)
+{
+    enum err err;
+
+    buf_reset(&f->bytes);
+    err = message_encode(message, &f->bytes);
+    if (err != ERR_OK)
+        assert_int_equal(f->bytes.size, 0);
+    return err;
+}
+
+static void encoding_at_the_maxima(void **state)
+{
+    struct fixture *f = *state;
+    struct oseq_range *ranges = arena_calloc(&f->arena, 10001, sizeof(*ranges));
+    struct bytes text = bytes_of(memset(arena_alloc(&f->arena, 501), 'x', 501), 500);
+    struct mark mark = {.origin = 5, .ranges = ranges, .range_count = 10000};
+    struct group_result result = {.oseq = 1, .count = 1, .code = 1, .detail = text};
+    struct message m = {.type = MESSAGE_ACK,
+                        .as.ack = {.origin = 5, .ranges = ranges, .ranges_count = 10000}};
+
+    assert_non_null(ranges);
+    assert_ok(encode(f, &m));
+    m.as.ack.ranges_count++;
+    assert_err(encode(f, &m), ERR_TOO_LARGE);
+    m.type = MESSAGE_CHECKPOINT;
+    m.as.checkpoint = (struct message_checkpoint){
+        .marks = &mark, .marks_count = 1, .results = &result, .results_count = 1};
+    assert_ok(encode(f, &m));
+    mark.range_count++;
+    assert_err(encode(f, &m), ERR_TOO_LARGE);
+    mark.range_count--;
+    result.detail.size++;
+    assert_err(encode(f, &m), ERR_TOO_LARGE);
+    m = (struct message){.type = MESSAGE_FAILURE, .as.failure = {.text = text}};
+    assert_ok(encode(f, &m));
+    m.as.failure.text.size++;
+    assert_err(encode(f, &m), ERR_TOO_LARGE);
+    m.as.failure.text = BYTES("\xff");
+    assert_err(encode(f, &m), ERR_INVALID);
+    m = (struct message){.type = MESSAGE_PUSH, .as.push = {.signature = bytes_of(text.data, 64)}};
+    assert_ok(encode(f, &m));
+    m.as.push.signature.size++;
+    assert_err(encode(f, &m), ERR_TOO_LARGE);
+}
+
 /* --- Memory ---------------------------------------------------------------------------------------- */
 
 static void encoding_that_does_not_fit(void **state)
@@ -441,6 +487,7 @@ int main(void)
         cmocka_unit_test(names_and_rights_before_authentication),
         cmocka_unit_test_setup_teardown(every_maximum_and_one_more, setup, teardown),
         cmocka_unit_test_setup_teardown(maxima_within_elements, setup, teardown),
+        cmocka_unit_test_setup_teardown(encoding_at_the_maxima, setup, teardown),
         cmocka_unit_test(encoding_that_does_not_fit),
         cmocka_unit_test_setup_teardown(each_allocation_may_fail, setup, teardown),
     };

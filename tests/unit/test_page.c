@@ -1,6 +1,7 @@
 /* Pages: round trip, strict reading, limits. With SATCHEL_BENCH=1: how fast rows go. */
 #include "tests/lib/unit.h"
 
+#include "protocol/group.h"
 #include "protocol/page.h"
 #include "protocol/scan.h"
 #include "tests/lib/codec.h"
@@ -87,7 +88,13 @@ static void random_delta(struct fixture *f, struct seeded_rng *r, struct page_en
 
 static void random_entry(struct fixture *f, struct seeded_rng *r, struct page_entry *entry)
 {
-    entry->kind = (enum page_entry_kind)seeded_below(r, 3);
+    entry->kind = (enum page_entry_kind)seeded_below(r, 4);
+    if (entry->kind == PAGE_OWN) {
+        entry->oseq = 1 + seeded_below(r, 1000);
+        entry->mutation = (uint32_t)seeded_below(r, GROUP_MUTATIONS_MAX);
+        entry->revision = seeded_below(r, 1000);
+        return;
+    }
     entry->table = seeded_below(r, 4) == 0 ? f->count : f->item;
     entry->id = codec_id(r);
     if (entry->kind == PAGE_ROW) {
@@ -107,6 +114,8 @@ static enum err write_entry(struct page_writer *w, const struct page_entry *entr
 
     if (entry->kind == PAGE_ROW)
         return page_write_row(w, entry->position, entry->table, &entry->id, &row);
+    if (entry->kind == PAGE_OWN)
+        return page_write_own(w, entry->position, entry->oseq, entry->mutation, entry->revision);
     if (entry->kind == PAGE_GONE)
         return page_write_gone(w, entry->position, entry->table, &entry->id);
     return page_write_delta(w, entry->position, entry->table, &entry->id, entry->previous,
@@ -123,13 +132,15 @@ static enum err compare_entry(void *context, const struct page_entry *got)
     assert_int_equal(got->kind, want->kind);
     assert_true(got->position == want->position);
     assert_ptr_equal(got->table, want->table);
+    assert_true(got->oseq == want->oseq && got->mutation == want->mutation);
+    assert_true(got->revision == want->revision);
     assert_true(uuid_equal(&got->id, &want->id));
     if (want->kind == PAGE_ROW) {
         assert_int_equal(got->dead, want->dead);
         assert_true(bytes_equal(got->version, want->version));
         assert_true(codec_values_equal(got->values, want->values, want->table->column_count));
     } else if (want->kind == PAGE_DELTA) {
-        assert_true(got->previous == want->previous && got->revision == want->revision);
+        assert_true(got->previous == want->previous);
         assert_true(dot_equal(&got->dot, &want->dot) && got->stamp == want->stamp);
         assert_int_equal(got->unit_count, want->unit_count);
         for (uint16_t i = 0; i < want->unit_count; i++) {
@@ -270,6 +281,13 @@ static const struct {
     {"[[],[2,1,21," ID "],[2,1,21," ID "]]", ERR_OK},
     {"[[5,1,9,77],[1,1,21," ID ",4,5,0,1,8]]", ERR_OK},
     {"[[5,1,9,77],[1,1,20," ID ",4,6,0,1,'x',30,7,'EUR']]", ERR_OK},
+    {"[[],[3,1,9,99999,4]]", ERR_OK},
+    {"[[],[3,1,9,100000,4]]", ERR_MALFORMED}, /* no such mutation in any group */
+    {"[[],[3,1,0,0,4]]", ERR_MALFORMED},
+    {"[[],[3,1,9,0]]", ERR_MALFORMED},
+    {"[[],[3,1,9,0,4,4]]", ERR_MALFORMED},
+    {"[[],[3,0,9,0,4]]", ERR_MALFORMED},
+    {"[[],[4,1,21," ID "]]", ERR_MALFORMED},
     {"[]", ERR_MALFORMED},
     {"7", ERR_MALFORMED},
     {"[7]", ERR_MALFORMED},
@@ -358,6 +376,7 @@ static void entries_at_the_limit(void **state)
         assert_ok(page_write_delta(&f->writer, i, f->count, &id, 1, 2, &dot, 3, &unit, 1));
     }
     assert_err(page_write_gone(&f->writer, 2001, f->count, &id), ERR_TOO_LARGE);
+    assert_err(page_write_own(&f->writer, 2001, 1, 0, 1), ERR_TOO_LARGE);
     assert_err(page_write_row(&f->writer, 2001, f->count, &id, &row), ERR_TOO_LARGE);
     assert_err(page_write_delta(&f->writer, 2001, f->count, &id, 1, 2, &dot, 3, &unit, 1),
                ERR_TOO_LARGE);

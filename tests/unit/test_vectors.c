@@ -438,15 +438,17 @@ static void pages(void **state)
     assert_ok(page_write_row(&w, 251, f->item, &id_1, &row));
     assert_ok(page_write_delta(&w, 252, f->item, &id_1, 1, 2, &dot_b, STAMP + 1, units, 2));
     assert_ok(page_write_gone(&w, 260, f->count, &id_2));
+    assert_ok(page_write_own(&w, 261, 8, 0, 5));
     assert_ok(page_writer_finish(&w, &body));
     assert_ok(page_read(f->model, body, NULL, count_entry, &entries));
-    assert_int_equal(entries, 3);
+    assert_int_equal(entries, 4);
     vectors_add(&f->vectors, "entries",
                 "position 251: the row of item id_1, live, version 'simple', {name 'Lamp', price "
                 "12.50 EUR, "
                 "weight 0.5}; 252: its change from revision 1 to 2 by dot b, stamp "
                 "0x018f000000000002, name "
-                "'Lamp 2', price 13.00 EUR; 260: count id_2 has left",
+                "'Lamp 2', price 13.00 EUR; 260: count id_2 has left; 261: "
+                "the record of mutation 0 of the receiver's group 8 is at revision 5",
                 body);
     page_writer_done(&w);
     vectors_check(&f->vectors, "tests/vectors/pages.json");
