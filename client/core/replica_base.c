@@ -42,7 +42,7 @@ const struct mutation *group_mutation(struct group_cache *cache, const struct mo
         uint32_t i = (cache->hint + n) % count;
         const struct mutation *mutation = &cache->group.mutations[i];
         if (mutation->table == table && uuid_equal(&mutation->id, id)) {
-            cache->hint = i + 1;
+            cache->hint = i;
             return mutation;
         }
     }

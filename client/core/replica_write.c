@@ -337,6 +337,17 @@ static bool unit_changes(const struct record *record, const struct model_unit *u
     return changes || (settle && named && state && state->count > 1);
 }
 
+/* Elements that this very transaction added have no dot yet for the group (group_normalise). */
+static void forget_own_pairs(struct replica *r, struct unit_write *writes, uint16_t count)
+{
+    for (uint16_t i = 0; i < count; i++) {
+        struct set_pair *removes = (struct set_pair *)(uintptr_t)writes[i].removes; /* our arena's */
+        for (uint32_t k = 0; k < writes[i].remove_count; k++)
+            if (dot_equal(&removes[k].dot, &r->dot))
+                removes[k].dot = (struct dot){0};
+    }
+}
+
 /* Merges the mutation into the view row and stores it, with its base kept. */
 static enum err write_view(struct replica *r, const struct mutation *mutation,
                            const struct store_row *old, struct record *record, struct err_info *info)
@@ -424,6 +435,7 @@ enum err replica_update(struct replica *r, const struct model_table *table, cons
     e = write_view(r, mutation, &old, &record, info);
     if (e != ERR_OK)
         r->mutation_count--; /* a refused change leaves the others of the transaction */
+    forget_own_pairs(r, writes, write_count);
     return e;
 }
 
@@ -593,6 +605,12 @@ enum err replica_commit(struct replica *r, struct dot *ret_dot)
     const struct mutation *mutations;
     uint32_t count = 0;
     enum err e = group_normalise(r->mutations, r->mutation_count, &r->arena, &mutations, &count);
+    if (e == ERR_OK && count == 0 && r->mutation_count > 0) {
+        replica_abort(r); /* the changes undid each other: the view keeps no trace of their dot */
+        if (ret_dot)
+            *ret_dot = (struct dot){0};
+        return ERR_OK;
+    }
     if (e == ERR_OK && count > 0)
         e = put_group(r, mutations, count);
     if (e == ERR_OK)

@@ -471,51 +471,45 @@ static enum err do_status(struct admin *admin)
     return ERR_OK;
 }
 
-/* Recomputes a bucket's digest from its rows and compares. */
-struct recount {
-    struct hub *hub;
-    struct arena arena;
-    struct digest sum;
-    uint64_t count;
-};
-
-static int recount_row(void *context, uint64_t position, const struct model_table *table,
-                       const struct uuid *id)
+static void report_bucket(json_t *wrong, const struct bucket *bucket, uint64_t found)
 {
-    struct recount *r = context;
-    struct store_row row;
-    struct digest digest;
-    (void)position;
-    arena_reset(&r->arena);
-    enum err e = store_row_get(r->hub->store, table, id, &r->arena, &row);
-    if (e == ERR_OK)
-        e = digest_row(r->hub->config.crypto, table, id, &row, &r->hub->row_scratch, &digest);
-    if (e != ERR_OK)
-        return (int)(e == ERR_NOT_FOUND ? ERR_CORRUPT : e);
-    digest_add(&r->sum, &digest);
-    r->count++;
-    return 0;
+    static const char *const kinds[] = {[BUCKET_KIND_COMPANY] = "the company",
+                                        [BUCKET_KIND_BRANCH] = "branch",
+                                        [BUCKET_KIND_USER] = "user"};
+    char of[80], id[UUID_TEXT_SIZE] = "";
+    if (bucket->kind != BUCKET_KIND_COMPANY)
+        uuid_format(&bucket->key, id);
+    snprintf(of, sizeof of, "%s%s%s",
+             (size_t)bucket->kind < sizeof kinds / sizeof *kinds && kinds[bucket->kind]
+                 ? kinds[bucket->kind]
+                 : "unknown",
+             id[0] ? " " : "", id);
+    json_array_append_new(wrong, json_pack("{s:I,s:s,s:I,s:I}", "bucket", (json_int_t)bucket->number,
+                                           "of", of, "found", (json_int_t)found, "expected",
+                                           (json_int_t)bucket->count));
 }
 
 static enum err do_verify(struct admin *admin)
 {
     struct hub *hub = admin->hub;
-    uint64_t entries, bad, wrong = 0, records = 0;
+    uint64_t entries, bad, records = 0;
+    json_t *list = json_array();
+    json_object_set_new(admin->answer, "wrong", list);
     enum err e = audit_verify(hub, &entries, &bad);
     for (uint32_t i = 0; e == ERR_OK && i < hub->bucket_count; i++) {
-        struct recount r = {.hub = hub};
-        arena_init(&r.arena, (size_t)64 << 20);
-        e = store_log_scan(hub->store, hub->buckets[i]->number, 0, recount_row, &r);
-        arena_done(&r.arena);
-        wrong += r.count != hub->buckets[i]->count ||
-                 memcmp(r.sum.byte, hub->buckets[i]->sum.byte, 16) != 0;
-        records += r.count;
+        uint64_t found;
+        bool right;
+        e = bucket_recount(hub, hub->buckets[i], &found, &right);
+        if (e == ERR_OK && !right)
+            report_bucket(list, hub->buckets[i], found);
+        records += found;
     }
     if (e != ERR_OK)
         return e;
     json_object_set_new(admin->answer, "audit_entries", json_integer((json_int_t)entries));
     json_object_set_new(admin->answer, "audit_bad_entry", bad ? json_integer((json_int_t)bad) : json_null());
     json_object_set_new(admin->answer, "buckets", json_integer(hub->bucket_count));
+    size_t wrong = json_array_size(list);
     json_object_set_new(admin->answer, "buckets_wrong", json_integer((json_int_t)wrong));
     json_object_set_new(admin->answer, "records", json_integer((json_int_t)records));
     if (bad || wrong)

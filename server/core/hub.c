@@ -313,9 +313,10 @@ static enum err hub_start(struct hub *hub, struct err_info *info)
         e = count_all(hub, SIDE_WAITING, &hub->waiting_count);
     if (e == ERR_OK)
         e = count_all(hub, SIDE_PARKED, &hub->parked_count);
-    if (e != ERR_OK || hub->config.inspect)
-        return e;
-    e = incarnation_add(hub);
+    if (e == ERR_OK && hub->config.inspect)
+        return count_all(hub, SIDE_INCARNATION, &hub->incarnation_count);
+    if (e == ERR_OK)
+        e = incarnation_add(hub);
     if (e == ERR_OK)
         e = scope_ensure_buckets(hub);
     if (e == ERR_OK)
@@ -658,7 +659,8 @@ static void turn_done(struct hub *hub, struct intent *end)
 
 static enum err turn_failed(struct hub *hub, enum err e)
 {
-    log_write(hub->config.log, LOG_LEVEL_ERROR, "a commit failed: %s", err_text(e));
+    if (err_class(e) != ERR_CLASS_INPUT) /* what an administrator asked wrongly is in the answer */
+        log_write(hub->config.log, LOG_LEVEL_ERROR, "a commit failed: %s", err_text(e));
     turn_undo(hub);
     turn_clear(hub);
     if (err_class(e) == ERR_CLASS_FATAL)

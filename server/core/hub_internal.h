@@ -345,6 +345,10 @@ uint64_t peer_position(const struct peer *peer, uint32_t bucket);
 enum err peer_set_position(struct peer *peer, uint32_t bucket, uint64_t position);
 enum err own_mark(struct hub *hub, const struct origin *origin, struct mark *ret);
 
+/* verify.c: recomputes a bucket's digest from its records, within a transaction. */
+enum err bucket_recount(struct hub *hub, const struct bucket *bucket, uint64_t *ret_found,
+                        bool *ret_right);
+
 /* audit.c: entries are JSON texts, chained by SHA-256(previous hash, text). */
 enum err audit_load(struct hub *hub);
 enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t first, uint32_t count,

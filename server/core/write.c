@@ -29,7 +29,7 @@ static struct fetched *fetched_find(struct hub *hub, const struct model_table *t
         uint32_t i = (hub->fetched_hint + n) % hub->fetched_count;
         struct fetched *f = &hub->fetched[i];
         if (f->table == table && uuid_equal(&f->id, id)) {
-            hub->fetched_hint = i + 1; /* records are written in the order in which they were read */
+            hub->fetched_hint = i; /* records are written in the order in which they were read */
             return f;
         }
     }

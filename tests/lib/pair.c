@@ -405,8 +405,15 @@ static int compare_row(void *context, const struct uuid *id)
     for (uint16_t i = 0; i < c->table->column_count; i++)
         if (!value_equal(&a.values[i], &b.values[i]))
             fail_msg("%s %s differs in %s", c->table->name, text, c->table->columns[i].name);
-    if (!bytes_equal(a.version, b.version))
+    if (!bytes_equal(a.version, b.version)) {
+        for (int side = 0; side < 2; side++) { /* for whoever looks for the cause */
+            struct bytes version = side ? b.version : a.version;
+            for (size_t i = 0; i < version.size; i++)
+                print_message("%02x", version.data[i]);
+            print_message("\n");
+        }
         fail_msg("%s %s has two versions", c->table->name, text);
+    }
     if (a.bucket != b.bucket)
         fail_msg("%s %s is in buckets %u and %u", c->table->name, text, a.bucket, b.bucket);
     c->rows++;
