@@ -1,0 +1,81 @@
+/* satcheld status - what the server holds and does. */
+#include <stdio.h>
+#include <string.h>
+
+#include "server/main/ask.h"
+#include "server/main/command.h"
+
+static const struct {
+    const char *name, *label;
+    bool live; /* counted since the server started */
+} rows[] = {
+    {"records", "records", false},
+    {"buckets", "buckets", false},
+    {"waiting", "groups that wait for another", false},
+    {"parked", "groups parked, for a person", false},
+    {"starts", "starts of headquarters", false},
+    {"sessions", "connections", true},
+    {"live", "devices live", true},
+    {"groups_applied", "groups applied", true},
+    {"groups_merged", "groups merged", true},
+    {"groups_parked", "groups parked", true},
+    {"duplicates", "groups seen before", true},
+    {"conflicts", "conflicts recorded", true},
+    {"forks", "devices that had been copied", true},
+    {"commits", "commits", true},
+    {"rows_written", "records written", true},
+    {"rows_sent", "records sent", true},
+    {"bytes_in", "bytes received", true},
+    {"bytes_out", "bytes sent", true},
+    {"fallbacks", "slow devices sent back to the log", true},
+};
+
+static void print_status(const struct house *house, const json_t *answer, bool running)
+{
+    printf("Headquarters%s%s in %s: %s.\nModel %s, history %s.\n\n",
+           house->settings.name[0] ? " of " : "", house->settings.name, house->dir,
+           running ? "running" : "not running (satcheld run)",
+           json_string_value(json_object_get(answer, "model")),
+           json_string_value(json_object_get(answer, "history")));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].live && !running)
+            continue;
+        if (rows[i].live && i > 0 && !rows[i - 1].live)
+            puts("\nSince it started:");
+        printf("%14lld  %s\n", (long long)json_integer_value(json_object_get(answer, rows[i].name)),
+               rows[i].label);
+    }
+}
+
+int command_status(int argc, char **argv)
+{
+    struct common_options common = {0};
+    const struct option options[] = {OPTIONS_COMMON(&common)};
+    const struct usage usage = {"satcheld status",
+                                "",
+                                "Tells what the server holds and does.",
+                                NULL,
+                                options,
+                                sizeof options / sizeof *options,
+                                0,
+                                0};
+    int code = options_parse(&usage, argc, argv, NULL);
+    if (code != OPTIONS_GO_ON)
+        return code;
+    struct house house;
+    struct err_info info = {0};
+    json_t *answer = NULL;
+    bool running = false;
+    enum err e = house_init(&house, data_of(&common), &info);
+    if (e == ERR_OK)
+        e = ask(&house, ask_for("status"), false, &answer, &running, &info);
+    if (e == ERR_OK && common.json) {
+        json_object_set_new(answer, "running", json_boolean(running));
+        print_json(answer);
+    } else if (e == ERR_OK) {
+        print_status(&house, answer, running);
+    }
+    json_decref(answer);
+    house_close(&house);
+    return e == ERR_OK ? EXIT_DONE : tell_failure(&common, e, &info);
+}
