@@ -9,8 +9,7 @@
  *             child that the parent's delete did not see revives the parent and its ancestors, and
  *             restores the children deleted by the same groups. So a dead parent (of DELETE_REVIVES
  *             or _MANUAL) has no live child. A delete of a DELETE_WINS parent counts whatever its
- *             children are; nothing that happens to them revives it. A record of a DELETE_NEVER table
- *             stays as it is, but its delete in the group of its parent's says what was seen of it.
+ *             children are; nothing that happens to them revives it.
  * Atomic:     on a refusal of any mutation nothing has been put into the world (judge first: all puts
  *             come after all merges); on ERR_NOMEM and world errors the caller rolls back.
  * Source:     DESIGN.md 4, 5; SPEC.md 5. */

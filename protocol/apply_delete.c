@@ -55,6 +55,10 @@ static void collect(struct doom *doom)
             apply_refuse(run, i, REASON_NO_RECORD, NULL);
             continue;
         }
+        if (entry->table->delete_policy == DELETE_NEVER) {
+            apply_refuse(run, i, REASON_NO_DELETE, NULL);
+            continue;
+        }
         doom->all[doom->count] =
             (struct doomed){.entry = entry, .mutation = i, .parent = NOBODY, .leader = doom->count};
         entry->doomed = ++doom->count;
@@ -199,12 +203,6 @@ static enum err carry_out(struct doom *doom, uint32_t at)
     bool topmost = d->parent == NOBODY || doom->all[d->parent].binding == BINDING_FREE;
     enum err error;
 
-    if (entry->table->delete_policy == DELETE_NEVER) {
-        entry->result.fast_forward = counts;
-        if (d->parent == NOBODY)
-            apply_refuse(doom->run, d->mutation, REASON_NO_DELETE, NULL);
-        return ERR_OK;
-    }
     if (!counts) {
         entry->result.delete_lost = !entry->record.dead && (topmost || !d->covered);
         return ERR_OK;
