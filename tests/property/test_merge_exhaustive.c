@@ -58,11 +58,12 @@ static void *need(struct arena *arena, size_t count, size_t size)
 /* Under a sanitizer the last replica has one operation instead of two, and where the plan says so. */
 static int each_of(const struct plan *plan, int replica)
 {
-#ifdef __SANITIZE_ADDRESS__
-    bool cut = true;
+#if defined(__SANITIZE_ADDRESS__)
+    const bool slow = true;
 #else
-    bool cut = plan->cut;
+    const bool slow = false;
 #endif
+    bool cut = slow || plan->cut;
     return cut && replica == REPLICAS - 1 ? EACH - 1 : EACH;
 }
 
@@ -418,3 +419,44 @@ int main(void)
     return _cmocka_run_group_tests("merge_exhaustive", tests, (size_t)merge_plan_count + 1, NULL,
                                    NULL);
 }
+
+/* The examination of these tests: bugs planted by hand into a copy of protocol/, one at a time, and who
+ * found them. test_merge_random found every one of them as well, within its first 70 histories.
+ *
+ *   planted bug                                                  found here by the plans
+ *   -----------------------------------------------------------  ---------------------------------
+ *   ties of equal stamps go to the lower dot                     lww; lww, ties
+ *   lww looks at the dot only                                    lww; clones; group of columns
+ *   what was seen is subtracted only if it is the whole frontier lww (all four)
+ *   an empty `seen` names nothing                                lww (all four)
+ *   dots are compared without their tag                          lww, clones; set, clones
+ *   a candidate that gets company takes the new value            lww (all four)
+ *   a rank is never inherited                                    first
+ *   a rank is inherited only by a fast-forward                   first
+ *   first and manual go by the stamp                             manual
+ *   pending candidates take the revision as rank                 - (random: views)
+ *   min shows the largest                                        min
+ *   restrict compares symbols by name                            restrict, symbol
+ *   a delta counts only if it is a fast-forward                  counter
+ *   a removal from a set goes by value                           set; set, clones
+ *   the inserted elements are forgotten at the first write       set; set, clones
+ *   upstream takes a write that saw an older value               upstream
+ *   a transition is checked from the row's value                 fsm; fsm, won and lost
+ *   won against lost is not left open                            fsm; fsm, won and lost
+ *   equal fsm ranks go to the highest (stamp, dot)               fsm; fsm, won and lost
+ *   the last text is left out of the merge                       text
+ *   different bases are merged over the first one's              text
+ *   a delete looks at the first changed unit only                delete, two units
+ *   a write does not lift deletes                                delete (three); child deleted
+ *   a write lifts deletes that win                               delete wins
+ *   a restore lifts all deletes                                  delete wins; update revives; parent
+ *   a parent's delete does not ask its children                  parent: child inserted (both)
+ *   children die though their parent's delete is void            parent (six)
+ *   a revival forgets the children of the same group             parent: restored (both)
+ *   a new child does not revive its parent                       parent: child inserted (both)
+ *   a line's mark does not fall with a write                     parent: line deleted, written again
+ *   only conflicts of three and more are reported                - (random: apply's report)
+ *   fast_forward holds if nothing was kept                       - (random: apply's report)
+ *
+ * Not found by either, and not to be found while causes come first: upstream taking a write that saw
+ * *more* than the frontier (an upstream unit never has two candidates). */

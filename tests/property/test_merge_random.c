@@ -8,7 +8,13 @@
 
 #include "tests/lib/merge_history.h"
 
-enum { OPS = HISTORY_OPS, RECORDS = HISTORY_RECORDS, ROUNDS = 3000, ROUNDS_SLOW = 150, ORDERS = 4 };
+enum {
+    OPS = HISTORY_OPS,
+    RECORDS = HISTORY_RECORDS,
+    ROUNDS = 3000,
+    ROUNDS_SLOW = 1000,
+    ORDERS = 4
+};
 
 static uint64_t checked_orders, checked_records, checked_views, refusals, losers, undecided_deaths;
 
