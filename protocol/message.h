@@ -1,8 +1,8 @@
 /* message.h - every message as one list: structs, limits, encoders and decoders follow from it.
  *
- * Model:      one WebSocket message is one frame (frame.h) is one message: type, flags, length, then a
- *             MessagePack array with the message's fields in this order, positional. More fields than
- *             known are skipped (a newer peer), fewer are ERR_MALFORMED.
+ * Model:      one WebSocket message is one frame (frame.h) is one message: type, flags, length,
+ *             then a MessagePack array with the message's fields in this order, positional. More
+ *             fields than known are skipped (a newer peer), fewer are ERR_MALFORMED.
  * Ownership:  decoding yields views into the input and arrays in the arena.
  * Source:     SPEC.md 7; vectors in tests/vectors made by the encoders. */
 #ifndef PROTOCOL_MESSAGE_H
@@ -31,6 +31,9 @@ struct bucket_name {
     uint32_t kind;    /* enum bucket_kind */
     struct uuid key;  /* branch, user; nil otherwise */
 };
+/* Every customer file has these two from the beginning, so that a replica knows them before it has
+ * been welcomed anywhere. */
+enum { BUCKET_NUMBER_COMPANY = 1, BUCKET_NUMBER_UNASSIGNED = 2 };
 enum bucket_kind { BUCKET_KIND_COMPANY = 1, BUCKET_KIND_BRANCH = 2, BUCKET_KIND_USER = 3, BUCKET_KIND_UNASSIGNED = 4 };
 
 struct bucket_position {
@@ -66,7 +69,8 @@ struct group_result {
 };
 
 /* Field kinds: UINT uint64_t; INT int64_t; UUID struct uuid; BYTES struct bytes with a maximum;
- * TEXT struct bytes, UTF-8, with a maximum; LIST(element) const element * + count with a maximum. */
+ * TEXT struct bytes, UTF-8, with a maximum; LIST(element) const element * + count with a
+ * maximum. */
 
 /*     name        code  pre-auth */
 #define MESSAGE_LIST(X) \
@@ -158,8 +162,9 @@ struct message {
     } as;
 };
 
-/* Appends the MessagePack payload (no frame header). ERR_NOMEM; ERR_TOO_LARGE: out's limit, or a maximum
- * of the lists is exceeded; ERR_INVALID: a text that is not UTF-8. The error stays in out->error. */
+/* Appends the MessagePack payload (no frame header). ERR_NOMEM; ERR_TOO_LARGE: out's limit, or a
+ * maximum of the lists is exceeded; ERR_INVALID: a text that is not UTF-8. The error stays in
+ * out->error. */
 enum err message_encode(const struct message *message, struct buf *out);
 /* payload must have passed scan_check(). ERR_MALFORMED (not of the form, a maximum exceeded, bad
  * UTF-8), ERR_PROTOCOL (unknown type), ERR_NOMEM. */

@@ -365,6 +365,10 @@ uint32_t route_bucket(struct replica *r, const struct model_table *table, const 
         struct store_row row;
         return store_row_get(r->store, parent, &route.parent, &r->arena, &row) == ERR_OK ? row.bucket : 0;
     }
+    if (route.kind == BUCKET_KIND_COMPANY)
+        return BUCKET_NUMBER_COMPANY;
+    if (route.kind == BUCKET_KIND_UNASSIGNED)
+        return BUCKET_NUMBER_UNASSIGNED;
     uint8_t key[ROUTE_KEY_SIZE];
     route_key(route.kind, &route.key, key);
     union hash_value *found = hash_map_get(&r->bucket_keys, bytes_of(key, sizeof key));

@@ -147,7 +147,11 @@ enum err scope_ensure_buckets(struct hub *hub)
     struct uuid nil = {{0}};
     struct bucket *bucket;
     enum err e = bucket_get(hub, BUCKET_KIND_COMPANY, &nil, &bucket);
-    return e == ERR_OK ? bucket_get(hub, BUCKET_KIND_UNASSIGNED, &nil, &bucket) : e;
+    if (e == ERR_OK && bucket->number != BUCKET_NUMBER_COMPANY)
+        e = ERR_CORRUPT;
+    if (e == ERR_OK)
+        e = bucket_get(hub, BUCKET_KIND_UNASSIGNED, &nil, &bucket);
+    return e == ERR_OK && bucket->number != BUCKET_NUMBER_UNASSIGNED ? ERR_CORRUPT : e;
 }
 
 static bool audience_equal(const struct audience *a, const struct audience *b)
