@@ -76,11 +76,12 @@ static enum err scan(struct sqlite_store *s, sqlite3_stmt *statement, const char
 {
     int count = sqlite3_column_count(statement);
     int native, result = 0;
-    for (int i = 0; i < count; i++)
-        names[i] = sqlite3_column_name(statement, i);
     while (result == 0 && (native = sqlite3_step(statement)) == SQLITE_ROW) {
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < count; i++) {
+            /* Not before the first step, which may prepare anew and drop the names of before. */
+            names[i] = sqlite3_column_name(statement, i);
             values[i] = column_value(statement, i);
+        }
         result = fn(context, count, names, values);
     }
     if (result != 0)

@@ -23,6 +23,7 @@ static const struct {
     {"backup", "write a verified copy while the server runs", command_backup},
     {"restore", "make the data directory from a backup", command_restore},
     {"verify", "read everything, and check the digests and the audit log", command_verify},
+    {"sql", "ask the store a question, read-only", command_sql},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
