@@ -1,6 +1,8 @@
 /* The canonical form of a record: a MessagePack array, everything in its shortest form:
  *
- *   [table id, id, dead, version, (column id, value) ...]    columns that are not NULL, ascending */
+ *   [table id, id, dead, version, (column id, value) ...]
+ *
+ * The columns are those that are not NULL, ascending. */
 #include "protocol/digest.h"
 
 #include "protocol/pack.h"

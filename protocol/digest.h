@@ -1,8 +1,8 @@
 /* digest.h - what the confirmed layer of a bucket adds up to.
  *
- * Model:   a record's digest is 128 bits of SHA-256 over its canonical form: table id, record id, dead,
- *          each column (id and value) that is not NULL, and its version blob, revision included (it is the
- *          same everywhere). A bucket's digest is the count of its records
+ * Model:   a record's digest is 128 bits of SHA-256 over its canonical form: table id, record id,
+ *          dead, each column (id and value) that is not NULL, and its version blob, revision
+ *          included (it is the same everywhere). A bucket's digest is the count of its records
  *          (live and dead) and the sum of their digests modulo 2^128: order does not matter, and a
  *          change subtracts the old and adds the new.
  * Source:  SPEC.md 9. */

@@ -1,9 +1,9 @@
 /* frame.h - a message on the wire: 6 bytes of header, then the payload, deflated above a threshold.
  *
- * Format:  type u8, flags u8 (bit 0: deflated, others 0), u32 BE size of the payload before deflate,
- *          payload. One frame is one binary WebSocket message.
- * Limits:  FRAME_*_MAX; inflated size and ratio as in DESIGN.md 10; the scan (scan.h) runs before any
- *          decoder sees the payload.
+ * Format:  type u8, flags u8 (bit 0: deflated, others 0), u32 BE size of the payload before
+ *          deflate, payload. One frame is one binary WebSocket message.
+ * Limits:  FRAME_*_MAX; inflated size and ratio as in DESIGN.md 10; the scan (scan.h) runs before
+ *          any decoder sees the payload.
  * Source:  SPEC.md 7. */
 #ifndef PROTOCOL_FRAME_H
 #define PROTOCOL_FRAME_H
@@ -21,8 +21,8 @@ enum {
     PROTOCOL_VERSION_MAX = 1,
 };
 
-/* Encodes header + payload into out (reset first). ERR_NOMEM, ERR_TOO_LARGE (the frame would be larger
- * than FRAME_MAX). deflater NULL: never deflate. scratch is used for the payload. */
+/* Encodes header + payload into out (reset first). ERR_NOMEM, ERR_TOO_LARGE (the frame would be
+ * larger than FRAME_MAX). deflater NULL: never deflate. scratch is used for the payload. */
 enum err frame_encode(const struct message *message, struct deflater *deflater, struct buf *scratch,
                       struct buf *out);
 /* Checks the header, inflates into scratch, scans, decodes. Views point into `in` or scratch.

@@ -101,7 +101,7 @@ static enum err collect_seen(struct encoder *e, struct dot_set seen, const struc
     return is_insert(seen, insert) ? ERR_OK : collect_dots(e, seen, FRONTIER_MAX);
 }
 
-/* --- What a decoder would refuse is refused here, and the dots are collected ------------------- */
+/* --- What a decoder would refuse is refused here, and the dots are collected ------------------ */
 
 static enum err collect_elements(struct encoder *e, const struct unit_write *write)
 {

@@ -1,9 +1,11 @@
 /* group.h - the writes of one local transaction: what travels up.
  *
  * Model:      a group has a dot and the author's stamp; at most one mutation per record. A mutation
- *             names what its author saw: the insert dot of its record, and for each unit the frontier.
- * Format:     group_format.h; SPEC.md 4. The bytes are made once by the author and never change (they are
- *             hashed and signed), so forwarding and keeping a group means keeping its bytes.
+ *             names what its author saw: the insert dot of its record, and for each unit the
+ *             frontier.
+ * Format:     group_format.h; SPEC.md 4. The bytes are made once by the author and never change
+ *             (they are hashed and signed), so forwarding and keeping a group means keeping its
+ *             bytes.
  * Ownership:  decoded groups live in an arena; values are views into the bytes. */
 #ifndef PROTOCOL_GROUP_H
 #define PROTOCOL_GROUP_H
@@ -65,30 +67,33 @@ struct group {
     uint32_t mutation_count;
 };
 
-/* Appends the encoding. What a decoder would refuse is refused here, save repeated records, so that no
- * group is committed that cannot be sent: ERR_INVALID (units, dots or elements out of order, a value of
- * the wrong kind, values or base missing), ERR_LIMIT (GROUP_MUTATIONS_MAX, FRONTIER_MAX dots seen, 1,024
- * deletes, 10,000 elements of a set), ERR_TOO_LARGE (GROUP_BYTES_MAX, a text over 64 KiB, or out's
- * limit), ERR_NOMEM. */
+/* Appends the encoding. What a decoder would refuse is refused here, save repeated records, so that
+ * no group is committed that cannot be sent: ERR_INVALID (units, dots or elements out of order, a
+ * value of the wrong kind, values or base missing), ERR_LIMIT (GROUP_MUTATIONS_MAX, FRONTIER_MAX
+ * dots seen, 1,024 deletes, 10,000 elements of a set), ERR_TOO_LARGE (GROUP_BYTES_MAX, a text over
+ * 64 KiB, or out's limit), ERR_NOMEM. */
 enum err group_encode(const struct group *group, struct buf *out);
-/* Decodes against the model; scans (scan.h) as it goes. ERR_VERSION (a later format), ERR_MALFORMED (not
- * of the form, unordered, repeated record), ERR_MODEL (unknown table, column, wrong type), ERR_LIMIT,
- * ERR_NOMEM (also: past the arena's limit; a group takes up to about 100 bytes for each of its values);
- * info says what and where. Ranges, symbols and UTF-8 are for model_check_value(). */
+/* Decodes against the model; scans (scan.h) as it goes. ERR_VERSION (a later format), ERR_MALFORMED
+ * (not of the form, unordered, repeated record), ERR_MODEL (unknown table, column, wrong type),
+ * ERR_LIMIT, ERR_NOMEM (also: past the arena's limit; a group takes up to about 100 bytes for each
+ * of its values); info says what and where. Ranges, symbols and UTF-8 are for
+ * model_check_value(). */
 enum err group_decode(const struct model *model, struct bytes in, struct arena *arena,
                       struct group *ret, struct err_info *info);
 /* Without the mutations: dot, stamp, model_version, renamed. Safe on bytes that were not scanned.
  * ERR_MALFORMED, ERR_VERSION. */
 enum err group_peek(struct bytes in, struct group *ret);
-/* When a local transaction closes: one mutation per record (last value per unit, deltas summed, seen
- * frontiers as before the transaction; insert + delete vanish, update + delete leave the delete), in
- * order of first touch. `in` is in order of writing; a pair of a set that the transaction itself added is
- * removed by its element and no dot. Result in the arena, which refers to `in`. ERR_NOMEM, ERR_LIMIT;
- * ERR_INVALID: an insert of a record that was touched before, or an update of one that was deleted. */
+/* When a local transaction closes: one mutation per record (last value per unit, deltas summed,
+ * seen frontiers as before the transaction; insert + delete vanish, update + delete leave the
+ * delete), in order of first touch. `in` is in order of writing; a pair of a set that the
+ * transaction itself added is removed by its element and no dot. Result in the arena, which refers
+ * to `in`. ERR_NOMEM, ERR_LIMIT; ERR_INVALID: an insert of a record that was touched before, or an
+ * update of one that was deleted. */
 enum err group_normalise(const struct mutation *in, uint32_t count, struct arena *arena,
                          const struct mutation **ret, uint32_t *ret_count);
 /* After a fork: the same group under a new dot, with every reference to a dot of old_origin with
- * oseq >= from_oseq changed to new_origin and oseq - from_oseq + 1; `renamed` set to the dot it had. */
+ * oseq >= from_oseq changed to new_origin and oseq - from_oseq + 1; `renamed` set to the dot it
+ * had. */
 enum err group_renumber(const struct group *in, uint64_t old_origin, uint64_t from_oseq,
                         uint64_t new_origin, struct arena *arena, struct group *ret);
 

@@ -1,7 +1,7 @@
 /* Decoding: the mutations; the format is in group_format.h.
  *
- * One mutation after another is read as a small tree (unpack.h). What is allocated is at most some 100
- * bytes for each object of the input, all in the arena. */
+ * One mutation after another is read as a small tree (unpack.h). What is allocated is at most some
+ * 100 bytes for each object of the input, all in the arena. */
 #include "protocol/group_decoder.h"
 
 #include <stdlib.h>
@@ -286,7 +286,7 @@ static enum err read_mutation(struct group_decoder *d, struct mutation *mutation
     return take_writes(d, mutation, shape, items);
 }
 
-/* --- The whole --------------------------------------------------------------------------------- */
+/* --- The whole -------------------------------------------------------------------------------- */
 
 static int compare_records(const struct mutation *a, const struct mutation *b)
 {

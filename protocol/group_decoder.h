@@ -1,5 +1,5 @@
-/* group_decoder.h - what the two halves of the decoder share: group_head.c reads what comes before the
- * mutations, group_decode.c the mutations.
+/* group_decoder.h - what the two halves of the decoder share: group_head.c reads what comes before
+ * the mutations, group_decode.c the mutations.
  *
  * Internal to group_*.c. */
 #ifndef PROTOCOL_GROUP_DECODER_H

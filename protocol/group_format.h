@@ -14,21 +14,22 @@
  *   shapes         [[table id, unit id ...] ...], unit ids ascending
  *   mutations      [mutation ...]
  *
- * Origins and dots are the dictionary: every dot that a mutation names, once; elsewhere a dot is its
- * index. Each entry is used by something; the group's own dot is not among them. A shape says which
- * table and units a mutation writes; shapes in use twice may be written twice. A mutation is an array:
+ * Origins and dots are the dictionary: every dot that a mutation names, once; elsewhere a dot is
+ * its index. Each entry is used by something; the group's own dot is not among them. A shape says
+ * which table and units a mutation writes; shapes in use twice may be written twice. A mutation is
+ * an array:
  *
  *   INSERT   [1, shape, id, values ...]
  *   UPDATE   [2, shape, id, insert, writes ...]
  *   DELETE   [3, shape, id, insert, (unit id, seen) ...]    shape without units; unit ids ascending
  *   RESTORE  [4, shape, id, insert, deletes, writes ...]    deletes: [dot ...], ascending
  *
- * id: 16 bytes of binary. insert: the dot of the record's insert. values: those of each unit's columns
- * in order. A write, for each unit of the shape: seen, then
+ * id: 16 bytes of binary. insert: the dot of the record's insert. values: those of each unit's
+ * columns in order. A write, for each unit of the shape: seen, then
  *   for a set      adds [element ...], ascending; removes [element, dot ...], flat, ascending;
  *   for a counter  the delta;
- *   otherwise      the values of the unit's columns; in an UPDATE followed by as many base values, if
- *                  the unit carries them.
+ *   otherwise      the values of the unit's columns; in an UPDATE followed by as many base values,
+ *                  if the unit carries them.
  * seen: nil is {insert}, an integer is one other dot, an array is two or more, ascending.
  * A value is nil, an integer, a float 64, a string or a binary, as its column's type asks. */
 #ifndef PROTOCOL_GROUP_FORMAT_H

@@ -17,11 +17,11 @@ enum {
     MESSAGE_FIELDS_MAX = 1 << 16, /* of a newer peer; what is beyond ours is skipped */
 };
 
-/* --- List elements ----------------------------------------------------------------------------
+/* --- List elements -------------------------------------------------------------------------------
  *
- * An element is an array with its fields in order, `bytes` alone is a plain binary. Nested lists are
- * flat: ranges [from, to, from, to ...], positions [bucket, position, ...]. As with messages, fields
- * beyond the known ones are skipped. */
+ * An element is an array with its fields in order, `bytes` alone is a plain binary. Nested lists
+ * are flat: ranges [from, to, from, to ...], positions [bucket, position, ...]. As with messages,
+ * fields beyond the known ones are skipped. */
 
 /* What exceeds a maximum is an error and no assertion: counts grow with what peers do. It stays in
  * out->error, as buf's own errors do. */
@@ -321,7 +321,7 @@ struct element {
 ELEMENT_LIST(ELEMENT_ROW)
 #undef ELEMENT_ROW
 
-/* --- Messages: one table of fields each, made from the lists of message.h ---------------------- */
+/* --- Messages: one table of fields each, made from the lists of message.h --------------------- */
 
 enum field_kind { FIELD_UINT, FIELD_INT, FIELD_UUID, FIELD_BYTES, FIELD_TEXT, FIELD_LIST };
 

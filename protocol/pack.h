@@ -1,7 +1,7 @@
 /* pack.h - MessagePack onto a buf, by msgpack-c.
  *
- * Model:      one call packs one object (pack_array: only its header) in the shortest form. Errors stay
- *             in out->error, so a run of calls is checked once, at its end.
+ * Model:      one call packs one object (pack_array: only its header) in the shortest form. Errors
+ *             stay in out->error, so a run of calls is checked once, at its end.
  * Internal to protocol/. */
 #ifndef PROTOCOL_PACK_H
 #define PROTOCOL_PACK_H

@@ -7,9 +7,10 @@
  *     GONE    [2, step, table id, id]
  *     OWN     [3, step, oseq, mutation index, revision]
  *
- * step: the position, less that of the entry before (the first: less 0); at least 1. id: 16 bytes of
- * binary; dead: a boolean; version: a binary. Units ascend; values are those of the unit's columns. A
- * value is nil, an integer, a float 64, a string or a binary, as its column's type asks. */
+ * step: the position, less that of the entry before (the first: less 0); at least 1. id: 16 bytes
+ * of binary; dead: a boolean; version: a binary. Units ascend; values are those of the unit's
+ * columns. A value is nil, an integer, a float 64, a string or a binary, as its column's type
+ * asks. */
 #include "protocol/page.h"
 
 #include "protocol/group.h"
@@ -78,8 +79,8 @@ static void page_start(struct page_writer *w, enum page_entry_kind kind, uint32_
     pack_id(&w->entries, id);
 }
 
-/* start: the size of w->entries before the entry. On failure the entry is taken back, so that the page
- * can be finished with those before it. */
+/* start: the size of w->entries before the entry. On failure the entry is taken back, so that the
+ * page can be finished with those before it. */
 static enum err page_end(struct page_writer *w, size_t start, uint64_t position, enum err err)
 {
     if (err == ERR_OK)

@@ -1,15 +1,18 @@
 /* page.h - rows as they come down: the body of a PAGE message.
  *
  * Model:      a body is a MessagePack array of entries, each one record in the page's bucket:
- *             ROW    the whole confirmed record, live or dead, its version as the opaque blob of version.h;
- *             DELTA  changed units of a record whose confirmed revision is `previous`: each written unit
- *                    has the one dot (its frontier is that dot alone), units not named are as before;
+ *             ROW    the whole confirmed record, live or dead, its version as the opaque blob of
+ *                    version.h;
+ *             DELTA  changed units of a record whose confirmed revision is `previous`: each written
+ *                    unit has the one dot (its frontier is that dot alone), units not named are as
+ *                    before;
  *             GONE   the record left this bucket (it moved, or was purged);
- *             OWN    live pages only: the receiver's own mutation (oseq, index) was applied as it was
- *                    written, and its record has this revision now: the author holds the rest.
+ *             OWN    live pages only: the receiver's own mutation (oseq, index) was applied as it
+ *                    was written, and its record has this revision now: the author holds the rest.
  * Format:     page.c; dots of deltas are named by index into a dictionary at the head of the body.
  * Cost:       one pass; writing a row does not look into its version.
- * Ownership:  reading yields views into the body and arrays of the reader, both valid during the call.
+ * Ownership:  reading yields views into the body and arrays of the reader, both valid during the
+ *             call.
  * Source:     SPEC.md 8. */
 #ifndef PROTOCOL_PAGE_H
 #define PROTOCOL_PAGE_H
@@ -59,8 +62,9 @@ void page_writer_init(struct page_writer *w);
 void page_writer_done(struct page_writer *w);
 void page_writer_reset(struct page_writer *w);
 size_t page_writer_size(const struct page_writer *w); /* bytes so far, about */
-/* Positions ascend, from 1 (asserted). ERR_NOMEM; ERR_TOO_LARGE: PAGE_ENTRIES_MAX, PAGE_BODY_MAX, or a
- * text that is larger than any receiver takes. On failure the page is as before and can be finished. */
+/* Positions ascend, from 1 (asserted). ERR_NOMEM; ERR_TOO_LARGE: PAGE_ENTRIES_MAX, PAGE_BODY_MAX,
+ * or a text that is larger than any receiver takes. On failure the page is as before and can be
+ * finished. */
 enum err page_write_row(struct page_writer *w, uint64_t position, const struct model_table *table,
                         const struct uuid *id, const struct store_row *row);
 enum err page_write_delta(struct page_writer *w, uint64_t position, const struct model_table *table,
@@ -74,11 +78,11 @@ enum err page_write_own(struct page_writer *w, uint64_t position, uint64_t oseq,
                         uint64_t revision);
 enum err page_writer_finish(struct page_writer *w, struct bytes *ret_body);
 
-/* Reads a body (which it scans as it goes): calls fn for each entry in order; entry and what it points
- * to are valid during the call. arena is for fn alone: it is reset before each entry; may be NULL.
- * An error of fn ends it and is returned; ERR_MALFORMED, ERR_MODEL (a table or unit that the model does
- * not have, another number of columns, a value of another type), ERR_NOMEM. fn may have been called
- * for the entries before the bad one. */
+/* Reads a body (which it scans as it goes): calls fn for each entry in order; entry and what it
+ * points to are valid during the call. arena is for fn alone: it is reset before each entry; may be
+ * NULL. An error of fn ends it and is returned; ERR_MALFORMED, ERR_MODEL (a table or unit that the
+ * model does not have, another number of columns, a value of another type), ERR_NOMEM. fn may have
+ * been called for the entries before the bad one. */
 typedef enum err page_entry_fn(void *context, const struct page_entry *entry);
 enum err page_read(const struct model *model, struct bytes body, struct arena *arena,
                    page_entry_fn *fn, void *context);

@@ -15,8 +15,9 @@ const struct scan_limits scan_limits_default = {
     .max_objects = 4000000,
 };
 
-/* What a first byte announces. SCAN_FIX: nothing follows that is counted; the others are followed by
- * a length of 1, 2 or 4 bytes (or carry it in the byte itself) and by that many bytes or objects. */
+/* What a first byte announces. SCAN_FIX: nothing follows that is counted; the others are followed
+ * by a length of 1, 2 or 4 bytes (or carry it in the byte itself) and by that many bytes or
+ * objects. */
 enum scan_class {
     SCAN_FIX,
     SCAN_STRING,
@@ -114,9 +115,9 @@ static inline enum err scan_payload(const struct scan_limits *limits, const stru
     return ERR_OK;
 }
 
-/* open[depth - 1]: objects still to come in the container at that depth. `due` is their sum over all
- * depths: each needs a byte at least, so more than the bytes left is refused at the header that says
- * so, before anything is read of what it claims. */
+/* open[depth - 1]: objects still to come in the container at that depth. `due` is their sum over
+ * all depths: each needs a byte at least, so more than the bytes left is refused at the header that
+ * says so, before anything is read of what it claims. */
 enum err scan_first(struct bytes in, const struct scan_limits *limits, size_t *ret_size)
 {
     uint64_t open[SCAN_DEPTH_MAX];

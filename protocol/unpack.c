@@ -18,8 +18,9 @@ bool unpack_at_end(const struct unpacker *u)
     return u->at == u->in.size;
 }
 
-/* The next object, which must not be a container: msgpack-c allocates nothing for it. It does make a
- * zone for strings and binaries though when it is given none, and that would be lost: hence `unused`. */
+/* The next object, which must not be a container: msgpack-c allocates nothing for it. It does make
+ * a zone for strings and binaries though when it is given none, and that would be lost: hence
+ * `unused`. */
 static enum err unpack_scalar(struct unpacker *u, msgpack_object *ret, size_t *ret_next)
 {
     msgpack_zone unused = {0};

@@ -1,11 +1,12 @@
 /* unpack.h - one MessagePack object after another, by msgpack-c.
  *
- * Model:      array headers are read here and their elements one by one, so that msgpack-c never sees a
- *             whole message: a scalar allocates nothing, and a small array (a mutation, a row: the hot
- *             paths) goes into a zone that is used again for the next one. Measured on 100,000 arrays of
- *             15: 4.3 million a second so, 3.0 by msgpack_unpack_next (a new zone each), 2.1 for one tree.
- * Safety:     safe on any bytes: only unpack_object() allocates, and it scans (scan.h) what it is going
- *             to read.
+ * Model:      array headers are read here and their elements one by one, so that msgpack-c never
+ *             sees a whole message: a scalar allocates nothing, and a small array (a mutation, a
+ *             row: the hot paths) goes into a zone that is used again for the next one. Measured on
+ *             100,000 arrays of 15: 4.3 million a second so, 3.0 by msgpack_unpack_next (a new zone
+ *             each), 2.1 for one tree.
+ * Safety:     safe on any bytes: only unpack_object() allocates, and it scans (scan.h) what it is
+ *             going to read.
  * Ownership:  strings and binaries are views into the input. An object lives until the next
  *             unpack_object() or unpack_done().
  * Internal to protocol/. */

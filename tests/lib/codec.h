@@ -12,7 +12,8 @@
 
 enum { CODEC_ITEM = 20, CODEC_COUNT = 21 }; /* tables of tests/vectors/model.json */
 
-/* Calls fn for each file of tests/vectors/bombs whose name starts with prefix; how many there were. */
+/* Calls fn for each file of tests/vectors/bombs whose name starts with prefix; how many there
+ * were. */
 unsigned codec_bombs(const char *prefix, void (*fn)(const char *name, struct bytes data));
 /* A file of the source tree, by its path from there. False: there is none. */
 bool codec_file(const char *path, struct buf *out);
@@ -31,16 +32,17 @@ struct dot codec_dot(struct seeded_rng *r);
 struct group codec_group(struct seeded_rng *r, struct arena *arena, const struct model *model,
                          uint32_t mutation_count);
 
-/* JSON, with ' for ", to MessagePack: "hex:00ff" is a binary, other strings are text, 1.0 a float 64;
- * {"repeat": n, "of": x} within an array is n times x. Replaces what out has. */
+/* JSON, with ' for ", to MessagePack: "hex:00ff" is a binary, other strings are text, 1.0 a float
+ * 64; {"repeat": n, "of": x} within an array is n times x. Replaces what out has. */
 void codec_pack(const char *json, struct buf *out);
 
 /* Asserts that they say the same; an empty frontier is the insert's. */
 void codec_assert_group(const struct group *a, const struct group *b);
 bool codec_values_equal(const struct value *a, const struct value *b, size_t count);
 
-/* Golden vectors: a file of {name, meaning, hex}. Everything is added in a fixed order, then checked
- * against the committed file byte by byte; with SATCHEL_UPDATE_VECTORS=1 the file is written instead. */
+/* Golden vectors: a file of {name, meaning, hex}. Everything is added in a fixed order, then
+ * checked against the committed file byte by byte; with SATCHEL_UPDATE_VECTORS=1 the file is
+ * written instead. */
 struct vectors {
     struct buf text;
     const char *about;

@@ -319,7 +319,7 @@ static void wrong_headers(void **state)
     assert_err(decode(f, true, &got), ERR_MALFORMED);
 }
 
-/* --- Bombs ----------------------------------------------------------------------------------------- */
+/* --- Bombs ------------------------------------------------------------------------------------ */
 
 static void bomb(const char *name, struct bytes data)
 {
@@ -341,7 +341,7 @@ static void bomb(const char *name, struct bytes data)
             fail_msg("%s: taken", name);
         if (authenticated == 0)
             most = FRAME_BEFORE_AUTH_MAX;
-        /* what inflating may write, rounded up as buf does; past 64 KiB at most 100 times the input */
+        /* what inflating may write, rounded up as buf does */
         if (scratch.capacity > 2 * most + 64 ||
             scratch.capacity > 2 * inflate_cap(data.size, FRAME_INFLATED_MAX) + 64)
             fail_msg("%s: %zu bytes of memory", name, scratch.capacity);

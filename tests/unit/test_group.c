@@ -58,7 +58,7 @@ static void encode(struct fixture *f, const struct group *group)
     assert_ok(group_encode(group, &f->bytes));
 }
 
-/* --- What is right ------------------------------------------------------------------------------ */
+/* --- What is right ---------------------------------------------------------------------------- */
 
 static void random_groups_come_back(void **state)
 {
@@ -131,8 +131,8 @@ static void truncated_groups_are_refused(void **state)
     }
 }
 
-/* Under the sanitizers: whatever is changed, nothing is read that is not there, and what is taken can
- * be encoded again. */
+/* Under the sanitizers: whatever is changed, nothing is read that is not there, and what is taken
+ * can be encoded again. */
 static void changed_bytes_do_no_harm(void **state)
 {
     struct fixture *f = *state;
@@ -158,7 +158,7 @@ static void changed_bytes_do_no_harm(void **state)
     print_message("%u of 20000 were groups still\n", taken);
 }
 
-/* --- What is wrong ------------------------------------------------------------------------------ */
+/* --- What is wrong ---------------------------------------------------------------------------- */
 
 #define ID   "'hex:000102030405060708090a0b0c0d0e0f'"
 #define ID2  "'hex:ff0102030405060708090a0b0c0d0e0f'"

@@ -61,7 +61,7 @@ static void encode(struct fixture *f, const struct group *group)
     assert_ok(group_encode(group, &f->bytes));
 }
 
-/* --- Limits ------------------------------------------------------------------------------------- */
+/* --- Limits ----------------------------------------------------------------------------------- */
 
 static struct mutation *inserts(struct fixture *f, uint32_t count)
 {
@@ -195,7 +195,7 @@ static void bombs_are_refused(void **state)
     assert_in_range(codec_bombs("group-", bomb), 6, 1000);
 }
 
-/* --- Memory ------------------------------------------------------------------------------------- */
+/* --- Memory ----------------------------------------------------------------------------------- */
 
 static enum err run_decode(void *context)
 {
@@ -259,7 +259,7 @@ static void each_allocation_may_fail(void **state)
     assert_in_range(fail_each(run_encode, f), 5, 1000);
 }
 
-/* --- Speed -------------------------------------------------------------------------------------- */
+/* --- Speed ------------------------------------------------------------------------------------ */
 
 static struct group bench_group(struct fixture *f, enum mutation_op op, uint32_t count)
 {

@@ -118,7 +118,7 @@ static void changed_bytes_do_no_harm(void **state)
     }
 }
 
-/* --- Forms ---------------------------------------------------------------------------------------- */
+/* --- Forms ------------------------------------------------------------------------------------ */
 
 struct form {
     enum message_type type;
@@ -236,7 +236,7 @@ static void names_and_rights_before_authentication(void **state)
     assert_false(message_before_auth((enum message_type)77));
 }
 
-/* --- Maxima ---------------------------------------------------------------------------------------
+/* --- Maxima --------------------------------------------------------------------------------------
  *
  * Each message is packed here once more, by other code: all fields empty but one, which has exactly
  * `size` bytes or elements. */
@@ -433,7 +433,7 @@ static void encoding_at_the_maxima(void **state)
     assert_err(encode(f, &m), ERR_TOO_LARGE);
 }
 
-/* --- Memory ---------------------------------------------------------------------------------------- */
+/* --- Memory ----------------------------------------------------------------------------------- */
 
 static void encoding_that_does_not_fit(void **state)
 {

@@ -44,7 +44,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* --- Random pages -------------------------------------------------------------------------------- */
+/* --- Random pages ----------------------------------------------------------------------------- */
 
 struct expected {
     const struct page_entry *entries;
@@ -268,7 +268,7 @@ static void truncated_and_changed_pages(void **state)
     }
 }
 
-/* --- What is wrong ------------------------------------------------------------------------------- */
+/* --- What is wrong ---------------------------------------------------------------------------- */
 
 #define ID "'hex:000102030405060708090a0b0c0d0e0f'"
 
@@ -359,7 +359,7 @@ static void positions_do_not_wrap(void **state)
     assert_err(page_read(f->model, buf_view(&f->bytes), NULL, ignore, NULL), ERR_MALFORMED);
 }
 
-/* --- Limits --------------------------------------------------------------------------------------- */
+/* --- Limits ----------------------------------------------------------------------------------- */
 
 static void entries_at_the_limit(void **state)
 {
@@ -468,7 +468,7 @@ static void each_allocation_may_fail(void **state)
     assert_in_range(failing_alloc_each(run_write_and_read, *state, ERR_NOMEM), 10, 1000);
 }
 
-/* --- Speed ---------------------------------------------------------------------------------------- */
+/* --- Speed ------------------------------------------------------------------------------------ */
 
 static void benchmark(void **state)
 {

@@ -272,7 +272,7 @@ static void corpus_of_bombs(void **state)
     assert_in_range(codec_bombs("scan-", bomb), 8, 1000);
 }
 
-/* --- Others' data ------------------------------------------------------------------------------ */
+/* --- Others' data ----------------------------------------------------------------------------- */
 
 static size_t parse_suite_hex(const char *text, uint8_t *out, size_t size)
 {

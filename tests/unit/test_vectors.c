@@ -47,7 +47,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* --- Fixed contents ------------------------------------------------------------------------------- */
+/* --- Fixed contents --------------------------------------------------------------------------- */
 
 static const struct uuid id_1 = {{0x01, 0x8f, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 0x01}};
 static const struct uuid id_2 = {{0x01, 0x8f, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 0x02}};
@@ -70,7 +70,7 @@ static struct value text(const char *text)
     return value_text(bytes_of_text(text));
 }
 
-/* --- Messages ------------------------------------------------------------------------------------- */
+/* --- Messages --------------------------------------------------------------------------------- */
 
 static void add_message(struct fixture *f, const char *meaning, const struct message *message)
 {
@@ -229,7 +229,7 @@ static void frames(void **state)
     vectors_check(&f->vectors, "tests/vectors/frames.json");
 }
 
-/* --- Groups --------------------------------------------------------------------------------------- */
+/* --- Groups ----------------------------------------------------------------------------------- */
 
 static void add_group(struct fixture *f, const char *name, const char *meaning,
                       const struct mutation *mutations, uint32_t count, struct dot renamed)
@@ -350,7 +350,7 @@ static void groups(void **state)
     vectors_check(&f->vectors, "tests/vectors/groups.json");
 }
 
-/* --- Versions, pages, digests --------------------------------------------------------------------- */
+/* --- Versions, pages, digests ----------------------------------------------------------------- */
 
 static void encode_version(struct fixture *f, const struct version *version)
 {
@@ -479,7 +479,7 @@ static void digests(void **state)
     vectors_check(&f->vectors, "tests/vectors/digests.json");
 }
 
-/* --- The examples in the specification are the vectors ----------------------------------------------- */
+/* --- The examples in the specification are the vectors ---------------------------------------- */
 
 /* The hex pairs that a line starts with, up to the first double space. */
 static void take_hex(const char *line, struct buf *hex)
@@ -520,7 +520,8 @@ static void check_example(const char *reference, struct buf *hex, const char *do
     fail_msg("%s: there is no %s", document, reference);
 }
 
-/* Blocks of lines after one "vector <file>/<name>", up to an empty line or the end of the code block. */
+/* Blocks of lines after one "vector <file>/<name>", up to an empty line or the end of the code
+ * block. */
 static unsigned check_document(const char *document)
 {
     struct buf file, hex;
