@@ -402,20 +402,25 @@ static void store(struct story *s, const struct applied_record *applied)
     found->record = applied->record;
 }
 
-enum reason story_commit(struct story *s)
+enum err story_apply(struct story *s, const struct mutation *mutations, uint32_t count,
+                     struct apply_report *ret)
 {
     struct apply_world world = {.context = s, .get = world_get, .children = world_children};
-    struct merge_context context = {
-        .stamp = s->stamp, .mode = s->mode, .arena = &s->arena, .stamp_adjusted = false};
-    struct group group = {.stamp = s->stamp, .mutation_count = s->mutation_count};
-    struct mutation *mutations = story_alloc(s, s->mutation_count, sizeof(*mutations));
+    struct merge_context context = {.stamp = s->stamp, .mode = s->mode, .arena = &s->arena};
+    struct group group = {.stamp = s->stamp, .mutations = mutations, .mutation_count = count};
 
-    memcpy(mutations, s->mutations, s->mutation_count * sizeof(*mutations));
-    group.mutations = mutations;
     s->dot = (struct dot){.origin = s->who, .oseq = ++s->oseq[s->who], .tag = 7};
     group.dot = context.dot = s->dot;
     s->stamp += UINT64_C(1000) << 16;
-    assert_ok(apply_group(s->model, &context, &world, &group, &s->report));
+    return apply_group(s->model, &context, &world, &group, ret);
+}
+
+enum reason story_commit(struct story *s)
+{
+    struct mutation *mutations = story_alloc(s, s->mutation_count, sizeof(*mutations));
+
+    memcpy(mutations, s->mutations, s->mutation_count * sizeof(*mutations));
+    assert_ok(story_apply(s, mutations, s->mutation_count, &s->report));
     for (uint32_t i = 0; i < s->report.count; i++)
         store(s, &s->report.records[i]);
     return s->report.reason;

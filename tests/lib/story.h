@@ -51,6 +51,9 @@ void story_restore(struct story *s, const struct story_record *seen, ...);
 void story_delete(struct story *s, const struct story_record *seen);
 /* The last mutation begun, to be changed by hand. */
 struct mutation *story_last(struct story *s);
+/* apply_group() of these mutations as person `who` of story_begin(); the world stays as it is. */
+enum err story_apply(struct story *s, const struct mutation *mutations, uint32_t count,
+                     struct apply_report *ret);
 /* Applies the group; the world takes over what was reported. */
 enum reason story_commit(struct story *s);
 
