@@ -197,6 +197,43 @@ static enum err check_scope(struct judging *j, const struct apply_report *report
     return ERR_OK;
 }
 
+/* A record has to fit into a frame, with all that is open about it. */
+static size_t record_bytes(const struct model_table *table, const struct record *record)
+{
+    size_t size = 0;
+    for (uint16_t i = 0; i < table->column_count; i++)
+        if (record->values[i].kind == VALUE_TEXT || record->values[i].kind == VALUE_BLOB)
+            size += record->values[i].as.bytes.size;
+    for (uint16_t u = 0; u < record->version.unit_count; u++) {
+        const struct unit_state *state = &record->version.units[u];
+        uint16_t columns = table->units[state->unit].column_count;
+        for (uint32_t p = 0; p < state->pair_count; p++)
+            size += state->pairs[p].element.size;
+        for (uint16_t c = 0; c < state->count; c++)
+            for (uint16_t k = 0; k < columns; k++) {
+                const struct candidate *candidate = &state->candidates[c];
+                if (candidate->values && candidate->values[k].kind == VALUE_TEXT)
+                    size += candidate->values[k].as.bytes.size;
+                if (candidate->base && candidate->base[k].kind == VALUE_TEXT)
+                    size += candidate->base[k].as.bytes.size;
+            }
+    }
+    return size;
+}
+
+static void check_sizes(struct judging *j, const struct apply_report *report)
+{
+    for (uint32_t i = 0; i < report->count && j->reason == REASON_NONE; i++) {
+        const struct applied_record *applied = &report->records[i];
+        const struct value *values = applied->record.values;
+        for (uint16_t c = 0; c < applied->table->column_count; c++)
+            if (values[c].kind == VALUE_TEXT && values[c].as.bytes.size > MODEL_TEXT_MAX)
+                refuse(j, REASON_TOO_LARGE, applied->table, applied->table->columns[c].name, NULL);
+        if (record_bytes(applied->table, &applied->record) > RECORD_BYTES_MAX)
+            refuse(j, REASON_TOO_LARGE, applied->table, NULL, NULL);
+    }
+}
+
 /* ---- outcomes ---- */
 
 static enum err tell(struct judging *j, const struct dot *dot, enum result_code code)
@@ -417,6 +454,8 @@ static enum err judge(struct judging *j, enum decision *ret)
                report.refused_column ? report.refused_column->name : NULL, NULL);
     else
         e = check_scope(j, &report);
+    if (j->reason == REASON_NONE)
+        check_sizes(j, &report);
     if (e != ERR_OK)
         return e;
     if (j->reason != REASON_NONE)
