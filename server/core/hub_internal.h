@@ -22,7 +22,7 @@ enum {
     PUSH_CREDIT = 8 << 20,     /* unacknowledged bytes that a device may have under way */
     HUB_BUCKETS_MAX = 1 << 20,
     HUB_ORIGINS_MAX = 1 << 20,
-    RECORD_BYTES_MAX = 768 << 10, /* values and open candidates of one record: it has to fit a frame */
+    RECORD_BYTES_MAX = 640 << 10, /* values and open candidates of one record: it has to fit a frame */
     KNOWN_DOTS = 4096,         /* direct-mapped cache of dots that are in effect */
     KEY_ORIGIN_SIZE = 16,      /* origin BE8, oseq BE8 */
 };
