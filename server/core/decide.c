@@ -346,6 +346,8 @@ static enum err write_group(struct judging *j, const struct merge_context *conte
     for (uint32_t i = 0; i < report->count; i++) {
         const struct applied_record *applied = &report->records[i];
         const struct store_row *old = world_row(hub, applied->table, &applied->id);
+        if (!applied->result.revision_changes)
+            continue; /* a delete that was lost: only told of */
         origin.mutation = i;
         enum err e = write_record(hub, applied, old ? old->bucket : 0, &origin);
         if (e != ERR_OK)
@@ -353,9 +355,12 @@ static enum err write_group(struct judging *j, const struct merge_context *conte
     }
     for (uint32_t i = 0; i < report->count; i++) {
         const struct applied_record *applied = &report->records[i];
-        if (applied->result.conflict_count == 0 && applied->result.settled_count == 0)
+        if (!needs_conflicts(applied))
             continue;
-        enum err e = write_conflicts(hub, applied, &context->dot, context->stamp);
+        bool restore = i < j->group->mutation_count &&
+                       j->group->mutations[i].op == MUTATION_RESTORE &&
+                       uuid_equal(&j->group->mutations[i].id, &applied->id);
+        enum err e = write_conflicts(hub, applied, &context->dot, context->stamp, restore);
         if (e != ERR_OK)
             return e;
     }

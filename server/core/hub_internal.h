@@ -1,7 +1,7 @@
 /* hub_internal.h - what the files of the server's core share.
  *
- * Reading order: hub.c (peers, turn, effects) -> auth.c (handshake) -> ingest.c (pushes) -> decide.c
- * (one group) -> write.c (a decided record: row, log, digest, conflicts) -> feed.c (live) and
+ * Reading order: hub.c (opening, receiving, the turn) -> peers.c (queues, effects, deadlines) ->
+ * auth.c (handshake) -> ingest.c (pushes) -> decide.c (one group) -> write.c (a decided record: row, log, digest, conflicts) -> feed.c (live) and
  * catchup.c (pages from a snapshot); state.c (buckets, marks, receipts), scope.c, system.c
  * (headquarters' own rows), audit.c, admin.c. */
 #ifndef SERVER_CORE_HUB_INTERNAL_H
@@ -252,7 +252,7 @@ void key_origin(uint64_t origin, uint64_t oseq, uint8_t out[KEY_ORIGIN_SIZE]);
 enum err meta_get_u64(struct hub *hub, const char *name, uint64_t fallback, uint64_t *ret);
 enum err meta_put_u64(struct hub *hub, const char *name, uint64_t value);
 
-/* hub.c */
+/* peers.c */
 /* Encodes a message and queues it for the peer; within a turn it is held until the commit. */
 enum err peer_send(struct hub *hub, struct peer *peer, const struct message *message);
 enum err peer_queue(struct hub *hub, struct peer *peer, struct shared_frame *frame);
@@ -263,6 +263,10 @@ void peer_fail(struct hub *hub, struct peer *peer, enum err why, const char *tex
 void peer_want_write(struct peer *peer);
 void deadline_lower(struct hub *hub, int64_t at_us);
 void peer_save(struct peer *peer); /* before a turn changes its session */
+void frames_drop(struct queued_frame **head, struct queued_frame **tail);
+void peer_publish_staged(struct peer *peer); /* after the commit */
+
+/* hub.c */
 
 /* One store transaction around body, with everything that follows a commit (frames, feed, scope) or a
  * failure (memory as the store again). */
@@ -316,8 +320,10 @@ enum err world_children(void *context, const struct model_table *table, const st
                         struct arena *arena, const struct uuid **ret_ids, uint32_t *ret_count);
 enum err record_of_row(const struct model_table *table, const struct store_row *row,
                        struct arena *arena, struct record *ret);
+bool needs_conflicts(const struct applied_record *applied);
+/* restore: the record was asked back, so that nobody has to be told that it lives. */
 enum err write_conflicts(struct hub *hub, const struct applied_record *applied,
-                         const struct dot *dot, uint64_t stamp);
+                         const struct dot *dot, uint64_t stamp, bool restore);
 
 /* system.c: rows of headquarters' own. values by column index; NULL kinds are left out of inserts. */
 enum err system_put(struct hub *hub, uint32_t table_id, const struct uuid *id,

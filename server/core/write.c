@@ -306,8 +306,40 @@ static bool had_conflict(const struct applied_record *applied, const struct mode
            merge_values_differ(unit, before->candidates, before->count);
 }
 
+/* A delete that met a write which it had not seen: both sides are told. */
+static enum err conflict_delete(struct hub *hub, const struct applied_record *applied,
+                                const struct dot *delete_dot, uint64_t delete_stamp)
+{
+    const struct dot_set dots = {delete_dot, 1};
+    struct uuid id;
+    struct value *values;
+    enum err e = conflict_id(hub->config.crypto, applied->table, &applied->id, NULL, dots, &id);
+    if (e == ERR_OK)
+        e = conflict_delete_row(hub->model, applied->table, &applied->id, &applied->record, delete_dot,
+                                delete_stamp, hub->now.wall.ms, &hub->turn, &values);
+    return e == ERR_OK ? conflict_put(hub, applied, &id, values) : e;
+}
+
+static enum err write_delete_conflicts(struct hub *hub, const struct applied_record *applied,
+                                       const struct dot *dot, uint64_t stamp)
+{
+    if (applied->result.delete_lost)
+        return conflict_delete(hub, applied, dot, stamp);
+    const struct version *before = &applied->before.version;
+    enum err e = ERR_OK;
+    for (uint16_t i = 0; e == ERR_OK && applied->result.revived && i < before->delete_count; i++)
+        e = conflict_delete(hub, applied, &before->deletes[i].dot, before->deletes[i].stamp);
+    return e;
+}
+
+bool needs_conflicts(const struct applied_record *applied)
+{
+    const struct merge_result *result = &applied->result;
+    return result->conflict_count || result->settled_count || result->delete_lost || result->revived;
+}
+
 enum err write_conflicts(struct hub *hub, const struct applied_record *applied,
-                         const struct dot *dot, uint64_t stamp)
+                         const struct dot *dot, uint64_t stamp, bool restore)
 {
     const struct model_unit *units = applied->table->units;
     const struct merge_result *result = &applied->result;
@@ -321,7 +353,5 @@ enum err write_conflicts(struct hub *hub, const struct applied_record *applied,
     }
     for (uint16_t i = 0; e == ERR_OK && i < result->settled_count; i++)
         e = conflict_settle(hub, applied, &units[result->settled[i]]);
-    (void)dot;
-    (void)stamp;
-    return e;
+    return e == ERR_OK && !restore ? write_delete_conflicts(hub, applied, dot, stamp) : e;
 }
