@@ -1,9 +1,9 @@
 /* hub_internal.h - what the files of the server's core share.
  *
  * Reading order: hub.c (opening, receiving, the turn) -> peers.c (queues, effects, deadlines) ->
- * auth.c (handshake) -> ingest.c (pushes) -> decide.c (one group) -> write.c (a decided record: row, log, digest, conflicts) -> feed.c (live) and
- * catchup.c (pages from a snapshot); state.c (buckets, marks, receipts), scope.c, system.c
- * (headquarters' own rows), audit.c, admin.c. */
+ * auth.c (handshake) -> ingest.c (pushes) -> decide.c (one group) -> write.c (a decided record: row,
+ * log, digest, conflicts) -> feed.c (live) and catchup.c (pages from a snapshot); state.c (buckets,
+ * marks, receipts), scope.c, system.c (headquarters' own rows), audit.c, admin.c. */
 #ifndef SERVER_CORE_HUB_INTERNAL_H
 #define SERVER_CORE_HUB_INTERNAL_H
 
