@@ -429,7 +429,7 @@ enum err message_encode(const struct message *message, struct buf *out)
 static enum err decode_element(const struct element *element, struct unpacker *u,
                                struct arena *arena, void *ret)
 {
-    uint32_t count;
+    uint32_t count = 0;
     enum err err;
 
     if (element->fields == 0)
@@ -488,7 +488,7 @@ enum err message_decode(enum message_type type, struct bytes payload, struct are
     const struct layout *layout = message_layout(type);
     struct message message;
     struct unpacker u;
-    uint32_t count;
+    uint32_t count = 0;
     enum err err;
 
     if (layout == NULL)
