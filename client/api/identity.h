@@ -1,0 +1,32 @@
+/* identity.h - who a device is: DIR/identity.json, written at enrolment, and tickets.
+ *
+ * Secrets:    the seed is the device's private key; the file has mode 0600. identity_done() wipes. */
+#ifndef CLIENT_API_IDENTITY_H
+#define CLIENT_API_IDENTITY_H
+
+#include "client/api/satchel.h"
+#include "common/error.h"
+#include "common/uuid.h"
+
+#define IDENTITY_FILE "identity.json"
+
+struct identity {
+    struct uuid device, user, history;
+    uint8_t seed[32]; /* Ed25519 */
+    uint8_t pin[32];
+    char host[256];
+    uint16_t port;
+    char login[256], name[256];
+    int64_t enrolled_ms;
+};
+
+/* ERR_NOT_FOUND: there is none; ERR_MALFORMED: damaged; file errors. */
+enum err identity_load(const char *path, struct identity *ret, struct err_info *info);
+/* File errors, ERR_NOMEM. */
+enum err identity_save(const char *path, const struct identity *identity, struct err_info *info);
+void identity_done(struct identity *identity);
+
+/* ERR_PARSE. */
+enum err ticket_parse(const char *text, struct satchel_ticket *ret, struct err_info *info);
+
+#endif
