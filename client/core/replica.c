@@ -281,11 +281,14 @@ enum err replica_open(const struct replica_config *config, struct replica **ret,
     buf_init(&r->scratch, GROUP_BYTES_MAX + 4096);
     buf_init(&r->encode, GROUP_BYTES_MAX);
     hash_map_init(&r->bucket_keys, BUCKETS_MAX, 0);
-    enum err e = store_begin(r->store, STORE_WRITE);
+    /* Only a new one is written to: a handle that reads beside a writer opens as well. */
+    enum err e = store_begin(r->store, STORE_READ);
     if (e == ERR_OK) {
         e = replica_load(r);
-        if (e == ERR_NOT_FOUND)
-            e = replica_new(r);
+        store_rollback(r->store);
+    }
+    if (e == ERR_NOT_FOUND && (e = store_begin(r->store, STORE_WRITE)) == ERR_OK) {
+        e = replica_new(r);
         if (e == ERR_OK)
             e = store_commit(r->store);
         else
