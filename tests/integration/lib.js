@@ -158,7 +158,10 @@ class Server {
 
   async sql(text) {
     const answer = await this.json('sql', text);
-    return rowsOf(answer);
+    if (!Array.isArray(answer)) {
+      throw new Error(`satcheld sql: ${answer.message}`);
+    }
+    return answer;
   }
 
   async ticket(login, ...flags) {
@@ -178,16 +181,6 @@ class Server {
     }
     return device;
   }
-}
-
-// Rows as objects, however the program wraps them.
-function rowsOf(answer) {
-  const rows = Array.isArray(answer) ? answer : answer.rows;
-  if (!Array.isArray(rows)) {
-    throw new Error(`no rows: ${JSON.stringify(answer)}`);
-  }
-  return rows.map((row) => (Array.isArray(row) && answer.columns
-    ? Object.fromEntries(answer.columns.map((name, i) => [name, row[i]])) : row));
 }
 
 class Device {
@@ -217,12 +210,31 @@ class Device {
     return parse(result, `satchel ${args.join(' ')}`);
   }
 
+  // One exchange. Exit code 3 says that something was set aside, which is no failure of the sync.
   async sync() {
-    return parse(await must('satchel', this.args(['--json', 'sync']), { env: this.env }), 'sync');
+    const result = await run('satchel', this.args(['--json', 'sync']), { env: this.env });
+    if (result.code !== 0 && result.code !== 3) {
+      throw new Error(`sync of ${this.dir}: exit ${result.code ?? result.signal}\n${result.err}${result.out}`);
+    }
+    return parse(result, 'sync');
+  }
+
+  // Stays connected; `saw(event)` waits for an event of `sync --live`.
+  live() {
+    const job = this.start('--json', 'sync', '--live');
+    job.events = () => job.out.split('\n').filter((line) => line.startsWith('{"event"'))
+      .map((line) => JSON.parse(line));
+    job.saw = (name, count = 1, limit = LIMIT_MS) => until(`${name} of a live sync\n${job.out}`,
+      () => job.events().filter((event) => event.event === name).length >= count, limit);
+    return job;
   }
 
   async sql(text) {
-    return rowsOf(await this.json('sql', text));
+    const answer = await this.json('sql', text);
+    if (!Array.isArray(answer)) {
+      throw new Error(`satchel sql: ${JSON.stringify(answer)}`);
+    }
+    return answer;
   }
 
   async one(text) {
@@ -233,15 +245,30 @@ class Device {
   // The id of a new record.
   async add(table, ...fields) {
     const answer = await this.json('add', table, ...fields);
-    const id = answer.id || (answer.record && answer.record.id);
-    if (!id) {
+    if (!answer.id) {
       throw new Error(`satchel add ${table}: ${JSON.stringify(answer)}`);
     }
-    return id;
+    return answer.id;
   }
 
   set(table, id, ...fields) {
     return this.must('set', table, id, ...fields);
+  }
+
+  // What a record shows, by column; null when it is not there.
+  async show(table, id) {
+    const [row] = await this.sql(`SELECT * FROM "${table}" WHERE id=${hexId(id)}`);
+    return row || null;
+  }
+
+  // The conflicts that are not settled; candidates with number, text, shown, author.
+  conflicts() {
+    return this.json('conflicts');
+  }
+
+  // The groups that headquarters set aside: id, reason, reason_text, mutations.
+  attention() {
+    return this.json('attention');
   }
 
   // The whole directory as it is: a clone, or a copy to go back to.
@@ -254,6 +281,11 @@ class Device {
 // A blob id as SQL text, and as people write it.
 function hexId(id) {
   return `x'${id.replaceAll('-', '')}'`;
+}
+
+// The reverse, of what hex(id) gives.
+function uuid(hex) {
+  return hex.toLowerCase().replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
 // Syncs the devices until nothing moves any more: up from all, then down to all.
@@ -306,5 +338,5 @@ function programsExist() {
 
 module.exports = {
   bin, source, programs, programsExist, sleep, until, temporaryFolder, start, run, must, parse, Server, Device,
-  headquarters, settle, contents, hexId, cleanUp, LIMIT_MS,
+  headquarters, settle, contents, hexId, uuid, cleanUp, LIMIT_MS,
 };
