@@ -402,17 +402,31 @@ static void store(struct story *s, const struct applied_record *applied)
     found->record = applied->record;
 }
 
+static enum err apply(struct story *s, const struct group *group, struct apply_report *ret)
+{
+    struct apply_world world = {.context = s, .get = world_get, .children = world_children};
+    struct merge_context context = {
+        .dot = group->dot, .stamp = group->stamp, .mode = s->mode, .arena = &s->arena};
+
+    return apply_group(s->model, &context, &world, group, ret);
+}
+
 enum err story_apply(struct story *s, const struct mutation *mutations, uint32_t count,
                      struct apply_report *ret)
 {
-    struct apply_world world = {.context = s, .get = world_get, .children = world_children};
-    struct merge_context context = {.stamp = s->stamp, .mode = s->mode, .arena = &s->arena};
-    struct group group = {.stamp = s->stamp, .mutations = mutations, .mutation_count = count};
-
     s->dot = (struct dot){.origin = s->who, .oseq = ++s->oseq[s->who], .tag = 7};
-    group.dot = context.dot = s->dot;
+    s->group = (struct group){
+        .dot = s->dot, .stamp = s->stamp, .mutations = mutations, .mutation_count = count};
     s->stamp += UINT64_C(1000) << 16;
-    return apply_group(s->model, &context, &world, &group, ret);
+    return apply(s, &s->group, ret);
+}
+
+enum reason story_replay(struct story *s, const struct group *group)
+{
+    assert_ok(apply(s, group, &s->report));
+    for (uint32_t i = 0; i < s->report.count; i++)
+        store(s, &s->report.records[i]);
+    return s->report.reason;
 }
 
 enum reason story_commit(struct story *s)
@@ -424,6 +438,11 @@ enum reason story_commit(struct story *s)
     for (uint32_t i = 0; i < s->report.count; i++)
         store(s, &s->report.records[i]);
     return s->report.reason;
+}
+
+struct group story_group(const struct story *s)
+{
+    return s->group;
 }
 
 void story_must_commit(struct story *s)

@@ -31,6 +31,7 @@ struct story {
     struct mutation mutations[STORY_MUTATIONS];
     uint32_t mutation_count;
     struct dot dot;             /* of the last commit */
+    struct group group;         /* the same */
     struct apply_report report; /* of the last commit */
     uint32_t gets;              /* how often the world was asked for a record */
     enum err fail_get;          /* what the world's get returns, if not ERR_OK */
@@ -65,6 +66,10 @@ enum reason story_commit(struct story *s);
 #define STORY_DELETE(s, who, seen) \
     (story_begin((s), (who)), story_delete((s), (seen)), story_must_commit(s))
 void story_must_commit(struct story *s);
+/* The group of the last commit; its memory is the story's. */
+struct group story_group(const struct story *s);
+/* Applies a group of another time or place to the world as it is now. */
+enum reason story_replay(struct story *s, const struct group *group);
 
 struct record *story_record_of(struct story *s, const char *table, unsigned id);
 /* What the record shows; "NULL" for no value. */

@@ -720,6 +720,31 @@ static void test_manual_deletes_revive_like_the_others(void **state)
     assert_true(story_applied(s, "memo", 1)->result.delete_lost);
 }
 
+/* Without apply_group(), which asks the same question for a whole family. */
+static void test_one_delete_by_itself_is_judged_the_same(void **state)
+{
+    struct story *s = begin(state);
+    struct story_record start = MADE_WITH(s, "name", "Ada"), seen;
+    struct merge_context context = {
+        .dot = {9, 1, 1}, .stamp = s->stamp, .mode = MERGE_DECIDE, .arena = &s->arena};
+    struct merge_result result;
+
+    STORY_UPDATE(s, 2, &start, "phone", "1");
+    seen = story_look(s, "customer", 1);
+    story_begin(s, 3);
+    story_delete(s, &start);
+    assert_ok(merge_mutation(&context, story_last(s), &seen.record, &result));
+    assert_true(result.delete_lost && !result.fast_forward && !seen.record.dead);
+    story_delete(s, &seen);
+    assert_ok(merge_mutation(&context, story_last(s), &seen.record, &result));
+    assert_true(result.died && result.fast_forward && seen.record.dead);
+    assert_int_equal(seen.record.version.revision, 3);
+    story_delete(s, &start); /* dead already: nobody has to be told */
+    context.dot.oseq = 2;
+    assert_ok(merge_mutation(&context, story_last(s), &seen.record, &result));
+    assert_true(!result.delete_lost && !result.revision_changes);
+}
+
 static void test_deletes_have_a_bound(void **state)
 {
     struct story *s = begin(state);
@@ -902,6 +927,7 @@ int main(void)
         TEST(test_delete_wins_over_writes_until_restored),
         TEST(test_some_records_are_never_deleted),
         TEST(test_manual_deletes_revive_like_the_others),
+        TEST(test_one_delete_by_itself_is_judged_the_same),
         TEST(test_deletes_have_a_bound),
         TEST(test_merge_text),
         TEST(test_merge_text_of_three),
