@@ -531,12 +531,28 @@ static enum err delete_tree(struct replica *r, const struct model_table *table, 
     return write_view(r, &r->mutations[at], &old, &record, info);
 }
 
+/* A record and all that belongs to it, or, on an error, none of it. */
+static enum err write_tree(struct replica *r, const struct model_table *table, const struct uuid *id,
+                           tree_fn *fn, struct err_info *info)
+{
+    uint32_t before = r->mutation_count;
+    enum err e = store_savepoint(r->store);
+    if (e != ERR_OK)
+        return e;
+    e = fn(r, table, id, NULL, info);
+    if (e == ERR_OK)
+        return store_release(r->store);
+    r->mutation_count = before;
+    (void)store_rollback_to(r->store); /* a store that cannot do this says so at the commit */
+    return e;
+}
+
 enum err replica_delete(struct replica *r, const struct model_table *table, const struct uuid *id,
                         struct err_info *info)
 {
     assert(r->writing);
     enum err e = check_table(table, info);
-    return e == ERR_OK ? delete_tree(r, table, id, NULL, info) : e;
+    return e == ERR_OK ? write_tree(r, table, id, delete_tree, info) : e;
 }
 
 static bool same_deletes(const struct record *record, const struct record *parent)
@@ -576,7 +592,7 @@ enum err replica_restore(struct replica *r, const struct model_table *table, con
 {
     assert(r->writing);
     enum err e = check_table(table, info);
-    return e == ERR_OK ? restore_tree(r, table, id, NULL, info) : e;
+    return e == ERR_OK ? write_tree(r, table, id, restore_tree, info) : e;
 }
 
 /* ---- commit ---- */
