@@ -263,19 +263,21 @@ static int established(struct client_link *link, struct lws *wsi)
     return 0;
 }
 
-static int received(struct client_link *link, struct lws *wsi, const void *in, size_t size)
+/* Never answers -1: 4.1.6 would go on to fill its buffer where it stood, past its end. The
+ * connection ends at the next writable callback. */
+static void received(struct client_link *link, struct lws *wsi, const void *in, size_t size)
 {
     struct uplink_effects effects = {0};
     struct bytes message = {0};
     bool whole = false;
     bool within = link->in.within;
     if (link->hanging_up) {
-        return 0;
+        return;
     }
     enum err err = net_receive(&link->in, wsi, in, size, &whole, &message);
     if (err != ERR_OK) {
         fail(link, err, ENDING_POLITE, "%s: %s", link->host, err_text(err));
-        return -1;
+        return;
     }
     if (whole) {
         if (within) {
@@ -288,7 +290,17 @@ static int received(struct client_link *link, struct lws *wsi, const void *in, s
         set_timer(link, LINK_TIMER_LIMIT,
                   limit_us(link, link->config.message_timeout_ms, CLIENT_MESSAGE_TIMEOUT_MS));
     }
-    return 0;
+}
+
+/* A link that has ended, whose connection has not. */
+static int ended_callback(enum lws_callback_reasons reason)
+{
+    return reason == LWS_CALLBACK_CLIENT_WRITEABLE ||
+                   reason == LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER ||
+                   reason == LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH ||
+                   reason == LWS_CALLBACK_CLIENT_ESTABLISHED
+               ? -1
+               : 0;
 }
 
 /* The server's status and text, printable. */
@@ -320,16 +332,13 @@ int link_callback(struct client_link *link, struct lws *wsi, enum lws_callback_r
         return 0;
     }
     if (link->state == LINK_CLOSED) {
-        return reason == LWS_CALLBACK_CLIENT_RECEIVE || reason == LWS_CALLBACK_CLIENT_CLOSED ||
-                       reason == LWS_CALLBACK_WS_PEER_INITIATED_CLOSE
-                   ? 0
-                   : -1;
+        return ended_callback(reason);
     }
     switch ((int)reason) {
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER: return check_pin(link, wsi);
     case LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH: return check_subprotocol(link, wsi);
     case LWS_CALLBACK_CLIENT_ESTABLISHED: return established(link, wsi);
-    case LWS_CALLBACK_CLIENT_RECEIVE: return received(link, wsi, in, size);
+    case LWS_CALLBACK_CLIENT_RECEIVE: received(link, wsi, in, size); return 0;
     case LWS_CALLBACK_CLIENT_WRITEABLE: return writable(link);
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: peer_closes(link, in, size); return 0;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:

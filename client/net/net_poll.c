@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -76,7 +77,11 @@ void net_poll_want_write(struct net_poll *poll, int fd, bool want)
 
 static void alarm_rings(lws_sorted_usec_list_t *alarm)
 {
-    (void)alarm; /* lws_service() returns, that is all */
+    /* The library looks at its timers before it waits, and again when it is called the next time:
+     * if this one is due so soon, it would now wait for the others. */
+    struct net_poll *poll =
+        (struct net_poll *)(void *)((char *)alarm - offsetof(struct net_poll, alarm));
+    lws_cancel_service(poll->lws);
 }
 
 /* The library's own poll, until due_us (0: no end). */
@@ -84,6 +89,7 @@ static enum err sweep(struct net_poll *poll, struct lws_context *lws, const stru
                       int64_t due_us, bool at_once)
 {
     int64_t before_us = clock_mono(clock).us;
+    poll->lws = lws;
     if (!at_once && due_us != 0 && due_us > before_us) {
         lws_sul_schedule(lws, 0, &poll->alarm, alarm_rings, due_us - before_us);
     } else {

@@ -29,6 +29,7 @@ struct net_poll {
     int64_t sweep_cost_us; /* how long it took */
     uint32_t unsettled;    /* what needs sweeps soon: the owner counts */
     lws_sorted_usec_list_t alarm;
+    struct lws_context *lws; /* the alarm's */
 };
 
 /* with_epoll false: for few connections the library's poll is as good. ERR_LIMIT. */

@@ -16,6 +16,7 @@ enum {
     FILES_LARGE = 1 << 20,
     HEADERS_MAX = 2048,
     TURN_PAUSE_US = 100 * 1000,
+    TICK_PAUSE_US = 1000,
 };
 
 struct hub_now net_now(const struct server_net *net)
@@ -147,6 +148,7 @@ static enum err make_lws(struct server_net *net, struct err_info *info)
         .pt_serv_buf_size = NET_SERVICE_SIZE,
         .ssl_cert_filepath = net->config.certificate_path,
         .ssl_private_key_filepath = net->config.key_path,
+        .provided_client_ssl_ctx = net->client_tls,
         .retry_and_idle_policy = &no_pings,
         .timeout_secs = (unsigned)((net->config.handshake_timeout_ms + 999) / 1000),
         .keepalive_timeout = 1,
@@ -255,7 +257,10 @@ static enum err open_all(struct server_net *net, struct err_info *info)
         return err_set(info, err, "the network could not be set up: %s", err_text(err));
     }
     hash_map_init(&net->per_address, net->config.connections_max, seed);
-    err = make_lws(net, info);
+    /* Not used. But the library makes one where there is none, and loses it when the process has
+     * another lws_context (a branch has one for its uplink). */
+    net->client_tls = SSL_CTX_new(TLS_client_method());
+    err = net->client_tls ? make_lws(net, info) : err_set(info, ERR_NOMEM, "out of memory");
     if (err == ERR_OK) {
         err = watch_stop(net, info);
     }
@@ -307,6 +312,7 @@ void server_net_close(struct server_net *net)
     if (net->waker_fd >= 0) {
         close(net->waker_fd);
     }
+    SSL_CTX_free(net->client_tls);
     hash_map_done(&net->per_address);
     net_timers_done(&net->timers);
     buf_done(&net->frame);
@@ -350,10 +356,12 @@ static enum err turn_hub(struct server_net *net)
 {
     struct hub_now now = net_now(net);
     int64_t due_us = hub_deadline(net->hub);
-    if (due_us != 0 && due_us <= now.mono.us) {
+    bool due = due_us != 0 && due_us <= now.mono.us;
+    if (due) {
+        net->ticked_us = now.mono.us;
         hub_tick(net->hub, now);
     }
-    if (!hub_has_work(net->hub) || now.mono.us < net->turn_not_before_us) {
+    if ((!due && !hub_has_work(net->hub)) || now.mono.us < net->turn_not_before_us) {
         return ERR_OK;
     }
     enum err err = hub_turn(net->hub, now);
@@ -387,7 +395,11 @@ static int64_t earlier(int64_t a_us, int64_t b_us)
 
 static enum err wait_for_events(struct server_net *net)
 {
-    int64_t due_us = earlier(net_timers_next(&net->timers), hub_deadline(net->hub));
+    int64_t hub_due_us = hub_deadline(net->hub);
+    if (hub_due_us != 0 && hub_due_us < net->ticked_us + TICK_PAUSE_US) {
+        hub_due_us = net->ticked_us + TICK_PAUSE_US; /* what one tick did not settle can wait */
+    }
+    int64_t due_us = earlier(net_timers_next(&net->timers), hub_due_us);
     if (hub_has_work(net->hub)) {
         due_us = earlier(due_us, net->turn_not_before_us ? net->turn_not_before_us : 1);
     }

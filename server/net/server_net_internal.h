@@ -8,6 +8,8 @@
 #include "common/hash_map.h"
 #include "server/net/server_net.h"
 
+#include <openssl/ssl.h>
+
 enum {
     SEND_BUDGET = 256 * 1024, /* bytes for one peer, then the others have their turn */
     ADDRESS_SIZE = 16,
@@ -76,6 +78,7 @@ struct server_net {
     struct hub *hub;
     struct lws_context *lws;
     struct lws_vhost *vhost;
+    SSL_CTX *client_tls;
     struct net_file listener, stop, waker, control;
     struct control_client clients[CONTROL_CLIENTS_MAX];
     uint64_t control_device, control_inode; /* of the socket that we made */
@@ -86,6 +89,7 @@ struct server_net {
     struct net_timers timers;
     struct net_timer listener_pause, stop_limit;
     int64_t turn_not_before_us; /* after an error that may pass */
+    int64_t ticked_us;          /* the hub's last tick */
     struct net_poll poll;
     struct net_stage stage;
     struct buf frame;
