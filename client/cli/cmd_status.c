@@ -1,0 +1,78 @@
+/* cmd_status.c - satchel status: what is saved where. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "args.h"
+
+static void print(struct cli *cli, const struct satchel_status *s)
+{
+    char at[32];
+    cli_time(s->last_exchange_ms, at);
+    if (s->saved_here > 0)
+        printf("%sAll is saved on this device; %" PRIu64 " %s to be sent.%s\n",
+               cli_style(cli, STYLE_YELLOW), s->saved_here,
+               s->saved_here == 1 ? "change waits" : "changes wait", cli_plain(cli));
+    else
+        printf("%sAll is saved on this device, nothing waits to be sent.%s\n",
+               cli_style(cli, STYLE_GREEN), cli_plain(cli));
+    printf("Last exchange      %s\n", at[0] ? at : "never");
+    printf("Records here       %" PRIu64 "\n", s->records);
+    if (s->at_server > 0)
+        printf("At the server      %" PRIu64 " on their way back\n", s->at_server);
+    if (s->conflicts_open > 0)
+        printf("To decide          %" PRIu64 "  (satchel conflicts)\n", s->conflicts_open);
+    if (s->conflicts_automatic > 0)
+        printf("Merged for you     %" PRIu64 "  (satchel conflicts)\n", s->conflicts_automatic);
+    if (s->parked + s->attention > 0)
+        printf("Needs attention    %" PRIu64 "  (satchel attention)\n", s->parked + s->attention);
+    if (s->enrolled)
+        printf("Server             %s, as %s on '%s'\n", s->server, s->login, s->device_name);
+    else
+        printf("Server             none: 'satchel enroll TICKET'\n");
+    printf("Directory          %s\n", s->directory);
+    if (s->clock_offset_ms > 60000 || s->clock_offset_ms < -60000)
+        printf("This device's clock differs from the server's by %" PRId64 " s\n",
+               s->clock_offset_ms / 1000);
+}
+
+static int run(struct cli *cli, int argc, char **argv)
+{
+    struct satchel_status s;
+    int failed = args_parse(cli, &command_status, NULL, 0, &argc, argv, 0, 0);
+    if (!failed)
+        failed = cli_open(cli, true);
+    if (failed)
+        return failed;
+    if (satchel_status(cli->handle, &s) != SATCHEL_OK)
+        return cli_failed(cli);
+    if (!cli->json) {
+        print(cli, &s);
+        return EXIT_DONE;
+    }
+    json_t *json = json_pack(
+        "{s:s, s:b, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "directory",
+        s.directory, "enrolled", s.enrolled, "server", s.server, "login", s.login, "device",
+        s.device_name, "device_id", cli_json_id(&s.device), "written", (json_int_t)s.written,
+        "saved_here", (json_int_t)s.saved_here, "at_server", (json_int_t)s.at_server, "decided",
+        (json_int_t)s.decided, "sent_log", (json_int_t)s.sent_log, "parked", (json_int_t)s.parked,
+        "attention", (json_int_t)s.attention, "records", (json_int_t)s.records);
+    if (!json)
+        cli_out_of_memory();
+    json_object_set_new(json, "conflicts_open", json_integer((json_int_t)s.conflicts_open));
+    json_object_set_new(json, "conflicts_automatic",
+                        json_integer((json_int_t)s.conflicts_automatic));
+    json_object_set_new(json, "bootstrapped", json_boolean(s.bootstrapped));
+    json_object_set_new(json, "last_checkpoint", cli_json_time(s.last_checkpoint_ms));
+    json_object_set_new(json, "last_exchange", cli_json_time(s.last_exchange_ms));
+    json_object_set_new(json, "clock_offset_ms", json_integer(s.clock_offset_ms));
+    cli_print_json(json);
+    return EXIT_DONE;
+}
+
+const struct command command_status = {"status", "", "what is saved where, and what waits",
+                                       "Needs no network: it says what this device knows.\n"
+                                       "\n"
+                                       "examples:\n"
+                                       "  satchel status\n"
+                                       "  satchel status --json\n",
+                                       run};

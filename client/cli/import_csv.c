@@ -1,0 +1,146 @@
+/* import_csv.c - CSV by libcsv: RFC 4180, with lines counted and rows that do not fit reported. */
+#include <csv.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "import.h"
+
+struct reading {
+    struct source *source;
+    uint64_t line;       /* that is being fed */
+    uint64_t row_line;   /* where the row in hand began */
+    bool in_row, header; /* header: it has been read */
+    const char *cells[IMPORT_COLUMNS_MAX];
+    size_t count; /* of cells of the row, those beyond the limit included */
+};
+
+static int no_space(unsigned char c)
+{
+    (void)c;
+    return 0; /* libcsv would trim in silence: spaces are ours to trim, and to report */
+}
+
+static void on_field(void *data, size_t size, void *context)
+{
+    struct reading *reading = context;
+    if (!reading->in_row) {
+        reading->in_row = true;
+        reading->row_line = reading->line;
+    }
+    if (reading->count < IMPORT_COLUMNS_MAX)
+        reading->cells[reading->count] = pool_text(&reading->source->pool, data ? data : "", size);
+    reading->count++;
+}
+
+/* Names the columns: what is empty or there twice gets a name of its own. */
+static void take_header(struct reading *reading)
+{
+    struct source *source = reading->source;
+    source->column_count =
+        reading->count < IMPORT_COLUMNS_MAX ? reading->count : IMPORT_COLUMNS_MAX;
+    for (size_t i = 0; i < source->column_count; i++) {
+        char name[320];
+        const char *own = reading->cells[i];
+        while (*own == ' ')
+            own++;
+        size_t size = strlen(own);
+        while (size > 0 && (own[size - 1] == ' ' || own[size - 1] == '\r'))
+            size--;
+        snprintf(name, sizeof name, "%.*s", (int)(size < 256 ? size : 256), own);
+        if (size == 0)
+            snprintf(name, sizeof name, "column %zu", i + 1);
+        for (size_t k = 0, copies = 1; k < i; k++) {
+            if (strcmp(source->columns[k], name) == 0) {
+                snprintf(name, sizeof name, "%.*s (%zu)", (int)(size < 256 ? size : 256), own,
+                         ++copies);
+                k = (size_t)-1;
+            }
+            if (copies > IMPORT_COLUMNS_MAX)
+                break;
+        }
+        source->columns[i] = pool_text(&source->pool, name, strlen(name));
+    }
+    reading->header = true;
+}
+
+static void take_row(struct reading *reading)
+{
+    struct source *source = reading->source;
+    struct source_row *row = source_add(source);
+    row->line = reading->row_line;
+    for (size_t i = 0; i < reading->count && i < source->column_count; i++)
+        row->cells[i] = reading->cells[i];
+    size_t beyond = 0;
+    for (size_t i = source->column_count; i < reading->count; i++)
+        beyond += i >= IMPORT_COLUMNS_MAX || reading->cells[i][0] != '\0';
+    if (beyond > 0) {
+        char bad[128];
+        snprintf(bad, sizeof bad,
+                 "the row has %zu fields, the header %zu: a delimiter or a quote "
+                 "is not where it should be",
+                 reading->count, source->column_count);
+        row->bad = pool_text(&source->pool, bad, strlen(bad));
+    }
+}
+
+static void on_row(int end, void *context)
+{
+    struct reading *reading = context;
+    (void)end;
+    if (!reading->in_row)
+        return;
+    if (!reading->header)
+        take_header(reading);
+    else
+        take_row(reading);
+    reading->in_row = false;
+    reading->count = 0;
+}
+
+/* Feeds the text line by line, so that the callbacks know where they are. */
+static bool feed(struct reading *reading, struct csv_parser *parser, const char *text, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        const char *end = memchr(text + at, '\n', size - at);
+        size_t piece = end ? (size_t)(end - (text + at)) + 1 : size - at;
+        reading->line++;
+        if (csv_parse(parser, text + at, piece, on_field, on_row, reading) != piece) {
+            snprintf(reading->source->problem, sizeof reading->source->problem, "line %llu: %s",
+                     (unsigned long long)reading->line, csv_strerror(csv_error(parser)));
+            return false;
+        }
+        at += piece;
+    }
+    return true;
+}
+
+bool import_csv(struct source *source, const char *text, size_t size, char delimiter)
+{
+    struct csv_parser parser;
+    struct reading *reading = need(calloc(1, sizeof *reading));
+    bool done = false;
+    reading->source = source;
+    if (csv_init(&parser, CSV_APPEND_NULL | CSV_STRICT_FINI) != 0)
+        cli_out_of_memory();
+    csv_set_delim(&parser, (unsigned char)delimiter);
+    csv_set_space_func(&parser, no_space);
+    if (feed(reading, &parser, text, size)) {
+        done = true;
+        uint64_t last_line = reading->in_row ? reading->row_line : reading->line;
+        if (csv_fini(&parser, on_field, on_row, reading) != 0) {
+            /* The rest of the file went into one field: that row is refused, the others stand. */
+            struct source_row *row = source_add(source);
+            row->line = last_line;
+            row->bad = "a quote is opened here or below and never closed; the rest of the file is "
+                       "in it";
+        }
+    }
+    if (done && source->column_count == 0) {
+        snprintf(source->problem, sizeof source->problem, "the file has no header line");
+        done = false;
+    }
+    csv_free(&parser);
+    free(reading);
+    return done;
+}
