@@ -119,8 +119,7 @@ enum err on_welcome(struct uplink *u, const struct message_welcome *m, struct no
     }
     u->shake = SHAKE_OPEN;
     u->progress.authenticated = true;
-    u->push.window = (size_t)m->credit;
     u->send_subscribe = true;
     u->pull = PULL_WANTED;
-    return ERR_OK;
+    return push_begin(u, m);
 }

@@ -68,6 +68,27 @@ bool push_finished(const struct uplink *u)
            (status.outbox_count == 0 || u->push.next > status.last_oseq || u->push.idle);
 }
 
+bool push_verified(const struct uplink *u)
+{
+    return u->push.acknowledged >= u->push.verify_upto || push_finished(u);
+}
+
+enum err push_begin(struct uplink *u, const struct message_welcome *m)
+{
+    u->push.window = (size_t)m->credit;
+    const struct mark *mark = m->marks_count ? &m->marks[0] : NULL;
+    uint64_t decided = mark ? mark->upto : 0;
+    if (mark && mark->range_count)
+        decided = mark->ranges[mark->range_count - 1].to;
+    const struct bytes *groups;
+    uint32_t count;
+    uint64_t first;
+    enum err e = replica_outbox(u->config.replica, 1, 1, 1, &u->arena, &groups, &count, &first);
+    if (e == ERR_OK && count > 0 && first <= decided)
+        u->push.verify_upto = decided;
+    return e;
+}
+
 static enum err send_part(struct uplink *u, uint64_t origin, struct bytes group, struct buf *out)
 {
     struct push_state *push = &u->push;

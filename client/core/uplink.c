@@ -55,7 +55,7 @@ static bool wants_write(const struct uplink *u)
         return true;
     if (u->shake != SHAKE_OPEN)
         return false;
-    return u->send_subscribe || u->page_consumed >= UPLINK_PAGE_CREDIT / 2 || push_wants(u);
+    return (u->send_subscribe && push_verified(u)) || u->page_consumed >= UPLINK_PAGE_CREDIT / 2 || push_wants(u);
 }
 
 static int64_t next_deadline(const struct uplink *u)
@@ -238,7 +238,7 @@ static enum err next_frame(struct uplink *u, struct now now, struct buf *out)
     }
     if (u->shake != SHAKE_OPEN)
         return ERR_OK;
-    if (u->send_subscribe) {
+    if (u->send_subscribe && push_verified(u)) {
         u->send_subscribe = false;
         return send_subscribe(u, out);
     }

@@ -23,6 +23,8 @@ enum pull { PULL_OFF, PULL_WANTED, PULL_CATCHING_UP, PULL_LIVE };
 struct push_state {
     uint64_t next;         /* the first oseq not sent in this session */
     uint64_t acknowledged; /* durable at the server: 1..this */
+    uint64_t verify_upto;  /* own groups that the server had decided before this session, and of
+                              which it is not known here that they are these; 0: none */
     size_t window, unacknowledged;
     /* sizes of what is under way, to give the window back: a ring by frame */
     struct { uint64_t last; size_t bytes; } sent[64];
@@ -83,6 +85,11 @@ enum err on_fork(struct uplink *u, const struct message_fork *m, struct now now,
 enum err push_next(struct uplink *u, struct buf *out);
 bool push_wants(const struct uplink *u);
 bool push_finished(const struct uplink *u);
+/* Whether a checkpoint may come: its mark says which numbers are decided, not whose groups they are. A
+ * copy of this replica may have used the same numbers, so those go up first and are compared there. */
+bool push_verified(const struct uplink *u);
+/* What has to be verified, by the mark of the WELCOME. */
+enum err push_begin(struct uplink *u, const struct message_welcome *m);
 
 enum err on_page(struct uplink *u, const struct message_page *m, size_t frame_bytes);
 enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, struct now now,
