@@ -251,6 +251,16 @@ class Device {
     return answer.id;
   }
 
+  // Customers with the codes prefix-1, prefix-2 ..., a transaction each; returns the codes.
+  async addMany(prefix, count) {
+    const codes = [];
+    for (let i = 1; i <= count; i++) {
+      await this.must('add', 'party', `code=${prefix}-${i}`, `name=${prefix} ${i}`);
+      codes.push(`${prefix}-${i}`);
+    }
+    return codes;
+  }
+
   set(table, id, ...fields) {
     return this.must('set', table, id, ...fields);
   }
