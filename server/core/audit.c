@@ -172,28 +172,61 @@ enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t first, 
     else
         hub->checks = check;
     hub->checks_tail = check;
+    hub->check_count++;
     return ERR_OK;
 }
 
-void verify_some(struct hub *hub)
+void checks_drop(struct hub *hub, struct run_check *after)
+{
+    struct run_check **link = after ? &after->next : &hub->checks;
+    while (*link) {
+        struct run_check *next = (*link)->next;
+        free(*link);
+        *link = next;
+        hub->check_count--;
+    }
+    hub->checks_tail = after;
+}
+
+static enum err audit_bad_run(struct hub *hub, void *context)
+{
+    const struct run_check *check = context;
+    char device[UUID_TEXT_SIZE], entry[200];
+    uuid_format(&check->device, device);
+    log_write(hub->config.log, LOG_LEVEL_WARNING,
+              "device %s sent a run whose signature is not its own", device);
+    size_t at = sizeof "satchel-run-v1" - 1;
+    snprintf(entry, sizeof entry,
+             "{\"what\":\"bad signature\",\"device\":\"%s\",\"origin\":\"%016llx\",\"first\":%llu,"
+             "\"count\":%llu}",
+             device, (unsigned long long)be64_get(check->text + at),
+             (unsigned long long)be64_get(check->text + at + 8),
+             (unsigned long long)be64_get(check->text + at + 16));
+    return audit_append(hub, entry);
+}
+
+enum err verify_some(struct hub *hub)
 {
     for (int n = 0; n < 8 && hub->checks; n++) {
         struct run_check *check = hub->checks;
-        hub->checks = check->next;
-        if (!hub->checks)
-            hub->checks_tail = NULL;
         enum err e = crypto_ed25519_verify(hub->config.crypto, check->public_key,
                                            bytes_of(check->text, check->size), check->signature);
         if (e == ERR_AUTH) {
-            char device[UUID_TEXT_SIZE];
-            uuid_format(&check->device, device);
-            log_write(hub->config.log, LOG_LEVEL_WARNING,
-                      "device %s sent a run whose signature is not its own", device);
+            e = hub_transact(hub, audit_bad_run, check);
+            if (e != ERR_OK)
+                return e; /* it is looked at again */
             for (struct peer *peer = hub->peers; peer; peer = peer->next)
                 if (peer->number == check->peer_number)
                     peer_fail(hub, peer, ERR_AUTH, "a signature is not valid");
             hub->stats.bad_signatures++;
+        } else if (e != ERR_OK) {
+            return e; /* no memory, say: not a verdict */
         }
+        hub->checks = check->next;
+        if (!hub->checks)
+            hub->checks_tail = NULL;
+        hub->check_count--;
         free(check);
     }
+    return ERR_OK;
 }

@@ -70,7 +70,7 @@ static void drop_feed(struct peer *peer)
     struct queued_frame **link = &peer->out_head, *last = NULL;
     while (*link) {
         struct queued_frame *node = *link;
-        if (node->frame->type == MESSAGE_PAGE || node->frame->type == MESSAGE_CHECKPOINT) {
+        if (frame_is_feed(node->frame)) {
             *link = node->next;
             peer->out_bytes -= node->frame->size;
             frame_release(node->frame);

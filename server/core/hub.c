@@ -67,11 +67,7 @@ void hub_close(struct hub *hub)
         free(hub->intents);
         hub->intents = next;
     }
-    while (hub->checks) {
-        struct run_check *next = hub->checks->next;
-        free(hub->checks);
-        hub->checks = next;
-    }
+    checks_drop(hub, NULL);
     for (uint32_t i = 0; hub->readers && i < hub->reader_count; i++)
         store_close(hub->readers[i]);
     free(hub->readers);
@@ -303,10 +299,13 @@ void hub_receive(struct hub *hub, struct peer *peer, struct bytes frame, struct 
             e = message_decode(intent->message.type, held, &intent->arena, &intent->message);
     }
     intent->size = frame.size + inflated.size;
+    intent->held = intent->size + INTENT_COST;
+    if (e == ERR_OK && hub->intent_bytes > INTENTS_MAX)
+        e = ERR_BUSY;
     if (e == ERR_OK && is_intent(intent->message.type)) {
         intent->peer = peer;
-        peer->in_bytes += intent->size;
-        hub->intent_bytes += intent->size;
+        peer->in_bytes += intent->held;
+        hub->intent_bytes += intent->held;
         if (hub->intents_tail)
             hub->intents_tail->next = intent;
         else
@@ -323,6 +322,8 @@ void hub_receive(struct hub *hub, struct peer *peer, struct bytes frame, struct 
         peer_fail(hub, peer, e, err_text(e));
     else if (peer->in_bytes > hub->limits.receive_queue_bytes + PUSH_CREDIT)
         peer_fail(hub, peer, ERR_LIMIT, "more was sent than the credit allows");
+    else if (peer->answers > ANSWERS_MAX)
+        peer_fail(hub, peer, ERR_LIMIT, "the answers are not read");
 }
 
 void hub_violation(struct hub *hub, struct peer *peer, enum err why, struct hub_now now)
@@ -335,7 +336,7 @@ void hub_violation(struct hub *hub, struct peer *peer, enum err why, struct hub_
 
 bool hub_has_work(const struct hub *hub)
 {
-    return (hub->intents != NULL && hub->retry_us == 0) || hub->checks != NULL;
+    return hub->retry_us == 0 && (hub->intents != NULL || hub->checks != NULL);
 }
 
 static enum err handle(struct hub *hub, struct peer *peer, const struct message *message)
@@ -377,13 +378,20 @@ static void turn_clear(struct hub *hub)
     arena_reset(&hub->turn);
 }
 
-/* context: struct intent ** that gets the first one not taken. */
+struct turn {
+    struct intent *end; /* the first one not taken */
+    uint32_t taken;     /* where it fails, the one that failed included */
+};
+
 static enum err turn_body(struct hub *hub, void *context)
 {
+    struct turn *turn = context;
     size_t bytes = 0;
     struct intent *intent = hub->intents;
-    for (; intent && bytes < TURN_BYTES_MAX; intent = intent->next) {
+    uint32_t most = hub->one_by_one ? 1 : UINT32_MAX;
+    for (; intent && bytes < TURN_BYTES_MAX && turn->taken < most; intent = intent->next) {
         bytes += intent->size;
+        turn->taken++;
         struct peer *peer = intent->peer;
         if (!peer || peer->session.state == PEER_CLOSING)
             continue;
@@ -396,7 +404,7 @@ static enum err turn_body(struct hub *hub, void *context)
         if (e != ERR_OK)
             return e;
     }
-    *(struct intent **)context = intent;
+    turn->end = intent;
     if (bytes > hub->stats.largest_batch)
         hub->stats.largest_batch = bytes;
     return ERR_OK;
@@ -405,11 +413,17 @@ static enum err turn_body(struct hub *hub, void *context)
 static void turn_undo(struct hub *hub)
 {
     for (struct peer *peer = hub->peers; peer; peer = peer->next) {
+        for (const struct queued_frame *n = peer->staged_head; n; n = n->next)
+            peer->answers -= !frame_is_feed(n->frame);
         frames_drop(&peer->staged_head, &peer->staged_tail);
-        if (peer->saved_valid)
+        if (peer->saved_valid) {
             peer->session = peer->saved;
+            if (peer->session.state != PEER_CLOSING)
+                peer->wants_hang_up = false;
+        }
         peer->saved_valid = false;
     }
+    checks_drop(hub, hub->checks_saved);
     hub->stats = hub->stats_saved;
     state_drop(hub);
 }
@@ -442,8 +456,8 @@ static void turn_done(struct hub *hub, struct intent *end)
     while (hub->intents != end) {
         struct intent *next = hub->intents->next;
         if (hub->intents->peer)
-            hub->intents->peer->in_bytes -= hub->intents->size;
-        hub->intent_bytes -= hub->intents->size;
+            hub->intents->peer->in_bytes -= hub->intents->held;
+        hub->intent_bytes -= hub->intents->held;
         intent_free(hub->intents);
         hub->intents = next;
     }
@@ -484,6 +498,7 @@ enum err hub_transact(struct hub *hub, hub_body *body, void *context)
     if (hub->config.inspect)
         return inspect(hub, body, context);
     hub->stats_saved = hub->stats;
+    hub->checks_saved = hub->checks_tail;
     hub->in_turn = true; /* frames are held until the commit */
     enum err e = store_begin(hub->store, STORE_WRITE);
     if (e == ERR_OK) {
@@ -510,22 +525,53 @@ enum err hub_transact(struct hub *hub, hub_body *body, void *context)
     return e;
 }
 
+/* A message that fails alone, again and again or for a reason that will not go away, ends its peer's
+ * session: what others sent goes on. */
+static bool is_to_blame(struct intent *intent, enum err e)
+{
+    if (err_class(e) != ERR_CLASS_RETRY)
+        return true;
+    return e == ERR_NOMEM && ++intent->failures >= 3;
+}
+
+static enum err turn_again(struct hub *hub, const struct turn *turn, enum err e)
+{
+    if (err_class(e) == ERR_CLASS_FATAL)
+        return e;
+    if (err_class(e) == ERR_CLASS_RETRY)
+        hub->retry_us = hub->now.mono.us + 100000; /* nothing is lost: the batch is done again */
+    if (turn->taken > 1) {
+        hub->one_by_one = turn->taken;
+    } else if (turn->taken == 1 && is_to_blame(hub->intents, e)) {
+        if (hub->intents->peer)
+            peer_fail(hub, hub->intents->peer, e, err_text(e));
+        turn_done(hub, hub->intents->next);
+        hub->retry_us = 0;
+    }
+    return ERR_OK;
+}
+
 enum err hub_turn(struct hub *hub, struct hub_now now)
 {
     hub->now = now;
     if (hub->retry_us > 0 && now.mono.us < hub->retry_us)
         return ERR_OK;
     hub->retry_us = 0;
-    if (!hub->intents) {
-        verify_some(hub); /* when nobody waits for an answer */
-        return ERR_OK;
+    enum err e = ERR_OK;
+    if (!hub->intents || hub->check_count > CHECKS_MAX) { /* when nobody waits for an answer */
+        const struct turn none = {0};
+        e = verify_some(hub);
+        if (e != ERR_OK)
+            return turn_again(hub, &none, e);
     }
-    struct intent *end = NULL;
-    enum err e = hub_transact(hub, turn_body, &end);
-    if (e == ERR_OK) {
-        turn_done(hub, end);
+    if (!hub->intents)
         return ERR_OK;
-    }
-    hub->retry_us = now.mono.us + 100000; /* nothing is lost: the batch is done again */
-    return err_class(e) == ERR_CLASS_FATAL ? e : ERR_OK;
+    struct turn turn = {0};
+    e = hub_transact(hub, turn_body, &turn);
+    if (hub->one_by_one)
+        hub->one_by_one--;
+    if (e != ERR_OK)
+        return turn_again(hub, &turn, e);
+    turn_done(hub, turn.end);
+    return ERR_OK;
 }

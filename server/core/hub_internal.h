@@ -23,6 +23,10 @@ enum {
     HUB_BUCKETS_MAX = 1 << 20,
     HUB_ORIGINS_MAX = 1 << 20,
     RECORD_BYTES_MAX = 640 << 10, /* values and open candidates of one record: it has to fit a frame */
+    INTENT_COST = 4096 + 256,  /* memory of a queued message beside its bytes */
+    INTENTS_MAX = 512 << 20,   /* bytes of queued messages of all peers */
+    ANSWERS_MAX = 20000,       /* answers that wait for a peer that does not read them */
+    CHECKS_MAX = 256,          /* signatures left for later while there is other work */
     KNOWN_DOTS = 4096,         /* direct-mapped cache of dots that are in effect */
     KEY_ORIGIN_SIZE = 16,      /* origin BE8, oseq BE8 */
 };
@@ -71,7 +75,8 @@ struct intent { /* a message that waits for the turn */
     struct peer *peer; /* NULL: it has gone; the intent is dropped */
     struct message message;
     struct arena arena; /* owns what message points to */
-    size_t size;
+    size_t size, held; /* bytes that came; about what it takes of memory */
+    uint32_t failures; /* turns that failed with it alone */
 };
 
 enum peer_state { PEER_NEW, PEER_CHALLENGED, PEER_OPEN, PEER_CLOSING };
@@ -103,6 +108,7 @@ struct peer {
     struct audience audience;
     struct queued_frame *out_head, *out_tail, *staged_head, *staged_tail;
     size_t out_bytes, in_bytes;
+    uint32_t answers; /* queued frames that are not of the feed */
     int64_t page_credit;
     /* where the subscriber will be when all that is queued has arrived; ascending by bucket */
     struct bucket_position *positions;
@@ -198,7 +204,8 @@ struct hub {
     uint64_t waiting_count, parked_count;
     uint64_t audit_count;
     bool audit_loaded;
-    struct run_check *checks, *checks_tail;
+    struct run_check *checks, *checks_tail, *checks_saved; /* saved: the last before the turn */
+    uint32_t check_count;
     uint8_t audit_head[32];
 
     struct peer *peers, *peers_tail, *effects, *effects_tail;
@@ -208,6 +215,7 @@ struct hub {
     struct intent *intents, *intents_tail;
     size_t intent_bytes;
     int64_t retry_us; /* the turn failed for now: again then */
+    uint32_t one_by_one; /* messages to take each in a turn of its own: one of them fails */
     bool in_turn;
 
     struct store **readers; /* idle ones */
@@ -258,6 +266,7 @@ enum err peer_send(struct hub *hub, struct peer *peer, const struct message *mes
 enum err peer_queue(struct hub *hub, struct peer *peer, struct shared_frame *frame);
 enum err frame_share(struct hub *hub, const struct message *message, struct shared_frame **ret);
 void frame_release(struct shared_frame *frame);
+bool frame_is_feed(const struct shared_frame *frame); /* PAGE and CHECKPOINT */
 /* Sends FAILURE and hangs up. */
 void peer_fail(struct hub *hub, struct peer *peer, enum err why, const char *text);
 void peer_want_write(struct peer *peer);
@@ -363,7 +372,8 @@ enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t first, uin
 /* Signatures are checked after the commit and the answers: Ed25519 takes 0.1 to 0.2 ms. */
 enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t first, uint32_t count,
                       const uint8_t *hashes, const uint8_t signature[64]);
-void verify_some(struct hub *hub);
+enum err verify_some(struct hub *hub);
+void checks_drop(struct hub *hub, struct run_check *after); /* those behind it; NULL: all */
 enum err audit_append(struct hub *hub, const char *json);
 enum err audit_verify(struct hub *hub, uint64_t *ret_entries, uint64_t *ret_bad);
 

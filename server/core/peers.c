@@ -1,6 +1,7 @@
 /* peers.c - connections: their queues of frames, effects for the adapter, deadlines.
  *
- * Bounds:     what waits for a peer that does not read is at most PEER_OUT_MAX; a peer past it is closed.
+ * Bounds:     a peer that does not read falls back from the live feed (feed.c), and is closed when more
+ *             than ANSWERS_MAX answers wait for it; its catch-up is bounded by the credit it gives.
  * Source:     SPEC.md 7; DESIGN.md 10. */
 #include "server/core/hub_internal.h"
 
@@ -8,6 +9,11 @@
 #include <string.h>
 
 /* ---- frames and queues ---- */
+
+bool frame_is_feed(const struct shared_frame *frame)
+{
+    return frame->type == MESSAGE_PAGE || frame->type == MESSAGE_CHECKPOINT;
+}
 
 void frame_release(struct shared_frame *frame)
 {
@@ -60,6 +66,7 @@ enum err peer_queue(struct hub *hub, struct peer *peer, struct shared_frame *fra
     node->next = NULL;
     node->frame = frame;
     frame->references++;
+    peer->answers += !frame_is_feed(frame);
     bool staged = hub->in_turn;
     struct queued_frame **head = staged ? &peer->staged_head : &peer->out_head;
     struct queued_frame **tail = staged ? &peer->staged_tail : &peer->out_tail;
@@ -238,6 +245,7 @@ void hub_next_frame(struct hub *hub, struct peer *peer, struct hub_now now, stru
     if (!peer->out_head)
         peer->out_tail = NULL;
     peer->out_bytes -= node->frame->size;
+    peer->answers -= !frame_is_feed(node->frame);
     peer->last_sent_us = now.mono.us;
     hub->stats.frames_out++;
     hub->stats.bytes_out += node->frame->size;
@@ -301,6 +309,10 @@ void hub_tick(struct hub *hub, struct hub_now now)
 struct hub_effect hub_next_effect(struct hub *hub)
 {
     struct peer *peer = hub->effects;
+    while (peer && !peer->wants_write && !peer->wants_hang_up) { /* undone with a turn that failed */
+        forget_effect(hub, peer);
+        peer = hub->effects;
+    }
     if (!peer)
         return (struct hub_effect){.kind = HUB_EFFECT_NONE};
     struct hub_effect effect = {HUB_EFFECT_WANT_WRITE, peer, peer->context, peer->why};
