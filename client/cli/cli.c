@@ -3,14 +3,26 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "text.h"
+
+/* A replica made by --create needs no --create again. */
+static bool is_made(const struct cli *cli)
+{
+    struct stat about;
+    struct text path = {0};
+    text_addf(&path, "%s/replica.db", cli->directory);
+    bool made = stat(path.data, &about) == 0;
+    text_done(&path);
+    return made;
+}
 
 int cli_open(struct cli *cli, bool read_only)
 {
     struct satchel_error error;
     struct satchel_options options = {
-        .directory = cli->directory, .create = cli->create, .read_only = read_only};
+        .directory = cli->directory, .create = cli->create || is_made(cli), .read_only = read_only};
     enum satchel_code code = satchel_open(&options, &cli->handle, &error);
     if (code == SATCHEL_E_NOT_FOUND && read_only) {
         /* Enrolled, and not opened for writing yet: that makes the replica. */

@@ -61,7 +61,9 @@ static void take_columns(struct source *source, struct map *names, json_t *objec
     {
         struct text name = {0};
         text_addf(&name, "%s%s", prefix, key);
-        if (json_is_object(value) && depth < 8) {
+        if (prefix[0] == '^' && (json_is_array(value) || json_is_object(value))) {
+            /* the rows themselves are in one of these */
+        } else if (json_is_object(value) && depth < 8) {
             text_add(&name, ".");
             take_columns(source, names, value, text_get(&name), row, depth + 1);
         } else {
@@ -91,8 +93,9 @@ static void find_add(struct finds *finds, json_t *object, json_t *around)
     finds->items[finds->count++] = (struct found){object, around};
 }
 
-/* Collects what `path` leads to: each name an object's member; arrays are gone through. */
-static void collect(struct finds *finds, json_t *at, json_t *around, const char *path)
+/* Collects what `path` leads to: each name an object's member; arrays are gone through. outer: `at` is
+ * the document, of which rows say nothing. */
+static void collect(struct finds *finds, json_t *at, json_t *around, const char *path, bool outer)
 {
     size_t index;
     json_t *item;
@@ -100,7 +103,7 @@ static void collect(struct finds *finds, json_t *at, json_t *around, const char 
         json_array_foreach(at, index, item)
         {
             if (path[0] && json_is_object(item))
-                collect(finds, item, NULL, path);
+                collect(finds, item, NULL, path, false);
             else
                 find_add(finds, item, around);
         }
@@ -115,7 +118,7 @@ static void collect(struct finds *finds, json_t *at, json_t *around, const char 
     snprintf(name, sizeof name, "%.*s", (int)size, path);
     json_t *next = json_object_get(at, name);
     if (next)
-        collect(finds, next, at, path[size] ? path + size + 1 : "");
+        collect(finds, next, outer ? NULL : at, path[size] ? path + size + 1 : "", false);
 }
 
 /* The names of the arrays of an object, for a message; with one alone, *ret_only. */
@@ -218,7 +221,7 @@ bool import_json(struct source *source, const char *text, size_t size, const cha
             rows = ""; /* one object: one row */
     }
     if (source->problem[0] == '\0') {
-        collect(&finds, root, NULL, rows ? rows : "");
+        collect(&finds, root, NULL, rows ? rows : "", true);
         if (finds.count == 0 && rows && rows[0] && !json_object_get(root, rows))
             snprintf(source->problem, sizeof source->problem, "there are no rows at \"%s\"", rows);
         else
