@@ -19,8 +19,9 @@
 enum conflict_kind { CONFLICT_VALUE, CONFLICT_DELETE };
 
 /* The id for a frontier of a unit (unit NULL: delete against update). ERR_CRYPTO. */
-enum err conflict_id(struct crypto *crypto, const struct model_table *table, const struct uuid *record,
-                     const struct model_unit *unit, struct dot_set dots, struct uuid *ret);
+enum err conflict_id(struct crypto *crypto, const struct model_table *table,
+                     const struct uuid *record, const struct model_unit *unit, struct dot_set dots,
+                     struct uuid *ret);
 /* The values of the row (TABLE_CONFLICT, by column index; arena) for a unit of a record that has
  * differing candidates. at_ms: when it was decided. ERR_NOMEM. */
 enum err conflict_row(const struct model *model, const struct model_table *table,

@@ -17,8 +17,9 @@ enum {
 };
 
 struct envelope {
-    int64_t received_ms; /* the first server's clock when the group arrived; 0: none (a local view) */
-    int64_t offset_ms;   /* that server's clock minus the device's, measured in the handshake */
+    int64_t
+        received_ms;   /* the first server's clock when the group arrived; 0: none (a local view) */
+    int64_t offset_ms; /* that server's clock minus the device's, measured in the handshake */
 };
 
 uint64_t hlc_make(int64_t unix_ms, uint16_t counter); /* unix_ms is clamped to 0 .. 2^48-1 */

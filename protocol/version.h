@@ -20,11 +20,12 @@
 struct candidate {
     struct dot dot;
     uint64_t stamp; /* effective */
-    uint64_t rank;  /* first, manual, fsm: the revision at which it (or the earliest it replaced) was
+    uint64_t rank; /* first, manual, fsm: the revision at which it (or the earliest it replaced) was
                        decided; RANK_PENDING in a view; 0 for other policies */
-    const struct value *values; /* unit->column_count of them; NULL while it is the only one, and for
+    const struct value
+        *values;              /* unit->column_count of them; NULL while it is the only one, and for
                                    counter and set */
-    const struct value *base;   /* what its author saw, where unit->carries_base; may be NULL */
+    const struct value *base; /* what its author saw, where unit->carries_base; may be NULL */
 };
 
 #define RANK_PENDING UINT64_MAX
@@ -50,9 +51,9 @@ struct delete_mark {
 
 struct version {
     struct dot insert;
-    uint64_t insert_stamp;  /* effective */
-    bool stamp_adjusted;    /* the insert's effective stamp is not the authored one */
-    uint64_t revision;      /* raised at each decision; 1 after a decided insert; 0 never decided */
+    uint64_t insert_stamp; /* effective */
+    bool stamp_adjusted;   /* the insert's effective stamp is not the authored one */
+    uint64_t revision;     /* raised at each decision; 1 after a decided insert; 0 never decided */
     const struct unit_state *units;
     uint16_t unit_count;
     const struct delete_mark *deletes;
