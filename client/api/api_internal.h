@@ -1,8 +1,8 @@
 /* api_internal.h - what the files of the public interface share.
  *
- * Reading order: handle.c (opening) -> schema.c -> write.c -> people.c (people's text) -> record.c ->
- * authors.c -> list.c -> export.c -> conflicts.c -> attention.c -> history.c -> status.c -> sync.c ->
- * enroll.c (with identity.c).
+ * Reading order: handle.c (opening) -> schema.c -> write.c -> people.c (people's text) ->
+ * record.c -> authors.c -> list.c -> export.c -> conflicts.c -> attention.c -> history.c ->
+ * status.c -> sync.c -> enroll.c (with identity.c).
  *
  * Casts:      struct satchel_value, satchel_id, satchel_bytes and satchel_error have the layout of
  *             struct value, uuid, bytes and err_info (asserted in handle.c), so that values pass
@@ -90,6 +90,7 @@ struct satchel {
     struct crypto *crypto;
     struct store *store;
     struct replica *replica;
+    struct uuid_source ids;   /* of records that are made here */
     bool transaction;         /* begun by satchel_begin() */
     unsigned reading;         /* depth of reading calls; their transaction is the outermost one's */
     struct arena parse_arena; /* of satchel_parse_value() */

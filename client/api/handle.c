@@ -169,7 +169,7 @@ static enum err open_directory(struct satchel *h, const struct satchel_options *
     if (e != ERR_OK)
         return e;
     h->enrolled = os_file_exists(path);
-    if (!h->enrolled && !options->create)
+    if (!h->enrolled && !options->create && !options->read_only)
         return err_set(info, ERR_NOT_FOUND,
                        "nothing is enrolled in '%s': enrol this device first, with a ticket from"
                        " headquarters",

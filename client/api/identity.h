@@ -1,6 +1,7 @@
 /* identity.h - who a device is: DIR/identity.json, written at enrolment, and tickets.
  *
- * Secrets:    the seed is the device's private key; the file has mode 0600. identity_done() wipes. */
+ * Secrets:    the seed is the device's private key; the file has mode 0600. identity_done()
+ *             wipes. */
 #ifndef CLIENT_API_IDENTITY_H
 #define CLIENT_API_IDENTITY_H
 

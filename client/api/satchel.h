@@ -136,7 +136,7 @@ enum satchel_log_level {
 typedef void satchel_log_fn(void *context, enum satchel_log_level level, const char *message);
 
 /* What a ticket says, `satchel://HOST:PORT/CODE?pin=PIN`: CODE is the one-time code (16 bytes in
- * Crockford base32, groups allowed), PIN the base64url of the SHA-256 of the server's public key. */
+ * Crockford base32, groups allowed), PIN the base64url of the SHA-256 of the server's key. */
 struct satchel_ticket {
     char host[256];
     uint16_t port;
@@ -171,8 +171,8 @@ SATCHEL_API enum satchel_code satchel_enroll(const struct satchel_enrollment *en
 struct satchel; /* an open data directory */
 
 enum satchel_synchronous {
-    SATCHEL_SYNCHRONOUS_FULL, /* a commit survives the loss of power */
-    SATCHEL_SYNCHRONOUS_NORMAL /* a crash of the program takes nothing; loss of power the last commits */
+    SATCHEL_SYNCHRONOUS_FULL,  /* a commit survives the loss of power */
+    SATCHEL_SYNCHRONOUS_NORMAL /* a crash takes nothing; loss of power the last commits */
 };
 
 /* All zero but `directory` is a good default. */
@@ -262,7 +262,7 @@ struct satchel_table {
     const char *delete_policy; /* "revives", "wins", "manual", "never" */
     const char *bucket_rule;   /* "company", "routed", "inherit", "system" */
     const char *write_role;    /* the least role that may write */
-    bool system;               /* branch, user, device, origin, conflict: read-only here */
+    bool system;               /* branch, user, device, origin, conflict */
 };
 
 struct satchel_schema {
@@ -287,7 +287,7 @@ SATCHEL_API const struct satchel_column *satchel_column(const struct satchel_tab
  * booleans true/false/yes/no/1/0 and in Russian, enums by symbol or label, sets as JSON or `a; b`,
  * references by UUID or by natural key (a deal names its account). "" is NULL except for text.
  * *ret_value is valid until the next call of this function on the handle. SATCHEL_E_TYPE,
- * SATCHEL_E_LIMIT, SATCHEL_E_NOT_FOUND (no such referenced record), SATCHEL_E_CONFLICT (several). */
+ * SATCHEL_E_LIMIT; SATCHEL_E_NOT_FOUND: no such referenced record; SATCHEL_E_CONFLICT: several. */
 SATCHEL_API enum satchel_code satchel_parse_value(struct satchel *handle,
                                                   const struct satchel_column *column,
                                                   const char *text,
@@ -309,8 +309,8 @@ struct satchel_dot {
 };
 
 /* A transaction is one group: decided as a whole by headquarters, and never seen in parts. Writes
- * outside of one are a transaction each. An error of a single write leaves the transaction as it was
- * before that write, unless its code is NOMEM, FULL, IO, CORRUPT or BUG: then it is rolled back.
+ * outside of one are a transaction each. An error of a single write leaves the transaction as it
+ * was before that write, unless its code is NOMEM, FULL, IO, CORRUPT or BUG: then it is gone.
  * SATCHEL_E_INVALID: one is open already; SATCHEL_E_FORBIDDEN: read-only; SATCHEL_E_BUSY. */
 SATCHEL_API enum satchel_code satchel_begin(struct satchel *handle);
 /* When it returns SATCHEL_OK the transaction is as durable as `synchronous` says. On an error
@@ -323,7 +323,8 @@ SATCHEL_API bool satchel_in_transaction(const struct satchel *handle);
 /* The fast path: values by column id, borrowed during the call; nothing is allocated per row. *id
  * in: all zero makes one; out: the record's. Columns not named get their fallback.
  * SATCHEL_E_MODEL: no such table or column id; SATCHEL_E_TYPE, SATCHEL_E_LIMIT: the message names
- * table, column and value; SATCHEL_E_EXISTS; SATCHEL_E_FORBIDDEN: a system table. */
+ * table, column and value; SATCHEL_E_EXISTS; SATCHEL_E_FORBIDDEN: a table
+ * that the server alone writes. */
 SATCHEL_API enum satchel_code satchel_insert(struct satchel *handle, uint32_t table_id,
                                              struct satchel_id *id, const uint16_t *columns,
                                              const struct satchel_value *values, uint16_t count);
@@ -483,9 +484,9 @@ enum satchel_format { SATCHEL_FORMAT_CSV, SATCHEL_FORMAT_JSON_LINES };
 typedef int satchel_write_fn(void *context, const char *text, size_t size);
 
 /* All live records of a table (NULL: of every table that is not the system's; in CSV each with an
- * empty line before its header) in the order of their ids, as one consistent cut. CSV: RFC 4180 with
- * a header line, `id` first, formatted as satchel_format_value() does. JSON lines: an object per
- * record, `_table` and `id` first; integers, reals and booleans as such, money as decimal text. */
+ * empty line before its header) in the order of their ids, as one consistent cut. CSV: RFC 4180
+ * with a header line, `id` first, formatted as satchel_format_value() does. JSON lines: an object
+ * per record, `_table` and `id` first; integers, reals and booleans as such, money as text. */
 SATCHEL_API enum satchel_code satchel_export(struct satchel *handle, const char *table,
                                              enum satchel_format format, satchel_write_fn *fn,
                                              void *context);
@@ -551,7 +552,7 @@ SATCHEL_API enum satchel_code satchel_conflict_set(struct satchel *handle,
                                                    const struct satchel_field *fields,
                                                    size_t count);
 
-/* --- what needs attention: own transactions that headquarters set aside ------------------------ */
+/* --- what needs attention: own transactions that headquarters set aside -------------------- */
 
 enum satchel_mutation_op {
     SATCHEL_MUTATION_INSERT = 1,
@@ -611,7 +612,8 @@ struct satchel_event {
 };
 typedef int satchel_event_fn(void *context, const struct satchel_event *event);
 
-/* What this replica knows of a record's past, oldest first. SATCHEL_E_NOT_FOUND, SATCHEL_E_MODEL. */
+/* What this replica knows of a record's past, oldest first. SATCHEL_E_NOT_FOUND;
+ * SATCHEL_E_MODEL. */
 SATCHEL_API enum satchel_code satchel_history(struct satchel *handle, const char *table,
                                               const struct satchel_id *id, satchel_event_fn *fn,
                                               void *context);

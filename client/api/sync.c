@@ -1,10 +1,10 @@
 /* sync.c - handles connected to a loop: sessions, what is told about them, connecting again.
  *
  * Model:      each connected handle has one uplink for as long as it is connected, and one link per
- *             session. Reports of the links become events; between the reports, while something is
- *             under way, the counts are looked at every PROGRESS_MS.
- * Told:       a callback may disconnect its handle, so after each event `sync.loop` says whether the
- *             session goes on. */
+ *             session. Reports of the links become events; between the reports, while something
+ *             is under way, the counts are looked at every PROGRESS_MS.
+ * Told:       a callback may disconnect its handle, so after each event `sync.loop` says whether
+ *             the session goes on. */
 #include "client/api/api_internal.h"
 
 #include "common/os/os_clock.h"

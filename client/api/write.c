@@ -134,6 +134,18 @@ static enum err name_table(struct satchel *h, const struct model_table *table, e
 
 enum write_kind { WRITE_INSERT, WRITE_UPDATE };
 
+/* Ascending even within a millisecond, so that lists are in the order of making. */
+static enum err make_id(struct satchel *h, struct uuid *id)
+{
+    uint8_t random[10];
+    if (!uuid_is_nil(id))
+        return ERR_OK;
+    enum err e = rng_fill(&h->rng, random, sizeof random);
+    if (e == ERR_OK)
+        *id = uuid_next(&h->ids, (uint64_t)clock_wall(&h->clock).ms, random);
+    return e;
+}
+
 static enum err write_columns(struct satchel *h, enum write_kind kind,
                               const struct model_table *table, struct uuid *id,
                               const uint16_t *indexes, const struct value *values, uint16_t count)
@@ -142,10 +154,13 @@ static enum err write_columns(struct satchel *h, enum write_kind kind,
     enum err e = api_write_begin(h, &own);
     if (e != ERR_OK)
         return e;
-    if (kind == WRITE_INSERT)
-        e = replica_insert(h->replica, table, id, indexes, values, count, &h->error);
-    else
+    if (kind == WRITE_INSERT) {
+        e = make_id(h, id);
+        if (e == ERR_OK)
+            e = replica_insert(h->replica, table, id, indexes, values, count, &h->error);
+    } else {
         e = replica_update(h->replica, table, id, indexes, values, count, false, &h->error);
+    }
     e = name_table(h, table, e);
     return api_write_end(h, own, e);
 }
