@@ -47,30 +47,43 @@ static bool may_send(const struct push_state *push)
            (push->sent_count == 0 || push->unacknowledged < push->window);
 }
 
+/* Discards go up once the feed is live: their answers come with it. */
+static bool discards_due(const struct uplink *u)
+{
+    return !u->push.discards_known && u->pull == PULL_LIVE;
+}
+
 bool push_wants(const struct uplink *u)
 {
     struct replica_status status;
-    if (u->push.blocked || u->push.idle)
+    if (u->push.blocked)
         return false;
-    if (!u->push.discards_known)
+    if (discards_due(u))
         return true;
+    if (u->push.idle)
+        return false;
     replica_status(u->config.replica, &status);
     return may_send(&u->push) && (u->push.part_oseq || status.last_oseq >= u->push.next) &&
            status.outbox_count > 0;
 }
 
-bool push_finished(const struct uplink *u)
+static bool all_acknowledged(const struct uplink *u)
 {
     struct replica_status status;
     replica_status(u->config.replica, &status);
     /* what waits at headquarters for others' changes is durable there: nothing more to do now */
-    return u->push.discards_known && u->push.sent_count == 0 && !u->push.part_oseq &&
+    return u->push.sent_count == 0 && !u->push.part_oseq &&
            (status.outbox_count == 0 || u->push.next > status.last_oseq || u->push.idle);
+}
+
+bool push_finished(const struct uplink *u)
+{
+    return u->push.discards_known && all_acknowledged(u);
 }
 
 bool push_verified(const struct uplink *u)
 {
-    return u->push.acknowledged >= u->push.verify_upto || push_finished(u);
+    return u->push.acknowledged >= u->push.verify_upto || all_acknowledged(u);
 }
 
 enum err push_begin(struct uplink *u, const struct message_welcome *m)
@@ -146,7 +159,7 @@ enum err push_next(struct uplink *u, struct buf *out)
     struct replica_status status;
     if (push->blocked)
         return ERR_OK;
-    if (!push->discards_known) {
+    if (discards_due(u)) {
         enum err e = send_discard(u, out);
         if (e != ERR_OK || out->size)
             return e;

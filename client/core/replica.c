@@ -24,7 +24,7 @@ bool mark_has(const struct own_mark *mark, uint64_t oseq)
     return false;
 }
 
-enum err mark_set(struct replica *r, const struct mark *from)
+enum err own_mark_copy(struct own_mark *to, const struct mark *from)
 {
     struct oseq_range *ranges = NULL;
     if (from->range_count) {
@@ -33,9 +33,87 @@ enum err mark_set(struct replica *r, const struct mark *from)
             return ERR_NOMEM;
         memcpy(ranges, from->ranges, from->range_count * sizeof *ranges);
     }
-    free(r->mark.ranges);
-    r->mark = (struct own_mark){from->upto, ranges, from->range_count};
+    free(to->ranges);
+    *to = (struct own_mark){from->upto, ranges, from->range_count};
     return ERR_OK;
+}
+
+enum err mark_set(struct replica *r, const struct mark *from)
+{
+    return own_mark_copy(&r->mark, from);
+}
+
+struct range_list {
+    struct oseq_range *items; /* ascending, apart; heap */
+    uint32_t count;
+};
+
+static enum err ranges_of(uint64_t upto, const struct oseq_range *ranges, uint32_t count,
+                          struct range_list *ret)
+{
+    ret->items = malloc((count + 1u) * sizeof *ret->items);
+    if (!ret->items)
+        return ERR_NOMEM;
+    ret->count = 0;
+    if (upto)
+        ret->items[ret->count++] = (struct oseq_range){1, upto};
+    for (uint32_t i = 0; i < count; i++)
+        ret->items[ret->count++] = ranges[i];
+    return ERR_OK;
+}
+
+static void join_lists(const struct range_list *a, const struct range_list *b, struct range_list *out)
+{
+    for (uint32_t i = 0, k = 0; i < a->count || k < b->count;) {
+        bool first = k == b->count || (i < a->count && a->items[i].from < b->items[k].from);
+        struct oseq_range next = first ? a->items[i++] : b->items[k++];
+        struct oseq_range *last = out->count ? &out->items[out->count - 1] : NULL;
+        if (last && next.from <= last->to + 1)
+            last->to = next.to > last->to ? next.to : last->to;
+        else
+            out->items[out->count++] = next;
+    }
+}
+
+static void meet_lists(const struct range_list *a, const struct range_list *b, struct range_list *out)
+{
+    for (uint32_t i = 0, k = 0; i < a->count && k < b->count;) {
+        uint64_t from = a->items[i].from > b->items[k].from ? a->items[i].from : b->items[k].from;
+        uint64_t to = a->items[i].to < b->items[k].to ? a->items[i].to : b->items[k].to;
+        if (from <= to)
+            out->items[out->count++] = (struct oseq_range){from, to};
+        if (a->items[i].to < b->items[k].to)
+            i++;
+        else
+            k++;
+    }
+}
+
+enum err mark_combine(struct replica *r, const struct mark *with, bool meet)
+{
+    struct range_list a = {0}, b = {0}, out = {0};
+    enum err e = ranges_of(r->mark.upto, r->mark.ranges, r->mark.count, &a);
+    if (e == ERR_OK)
+        e = ranges_of(with->upto, with->ranges, with->range_count, &b);
+    out.items = malloc((a.count + b.count + 1u) * sizeof *out.items);
+    if (e == ERR_OK && !out.items)
+        e = ERR_NOMEM;
+    if (e == ERR_OK) {
+        if (meet)
+            meet_lists(&a, &b, &out);
+        else
+            join_lists(&a, &b, &out);
+        bool low = out.count && out.items[0].from == 1;
+        const struct mark mark = {.origin = r->origin,
+                                  .upto = low ? out.items[0].to : 0,
+                                  .ranges = out.items + low,
+                                  .range_count = out.count - low};
+        e = mark_set(r, &mark);
+    }
+    free(a.items);
+    free(b.items);
+    free(out.items);
+    return e;
 }
 
 enum err mark_save(struct replica *r)

@@ -171,6 +171,9 @@ enum err base_touch(struct replica *r, const struct model_table *table, const st
     } else if (e != ERR_OK) {
         return e;
     }
+    if (base.pending_count >= PENDING_WRITES_MAX &&
+        !dot_equal(&base.pending[base.pending_count - 1], dot))
+        return ERR_LIMIT;
     e = base_add_pending(&r->arena, &base, dot);
     return e == ERR_OK ? base_save(r, table, id, &base) : e;
 }

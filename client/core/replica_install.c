@@ -607,16 +607,9 @@ static enum err take_marks(struct install *in)
                 e = ERR_OK; /* discarded here meanwhile */
         }
         if (e == ERR_OK)
-            e = mark_set(r, mark);
+            e = mark_combine(r, mark, false);
         if (e == ERR_OK)
             e = mark_save(r);
-        if (e != ERR_OK)
-            return e;
-    }
-    for (uint32_t i = 0; i < c->results_count; i++) {
-        if (c->results[i].code != RESULT_DISCARDED)
-            continue;
-        enum err e = parked_drop(r, r->origin, c->results[i].oseq);
         if (e != ERR_OK)
             return e;
     }
@@ -857,8 +850,8 @@ enum err replica_checkpoint(struct replica *r, const struct message_checkpoint *
         *ret_gap = true;
         e = ERR_OK;
     }
-    if (checkpoint->live || e != ERR_OK)
-        drop_pages(&r->live, &r->live_tail, &r->live_bytes);
+    /* live pages before a catch-up's checkpoint are of a commit that it contains */
+    drop_pages(&r->live, &r->live_tail, &r->live_bytes);
     if (!checkpoint->live || e != ERR_OK)
         drop_pages(&r->caught, &r->caught_tail, &r->caught_bytes);
     cache_drop(r);

@@ -94,7 +94,10 @@ enum err replica_save(struct replica *r);
 /* Ends a failed transaction: rolls back and reads memory anew from the store. */
 void replica_abort(struct replica *r);
 bool mark_has(const struct own_mark *mark, uint64_t oseq);
+enum err own_mark_copy(struct own_mark *to, const struct mark *from);
 enum err mark_set(struct replica *r, const struct mark *from);
+/* The own mark becomes what either says (join), or what both say (meet). ERR_NOMEM. */
+enum err mark_combine(struct replica *r, const struct mark *with, bool meet);
 enum err mark_save(struct replica *r);
 struct cursor *cursor_get(struct replica *r, uint32_t bucket); /* makes it; NULL: no memory */
 enum err cursors_save(struct replica *r);
@@ -117,7 +120,10 @@ struct base {
     struct dot *pending;   /* groups that touch the record, in order */
     uint16_t pending_count;
 };
-enum { PENDING_MAX = 1000 };
+enum {
+    PENDING_MAX = 65000,       /* own groups of one record, all of them pending again after a restore */
+    PENDING_WRITES_MAX = 1000, /* of them written here without ever having been decided */
+};
 enum err base_load(struct replica *r, const struct model_table *table, const struct uuid *id,
                    struct arena *arena, struct base *ret);
 enum err base_save(struct replica *r, const struct model_table *table, const struct uuid *id,

@@ -338,15 +338,21 @@ static enum err pending_again(struct replica *r, const struct mark *mark)
     arena_init(&arena, REPLICA_ARENA_MAX);
     struct numbers list;
     enum err e = own_oseqs(r, 0, &list_arena, &list);
-    struct own_mark before = r->mark;
-    r->mark = (struct own_mark){0};
+    /* What the server says to be decided and is not known to be so here stays pending: its result comes
+     * with the checkpoint. */
+    struct own_mark before = {0};
+    const struct mark now = {r->origin, r->mark.upto, r->mark.ranges, r->mark.count};
     if (e == ERR_OK)
-        e = mark_set(r, mark);
+        e = own_mark_copy(&before, &now);
+    if (e == ERR_OK)
+        e = mark_combine(r, mark, true);
     for (uint32_t i = 0; e == ERR_OK && i < list.count; i++) {
         uint64_t oseq = list.oseqs[i];
         if (mark_has(&r->mark, oseq) || !mark_has(&before, oseq))
             continue;
         struct group *group;
+        r->outbox_count++;
+        r->sent_count--;
         e = outbox_group(r, r->origin, oseq, &group);
         for (uint32_t m = 0; e == ERR_OK && m < group->mutation_count; m++) {
             const struct mutation *mutation = &group->mutations[m];

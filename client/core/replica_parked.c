@@ -307,12 +307,49 @@ enum err replica_discards(struct replica *r, struct arena *arena, const struct r
     return ERR_OK;
 }
 
+struct discard_search {
+    uint64_t oseq;
+    uint8_t key[DISCARD_KEY];
+    bool found;
+};
+
+static int find_discard(void *context, struct bytes key, struct bytes value)
+{
+    struct discard_search *search = context;
+    (void)value;
+    if (key.size != DISCARD_KEY || be64_get(key.data + DISCARD_PREFIX + 8) != search->oseq)
+        return 0;
+    memcpy(search->key, key.data, DISCARD_KEY);
+    search->found = true;
+    return STORE_STOP;
+}
+
+/* An answer names no origin: when it is none of the present one's, it is an earlier one's (before a
+ * fork). */
+static enum err drop_discard(struct replica *r, uint64_t origin, uint64_t oseq)
+{
+    uint8_t key[DISCARD_KEY];
+    struct bytes value;
+    discard_key(origin, oseq, key);
+    enum err e = store_side_get(r->store, SIDE_META, bytes_of(key, sizeof key), &r->arena, &value);
+    if (e == ERR_OK)
+        return parked_drop(r, origin, oseq);
+    if (e != ERR_NOT_FOUND)
+        return e;
+    struct discard_search search = {.oseq = oseq};
+    e = store_side_scan(r->store, SIDE_META, bytes_of_text("discard/"), bytes_of_text("discard0"),
+                        find_discard, &search);
+    return e == ERR_OK && search.found
+               ? store_side_delete(r->store, SIDE_META, bytes_of(search.key, sizeof search.key))
+               : e;
+}
+
 enum err replica_discarded(struct replica *r, uint64_t origin, uint64_t oseq)
 {
     enum err e = store_begin(r->store, STORE_WRITE);
     if (e != ERR_OK)
         return e;
-    e = parked_drop(r, origin, oseq);
+    e = drop_discard(r, origin, oseq);
     if (e == ERR_OK)
         e = store_commit(r->store);
     else

@@ -79,7 +79,7 @@ static bool waits_for_results(const struct uplink *u)
 {
     struct replica_status status;
     replica_status(u->config.replica, &status);
-    return status.outbox_count > 0 && !u->drained;
+    return (status.outbox_count > 0 || u->push.discards_sent > 0) && !u->drained;
 }
 
 static void settle(struct uplink *u, struct uplink_effects *effects)
@@ -259,13 +259,17 @@ void uplink_next_frame(struct uplink *u, struct now now, struct buf *out,
     buf_reset(out);
     if (!u->link || u->closing)
         return;
-    arena_reset(&u->arena);
-    enum err e = next_frame(u, now, out);
-    if (e != ERR_OK) {
-        buf_reset(out);
-        uplink_end(u, e, err_text(e), effects);
+    for (int i = 0; i < 2 && !u->closing; i++) { /* that nothing is left may itself be news to tell */
+        arena_reset(&u->arena);
+        enum err e = next_frame(u, now, out);
+        if (e != ERR_OK) {
+            buf_reset(out);
+            uplink_end(u, e, err_text(e), effects);
+        }
+        settle(u, effects);
+        if (out->size || !effects->want_write)
+            return;
     }
-    settle(u, effects);
 }
 
 /* ---- time and the application ---- */

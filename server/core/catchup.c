@@ -308,8 +308,9 @@ static enum err own_results(struct peer *peer, struct result_list *list)
 {
     struct catch_up *c = peer->catch_up;
     uint8_t from[KEY_ORIGIN_SIZE], to[KEY_ORIGIN_SIZE];
-    *list = (struct result_list){.c = c, .origin = peer->session.origin, .after = peer->session.floor,
-                                 .last = peer->session.floor, .capacity = RESULTS_MAX};
+    uint64_t after = peer->session.told > peer->session.floor ? peer->session.told : peer->session.floor;
+    *list = (struct result_list){.c = c, .origin = peer->session.origin, .after = after,
+                                 .last = after, .capacity = RESULTS_MAX};
     list->items = arena_calloc(&c->arena, list->capacity, sizeof *list->items);
     if (!list->items)
         return ERR_NOMEM;
@@ -328,8 +329,34 @@ static bool at_head(struct hub *hub, const struct peer *peer)
     return true;
 }
 
+/* The mark without what is beyond the last result told: the rest comes with the next checkpoint. */
+static enum err mark_clip(struct catch_up *c, uint64_t last)
+{
+    struct oseq_range *ranges = arena_calloc(&c->arena, c->own.range_count, sizeof *ranges);
+    if (!ranges)
+        return ERR_NOMEM;
+    uint32_t count = 0;
+    for (; count < c->own.range_count && c->own.ranges[count].from <= last; count++) {
+        ranges[count] = c->own.ranges[count];
+        if (ranges[count].to > last)
+            ranges[count].to = last;
+    }
+    c->own.ranges = ranges;
+    c->own.range_count = count;
+    if (c->own.upto > last)
+        c->own.upto = last;
+    return ERR_OK;
+}
+
+static bool mark_is(const struct mark *mark, const struct origin *origin)
+{
+    return mark->upto == origin->upto && mark->range_count == origin->range_count &&
+           (mark->range_count == 0 ||
+            memcmp(mark->ranges, origin->ranges, mark->range_count * sizeof *mark->ranges) == 0);
+}
+
 /* Live if nothing has been decided since the snapshot that the subscriber would miss. */
-static enum err go_live(struct hub *hub, struct peer *peer)
+static enum err go_live(struct hub *hub, struct peer *peer, const struct mark *told)
 {
     if (!at_head(hub, peer))
         return ERR_OK;
@@ -340,7 +367,7 @@ static enum err go_live(struct hub *hub, struct peer *peer)
     e = origin_get(hub, peer->session.origin, &origin);
     store_rollback(hub->store);
     arena_reset(&hub->turn);
-    if (e == ERR_OK && origin->upto == peer->session.floor)
+    if (e == ERR_OK && mark_is(told, origin))
         peer->session.pull = PULL_LIVE;
     return e;
 }
@@ -353,20 +380,27 @@ static enum err send_last(struct hub *hub, struct peer *peer)
     if (e != ERR_OK)
         return e;
     bool all_told = results.count < results.capacity;
+    e = all_told ? ERR_OK : mark_clip(c, results.last);
+    if (e != ERR_OK)
+        return e;
     struct message message = {.type = MESSAGE_CHECKPOINT,
                               .as.checkpoint = {.scope = peer->session.scope,
                                                 .heads = c->heads,
                                                 .heads_count = c->head_count,
                                                 .marks = &c->own,
-                                                .marks_count = all_told ? 1 : 0,
+                                                .marks_count = 1,
                                                 .results = results.items,
                                                 .results_count = results.count}};
     e = peer_send(hub, peer, &message);
     if (e != ERR_OK)
         return e;
-    peer->session.floor = all_told ? c->own.upto : results.last;
+    peer->session.told = all_told ? 0 : results.last;
+    if (all_told) {
+        peer->session.floor = c->own.upto;
+        e = go_live(hub, peer, &c->own);
+    }
     catch_up_free(hub, peer);
-    return all_told ? go_live(hub, peer) : ERR_OK;
+    return e;
 }
 
 enum err catch_up_next(struct hub *hub, struct peer *peer)

@@ -432,7 +432,10 @@ static enum err judge(struct judging *j, enum decision *ret)
     enum err e = check_renamed(j, &done);
     if (e != ERR_OK || done)
         return e;
-    check_values(j);
+    if (j->author->given_up)
+        refuse(j, REASON_DEPENDS, NULL, NULL, NULL);
+    else
+        check_values(j);
     if (j->reason == REASON_NONE)
         e = check_causes(j);
     if (e != ERR_OK)
@@ -527,7 +530,15 @@ static int collect_waiting(void *context, struct bytes key, struct bytes value)
     return (int)arena_copy(list->arena, key, &list->keys[list->count++]);
 }
 
-static enum err decide_again(struct hub *hub, struct bytes key)
+/* Dots that groups may wait for, in the order in which they were settled. A list, as a chain of waiting
+ * groups can be as long as people type. */
+struct settled_dot {
+    struct settled_dot *next;
+    struct dot dot;
+};
+
+static enum err decide_again(struct hub *hub, struct bytes key, bool given_up,
+                             struct settled_dot **tail)
 {
     struct bytes value;
     enum err e = store_side_get(hub->store, SIDE_WAITING, key, &hub->turn, &value);
@@ -535,7 +546,8 @@ static enum err decide_again(struct hub *hub, struct bytes key)
         return e;
     if (value.size < 80 || key.size != KEY_ORIGIN_SIZE)
         return ERR_CORRUPT;
-    struct author author = {.envelope = {.received_ms = (int64_t)be64_get(value.data),
+    struct author author = {.given_up = given_up,
+                            .envelope = {.received_ms = (int64_t)be64_get(value.data),
                                          .offset_ms = (int64_t)be64_get(value.data + 8)}};
     memcpy(author.device.byte, value.data + 16, 16);
     memcpy(author.user.byte, value.data + 32, 16);
@@ -563,13 +575,22 @@ static enum err decide_again(struct hub *hub, struct bytes key)
     e = receipt_find(hub, author.origin->id, oseq, &receipt);
     if (e != ERR_OK || receipt.code == RESULT_PARKED)
         return e; /* what depends on it goes on waiting */
-    struct dot dot = {author.origin->id, oseq, receipt.tag};
-    return decide_waiting(hub, &dot);
+    struct settled_dot *settled = arena_calloc(&hub->turn, 1, sizeof *settled);
+    if (!settled)
+        return ERR_NOMEM;
+    settled->dot = (struct dot){author.origin->id, oseq, receipt.tag};
+    (*tail)->next = settled;
+    *tail = settled;
+    return ERR_OK;
 }
 
-enum err decide_waiting(struct hub *hub, const struct dot *dot)
+/* Those that wait for this one dot. */
+static enum err release_waiting(struct hub *hub, const struct dot *dot, struct settled_dot **tail)
 {
     uint8_t from[20], to[21];
+    enum err in_effect = dot_in_effect(hub, dot);
+    if (in_effect != ERR_OK && in_effect != ERR_FORBIDDEN)
+        return in_effect == ERR_NOT_FOUND ? ERR_OK : in_effect;
     key_origin(dot->origin, dot->oseq, from);
     be32_put(from + 16, dot->tag);
     memcpy(to, from, 20);
@@ -583,10 +604,20 @@ enum err decide_waiting(struct hub *hub, const struct dot *dot)
         for (uint32_t i = 0; i < list.count; i++) {
             e = store_side_delete(hub->store, SIDE_WAITS_FOR, list.keys[i]);
             if (e == ERR_OK)
-                e = decide_again(hub, bytes_of(list.keys[i].data + 20, KEY_ORIGIN_SIZE));
+                e = decide_again(hub, bytes_of(list.keys[i].data + 20, KEY_ORIGIN_SIZE),
+                                 in_effect == ERR_FORBIDDEN, tail);
             if (e != ERR_OK)
                 return e;
         }
     }
     return ERR_OK;
+}
+
+enum err decide_waiting(struct hub *hub, const struct dot *dot)
+{
+    struct settled_dot first = {.dot = *dot}, *tail = &first;
+    enum err e = ERR_OK;
+    for (const struct settled_dot *s = &first; e == ERR_OK && s && hub->waiting_count > 0; s = s->next)
+        e = release_waiting(hub, &s->dot, &tail);
+    return e;
 }

@@ -302,7 +302,9 @@ void hub_receive(struct hub *hub, struct peer *peer, struct bytes frame, struct 
     intent->held = intent->size + INTENT_COST;
     if (e == ERR_OK && hub->intent_bytes > INTENTS_MAX)
         e = ERR_BUSY;
-    if (e == ERR_OK && is_intent(intent->message.type)) {
+    bool waits = is_intent(intent->message.type) ||
+                 (intent->message.type == MESSAGE_PING && peer->in_bytes > 0);
+    if (e == ERR_OK && waits) {
         intent->peer = peer;
         peer->in_bytes += intent->held;
         hub->intent_bytes += intent->held;
@@ -357,6 +359,10 @@ static enum err handle(struct hub *hub, struct peer *peer, const struct message 
         return handle_subscribe(hub, peer, &message->as.subscribe);
     case MESSAGE_DISCARD:
         return handle_discard(hub, peer, &message->as.discard);
+    case MESSAGE_PING:
+        peer->session.pong_due = true;
+        peer->session.pong_token = message->as.ping.token;
+        return ERR_OK;
     default:
         return ERR_PROTOCOL;
     }
@@ -493,6 +499,17 @@ static enum err inspect(struct hub *hub, hub_body *body, void *context)
     return e;
 }
 
+static void send_pongs(struct hub *hub)
+{
+    for (struct peer *peer = hub->peers; peer; peer = peer->next) {
+        if (!peer->session.pong_due)
+            continue;
+        peer->session.pong_due = false;
+        struct message pong = {.type = MESSAGE_PONG, .as.pong = {.token = peer->session.pong_token}};
+        (void)peer_send(hub, peer, &pong); /* without it the other side asks again, or hangs up */
+    }
+}
+
 enum err hub_transact(struct hub *hub, hub_body *body, void *context)
 {
     if (hub->config.inspect)
@@ -519,6 +536,7 @@ enum err hub_transact(struct hub *hub, hub_body *body, void *context)
         peer_publish_staged(peer);
     }
     feed_publish(hub);
+    send_pongs(hub);
     if (hub->scope_changed)
         e = scope_refresh(hub);
     turn_clear(hub);

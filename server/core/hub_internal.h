@@ -93,6 +93,9 @@ struct peer_session {
     bool fresh_subscription; /* the catch-up has to start over */
     bool forked;             /* was told to renumber: further pushes are of the past */
     uint64_t scope;
+    uint64_t told;           /* results up to here are in checkpoints of this catch-up; 0: up to floor */
+    bool pong_due;           /* a PING came behind work of this turn: its answer goes behind the feed's */
+    uint64_t pong_token;
 };
 
 struct peer {
@@ -299,6 +302,7 @@ struct author {
     struct uuid device, user;
     const struct audience *audience;
     struct envelope envelope;
+    bool given_up; /* what the group waited for was discarded */
 };
 enum decision { DECISION_DONE, DECISION_DUPLICATE, DECISION_FORK, DECISION_WAITS };
 enum err decide_group(struct hub *hub, const struct author *author, uint64_t oseq, struct bytes raw,

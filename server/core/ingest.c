@@ -281,10 +281,15 @@ enum err handle_discard(struct hub *hub, struct peer *peer, const struct message
     struct receipt receipt;
     if (e == ERR_OK)
         e = receipt_find(hub, message->origin, message->oseq, &receipt);
-    if (e == ERR_NOT_FOUND)
-        return ERR_OK; /* nothing was ever here: nothing to give up */
+    if (e == ERR_NOT_FOUND) /* a restored headquarters: nothing is here to be given up */
+        return tell_discarded(hub, peer, message->oseq);
     if (e != ERR_OK)
         return e;
+    if (peer->session.pull == PULL_CATCHING_UP && message->origin == peer->session.origin &&
+        message->oseq > 0 && message->oseq <= peer->session.floor) {
+        peer->session.floor = message->oseq - 1; /* told with the checkpoint, from a new snapshot */
+        peer->session.fresh_subscription = true;
+    }
     if (receipt.code == RESULT_PARKED) {
         struct dot dot = {message->origin, message->oseq, receipt.tag};
         e = receipt_change(hub, message->origin, message->oseq, RESULT_DISCARDED);

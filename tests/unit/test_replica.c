@@ -1,0 +1,794 @@
+/* What a replica has to survive: refused groups, copies and restores of either side, damage, changes of
+ * scope, large groups, wrong clocks. In the end nothing that was written is lost and all agree.
+ *
+ * ctest: timeout=300 */
+#include "tests/lib/pair.h"
+
+#include "common/store_mem/store_mem.h"
+
+/* ---- helpers ---- */
+
+struct copying {
+    struct store *from, *to;
+    const struct model_table *table;
+    enum store_side side;
+    struct uuid *ids;
+    uint32_t count, capacity;
+};
+
+static int copy_side(void *context, struct bytes key, struct bytes value)
+{
+    struct copying *c = context;
+    assert_ok(store_side_put(c->to, c->side, key, value));
+    return 0;
+}
+
+static int collect_id(void *context, const struct uuid *id)
+{
+    struct copying *c = context;
+    if (c->count == c->capacity) {
+        c->capacity = c->capacity ? c->capacity * 2 : 64;
+        c->ids = realloc(c->ids, c->capacity * sizeof *c->ids);
+        assert_non_null(c->ids);
+    }
+    c->ids[c->count++] = *id;
+    return 0;
+}
+
+struct log_copying {
+    struct store *to;
+    uint32_t bucket;
+};
+
+static int copy_log(void *context, uint64_t position, const struct model_table *table,
+                    const struct uuid *id)
+{
+    struct log_copying *c = context;
+    assert_ok(store_log_put(c->to, c->bucket, position, table, id));
+    return 0;
+}
+
+/* Rows that are dead are found through the log and through their parents only: stories here that copy
+ * a store delete nothing before. */
+static struct store *copy_store(struct pair *p, struct store *from)
+{
+    struct store *to;
+    struct arena arena;
+    assert_ok(store_mem_open(p->model, &to));
+    assert_ok(store_begin(from, STORE_READ));
+    assert_ok(store_begin(to, STORE_WRITE));
+    for (int side = 0; side < SIDE_COUNT; side++) {
+        struct copying c = {.from = from, .to = to, .side = (enum store_side)side};
+        assert_ok(store_side_scan(from, c.side, bytes_of(NULL, 0), bytes_of(NULL, 0), copy_side, &c));
+    }
+    arena_init(&arena, 1 << 30);
+    for (uint16_t t = 0; t < p->model->table_count; t++) {
+        struct copying c = {.from = from, .to = to, .table = &p->model->tables[t]};
+        assert_ok(store_row_scan(from, c.table, NULL, collect_id, &c));
+        for (uint32_t i = 0; i < c.count; i++) {
+            struct store_row row;
+            arena_reset(&arena);
+            assert_ok(store_row_get(from, c.table, &c.ids[i], &arena, &row));
+            assert_ok(store_row_put(to, c.table, &c.ids[i], &row));
+            if (store_base_get(from, c.table, &c.ids[i], &arena, &row) == ERR_OK)
+                assert_ok(store_base_put(to, c.table, &c.ids[i], &row));
+        }
+        free(c.ids);
+    }
+    for (uint32_t bucket = 1; bucket < 64; bucket++) {
+        struct log_copying c = {to, bucket};
+        assert_ok(store_log_scan(from, bucket, 0, copy_log, &c));
+    }
+    arena_done(&arena);
+    assert_ok(store_commit(to));
+    store_rollback(from);
+    return to;
+}
+
+static void open_replica(struct pair *p, struct pair_device *device)
+{
+    struct err_info info;
+    const struct replica_config config = {
+        .model = p->model, .store = device->store, .crypto = p->crypto, .rng = &p->rng};
+    assert_ok(replica_open(&config, &device->replica, &info));
+}
+
+/* The device's process dies; its store is this one from now on. */
+static void put_store(struct pair *p, struct pair_device *device, struct store *store)
+{
+    pair_cut(p, device);
+    uplink_free(device->uplink);
+    device->uplink = NULL;
+    replica_close(device->replica);
+    store_close(device->store);
+    device->store = store;
+    open_replica(p, device);
+}
+
+/* A second device that is a copy of the first: same key, same origin, same pending groups. */
+static struct pair_device *clone_device(struct pair *p, struct pair_device *device)
+{
+    struct pair_device *other = &p->devices[p->device_count++];
+    *other = (struct pair_device){.identity = device->identity};
+    other->store = copy_store(p, device->store);
+    open_replica(p, other);
+    return other;
+}
+
+static struct replica_status status_of(struct pair_device *device)
+{
+    struct replica_status status;
+    replica_status(device->replica, &status);
+    return status;
+}
+
+static uint16_t column_of(const struct model_table *table, const char *name)
+{
+    const struct model_column *column = model_column_by_name(table, bytes_of_text(name));
+    assert_non_null(column);
+    return column->index;
+}
+
+static const struct model_table *table_of(struct pair *p, const char *name)
+{
+    return model_table_by_name(p->model, bytes_of_text(name));
+}
+
+/* A contact of the customer. */
+static struct uuid add_contact(struct pair *p, struct pair_device *device, struct uuid party,
+                               const char *name)
+{
+    const struct model_table *table = table_of(p, "contact");
+    const uint16_t columns[2] = {column_of(table, "party"), column_of(table, "name")};
+    struct value values[2] = {value_blob(bytes_of(party.byte, 16)), value_text(bytes_of_text(name))};
+    struct uuid id = {{0}};
+    struct err_info info = {0};
+    struct dot dot;
+    assert_ok(replica_begin(device->replica, p->now_ms + device->skew_ms));
+    if (replica_insert(device->replica, table, &id, columns, values, 2, &info) != ERR_OK)
+        fail_msg("%s", info.message);
+    assert_ok(replica_commit(device->replica, &dot));
+    return id;
+}
+
+/* Everybody until nothing moves, twice round. */
+static void sync_all(struct pair *p)
+{
+    for (int round = 0; round < 3; round++)
+        for (uint32_t i = 0; i < p->device_count; i++)
+            pair_sync(p, &p->devices[i]);
+}
+
+/* ---- parked groups ---- */
+
+struct seen_parked {
+    uint32_t count;
+    uint64_t oseq;
+    enum reason reason;
+    char detail[300];
+};
+
+static enum err see_parked(void *context, const struct parked_group *parked)
+{
+    struct seen_parked *seen = context;
+    seen->count++;
+    seen->oseq = parked->dot.oseq;
+    seen->reason = parked->reason;
+    snprintf(seen->detail, sizeof seen->detail, "%.*s", (int)parked->detail.size,
+             parked->detail.size ? (const char *)parked->detail.data : "");
+    return ERR_OK;
+}
+
+static struct seen_parked parked_of(struct pair_device *device)
+{
+    struct seen_parked seen = {0};
+    assert_ok(replica_parked(device->replica, see_parked, &seen));
+    return seen;
+}
+
+static void one_poison_group_of_a_thousand_is_explained_and_the_others_arrive(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p, NULL, 31);
+    struct pair_device *a = pair_enrol(&p, "anna", "rep"), *b = pair_enrol(&p, "boss", "admin");
+    for (int i = 0; i < 1000; i++)
+        pair_insert(&p, a, i == 500 ? "product" : "party", "name", "One of many");
+    pair_sync(&p, a);
+    struct replica_status status = status_of(a);
+    assert_int_equal(status.parked_count, 1);
+    assert_int_equal(status.outbox_count, 0);
+    assert_int_equal(pair_count(&p, NULL, "party"), 999);
+    assert_int_equal(pair_count(&p, NULL, "product"), 0);
+    struct seen_parked seen = parked_of(a);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.oseq, 501);
+    assert_int_equal(seen.reason, REASON_RIGHTS);
+    assert_non_null(strstr(seen.detail, "product"));
+    pair_assert_equal(&p, a);
+    pair_restart_device(&p, a); /* it is still there after a restart */
+    assert_int_equal(parked_of(a).count, 1);
+    /* given rights, the same again arrives */
+    pair_admin(&p, "{\"do\":\"user-set\",\"login\":\"anna\",\"role\":\"admin\"}");
+    struct err_info info = {0};
+    if (replica_parked_retry(a->replica, 501, p.now_ms, &info) != ERR_OK)
+        fail_msg("%s", info.message);
+    assert_int_equal(status_of(a).parked_count, 0);
+    sync_all(&p);
+    assert_int_equal(pair_count(&p, b, "product"), 1);
+    pair_assert_equal(&p, a);
+    pair_assert_equal(&p, b);
+    pair_done(&p);
+}
+
+/* Counts beyond what one checkpoint can tell (10,000 results) are told in several. */
+static void more_parked_groups_than_one_checkpoint_tells_are_all_told(void **state)
+{
+    (void)state;
+    enum { COUNT = 10050 };
+    struct pair p;
+    pair_init(&p, NULL, 32);
+    struct pair_device *a = pair_enrol(&p, "anna", "rep");
+    for (int i = 0; i < COUNT; i++)
+        pair_insert(&p, a, i % 2 ? "product" : "party", "name", "N");
+    for (int i = 0; i < COUNT; i++)
+        if (i % 2 == 0)
+            pair_insert(&p, a, "product", "name", "N");
+    pair_sync(&p, a);
+    struct replica_status status = status_of(a);
+    assert_int_equal(status.outbox_count, 0);
+    assert_int_equal(status.parked_count, COUNT);
+    assert_int_equal(pair_count(&p, a, "product"), 0);
+    pair_assert_equal(&p, a);
+    pair_done(&p);
+}
+
+static void a_mended_group_is_taken(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p, NULL, 33);
+    struct pair_device *a = pair_enrol(&p, "anna", "rep");
+    struct uuid party = pair_insert(&p, a, "party", "name", "Acme");
+    pair_sync(&p, a);
+    /* a customer whose branch is none of the rep's: refused */
+    const struct model_table *table = table_of(&p, "party");
+    const uint16_t columns[2] = {column_of(table, "name"), column_of(table, "visibility")};
+    struct value values[2] = {value_text(bytes_of_text("Hidden")), value_text(bytes_of_text("branch"))};
+    struct uuid id = {{0}};
+    struct err_info info = {0};
+    struct dot dot;
+    assert_ok(replica_begin(a->replica, p.now_ms));
+    assert_ok(replica_insert(a->replica, table, &id, columns, values, 2, &info));
+    assert_ok(replica_commit(a->replica, &dot));
+    pair_sync(&p, a);
+    struct seen_parked seen = parked_of(a);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.reason, REASON_SCOPE);
+    assert_string_equal(pair_cell(&p, a, "party", id, "name"), "-"); /* a draft, in no view */
+    assert_ok(replica_begin(a->replica, p.now_ms));
+    if (replica_parked_retry(a->replica, seen.oseq, p.now_ms, &info) != ERR_OK)
+        fail_msg("%s", info.message);
+    values[1] = value_text(bytes_of_text("company"));
+    if (replica_update(a->replica, table, &id, &columns[1], &values[1], 1, false, &info) != ERR_OK)
+        fail_msg("%s", info.message);
+    assert_ok(replica_commit(a->replica, &dot));
+    pair_sync(&p, a);
+    assert_int_equal(status_of(a).parked_count, 0);
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "name"), "Hidden");
+    assert_string_equal(pair_cell(&p, a, "party", id, "visibility"), "company");
+    pair_assert_equal(&p, a);
+    (void)party;
+    pair_done(&p);
+}
+
+static uint64_t discards_of(struct pair_device *device)
+{
+    const struct replica_discard *discards;
+    uint32_t count;
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    assert_ok(replica_discards(device->replica, &arena, &discards, &count));
+    arena_done(&arena);
+    return count;
+}
+
+static void what_builds_on_a_parked_group_waits_and_falls_with_it(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p, NULL, 34);
+    struct pair_device *a = pair_enrol(&p, "anna", "rep");
+    const struct model_table *table = table_of(&p, "party");
+    const uint16_t columns[2] = {column_of(table, "name"), column_of(table, "visibility")};
+    struct value values[2] = {value_text(bytes_of_text("Hidden")), value_text(bytes_of_text("branch"))};
+    struct uuid id = {{0}};
+    struct err_info info = {0};
+    struct dot dot;
+    assert_ok(replica_begin(a->replica, p.now_ms));
+    assert_ok(replica_insert(a->replica, table, &id, columns, values, 2, &info));
+    assert_ok(replica_commit(a->replica, &dot)); /* 1: refused */
+    pair_set(&p, a, "party", id, "legal_name", "of the hidden one"); /* 2: names its dot */
+    struct uuid contact = add_contact(&p, a, id, "Its person");      /* 3: refers to its record */
+    struct uuid other = pair_insert(&p, a, "party", "name", "Another"); /* 4: nothing to do with it */
+    pair_sync(&p, a);
+    struct replica_status status = status_of(a);
+    assert_int_equal(status.parked_count, 1);
+    assert_int_equal(status.outbox_count, 2); /* they wait at headquarters */
+    assert_string_equal(pair_cell(&p, NULL, "party", other, "name"), "Another");
+    assert_string_equal(pair_cell(&p, NULL, "contact", contact, "name"), "-");
+    pair_sync(&p, a); /* offered again: known to wait */
+    assert_int_equal(status_of(a).outbox_count, 2);
+    assert_ok(replica_parked_discard(a->replica, 1, &info));
+    assert_int_equal(status_of(a).parked_count, 0);
+    assert_int_equal(discards_of(a), 1);
+    pair_sync(&p, a);
+    pair_sync(&p, a);
+    assert_int_equal(discards_of(a), 0); /* the server has been told, and said so */
+    status = status_of(a);
+    assert_int_equal(status.outbox_count, 0);
+    assert_int_equal(status.parked_count, 2);
+    struct seen_parked seen = parked_of(a);
+    assert_int_equal(seen.count, 2);
+    assert_int_equal(seen.reason, REASON_DEPENDS);
+    assert_string_equal(pair_cell(&p, a, "contact", contact, "name"), "-");
+    pair_assert_equal(&p, a);
+    assert_err(replica_parked_discard(a->replica, 77, &info), ERR_NOT_FOUND);
+    pair_done(&p);
+}
+
+/* ---- copies ---- */
+
+static void both_copies_of_a_replica_go_on_and_nothing_is_lost(void **state)
+{
+    (void)state;
+    for (uint32_t variant = 0; variant < 6; variant++) {
+        struct pair p;
+        pair_init(&p, NULL, 40 + variant);
+        struct pair_device *a = pair_enrol(&p, "anna", "admin"), *c = pair_enrol(&p, "carl", "admin");
+        struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
+        pair_sync(&p, a);
+        if (variant & 1)
+            pair_set(&p, a, "party", id, "loyalty_points", "5"); /* pending when it is copied */
+        struct pair_device *b = clone_device(&p, a);
+        assert_int_equal(status_of(a).origin, status_of(b).origin);
+        uint32_t of_a = 3, of_b = variant < 2 ? 2 : variant < 4 ? 3 : 5;
+        struct uuid ids[16];
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < of_a; i++)
+            ids[count++] = pair_insert(&p, a, "party", "name", "From the one");
+        for (uint32_t i = 0; i < of_b; i++)
+            ids[count++] = pair_insert(&p, b, "party", "name", "From the other");
+        pair_set(&p, b, "party", ids[of_a], "legal_name", "built upon");
+        sync_all(&p);
+        assert_int_not_equal(status_of(a).origin, status_of(b).origin);
+        for (uint32_t i = 0; i < count; i++)
+            for (uint32_t d = 0; d < p.device_count; d++)
+                assert_string_equal(pair_cell(&p, &p.devices[d], "party", ids[i], "name"),
+                                    i < of_a ? "From the one" : "From the other");
+        assert_string_equal(pair_cell(&p, c, "party", ids[of_a], "legal_name"), "built upon");
+        assert_string_equal(pair_cell(&p, c, "party", id, "loyalty_points"), variant & 1 ? "5" : "0");
+        for (uint32_t d = 0; d < p.device_count; d++)
+            pair_assert_equal(&p, &p.devices[d]);
+        pair_done(&p);
+    }
+}
+
+/* The same when the copy hears of what the other one wrote before headquarters has seen its own: the
+ * link gives it the catch-up first and takes its pushes after. */
+static void a_copy_that_reads_before_it_is_heard_loses_nothing(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p, NULL, 50);
+    struct pair_device *a = pair_enrol(&p, "anna", "admin");
+    pair_insert(&p, a, "party", "name", "Acme");
+    pair_sync(&p, a);
+    struct pair_device *b = clone_device(&p, a);
+    struct uuid one = pair_insert(&p, a, "party", "name", "From the one"), other[3];
+    for (int i = 0; i < 3; i++)
+        other[i] = pair_insert(&p, b, "party", "name", "From the other");
+    pair_sync(&p, a);
+    pair_connect(&p, b, false);
+    /* frames up one at a time; after each, everything down */
+    for (int i = 0; i < 20; i++) {
+        struct buf frame;
+        struct uplink_effects effects;
+        buf_init(&frame, FRAME_MAX);
+        if (b->up)
+            uplink_next_frame(b->uplink, (struct now){{p.now_ms}, {p.now_ms * 1000}}, &frame, &effects);
+        if (frame.size)
+            hub_receive(p.hub, b->peer, buf_view(&frame), (struct hub_now){{p.now_ms}, {p.now_ms * 1000}});
+        bool sent = frame.size > 0;
+        while (b->up && hub_has_work(p.hub))
+            assert_ok(hub_turn(p.hub, (struct hub_now){{p.now_ms}, {p.now_ms * 1000}}));
+        for (bool more = b->up; more;) {
+            hub_next_frame(p.hub, b->peer, (struct hub_now){{p.now_ms}, {p.now_ms * 1000}}, &frame);
+            more = frame.size > 0;
+            if (more)
+                uplink_receive(b->uplink, buf_view(&frame), (struct now){{p.now_ms}, {p.now_ms * 1000}}, &effects);
+            if (more && effects.hang_up) {
+                pair_cut(&p, b);
+                more = false;
+            }
+        }
+        buf_done(&frame);
+        if (!sent)
+            break;
+    }
+    pair_cut(&p, b);
+    sync_all(&p);
+    for (uint32_t d = 0; d < p.device_count; d++) {
+        assert_string_equal(pair_cell(&p, &p.devices[d], "party", one, "name"), "From the one");
+        for (int i = 0; i < 3; i++)
+            assert_string_equal(pair_cell(&p, &p.devices[d], "party", other[i], "name"), "From the other");
+        pair_assert_equal(&p, &p.devices[d]);
+    }
+    assert_int_equal(pair_count(&p, NULL, "party"), 5);
+    pair_done(&p);
+}
+
+static void a_rolled_back_device_goes_on(void **state)
+{
+    (void)state;
+    for (int writes = 0; writes < 8; writes++) { /* fewer, as many, and more than were lost */
+        struct pair p;
+        pair_init(&p, NULL, 60 + (uint64_t)writes);
+        struct pair_device *a = pair_enrol(&p, "anna", "admin"), *b = pair_enrol(&p, "boris", "admin");
+        struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
+        pair_sync(&p, a);
+        struct store *backup = copy_store(&p, a->store);
+        for (int i = 0; i < 4; i++)
+            pair_insert(&p, a, "party", "name", "After the backup");
+        pair_set(&p, a, "party", id, "loyalty_points", "3");
+        pair_sync(&p, a);
+        put_store(&p, a, backup);
+        for (int i = 0; i < writes; i++)
+            pair_insert(&p, a, "party", "name", "After the restore");
+        if (writes)
+            pair_set(&p, a, "party", id, "loyalty_points", "10");
+        sync_all(&p);
+        assert_int_equal(pair_count(&p, a, "party"), 5 + writes);
+        assert_string_equal(pair_cell(&p, b, "party", id, "loyalty_points"), writes ? "13" : "3");
+        pair_assert_equal(&p, a);
+        pair_assert_equal(&p, b);
+        pair_done(&p);
+    }
+}
+
+/* ---- headquarters restored ---- */
+
+static void put_hub_store(struct pair *p, struct store *store)
+{
+    struct err_info info;
+    for (uint32_t i = 0; i < p->device_count; i++)
+        pair_cut(p, &p->devices[i]);
+    hub_close(p->hub);
+    store_close(p->hub_store);
+    p->hub_store = p->config.store = store;
+    assert_ok(hub_open(&p->config, (struct hub_now){{p->now_ms}, {p->now_ms * 1000}}, &p->hub, &info));
+}
+
+static void a_restored_headquarters_gets_back_what_it_acknowledged(void **state)
+{
+    (void)state;
+    for (uint32_t variant = 0; variant < 2; variant++) {
+        struct pair p;
+        pair_init(&p, NULL, 70 + variant);
+        struct pair_device *a = pair_enrol(&p, "anna", "admin"), *b = pair_enrol(&p, "boris", "admin");
+        struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
+        sync_all(&p);
+        struct store *backup = copy_store(&p, p.hub_store);
+        char text[24];
+        for (int i = 0; i < 50; i++) { /* each builds upon the other's last */
+            snprintf(text, sizeof text, "a%d", i);
+            pair_set(&p, a, "party", id, "legal_name", text);
+            pair_sync(&p, a);
+            pair_sync(&p, b);
+            snprintf(text, sizeof text, "b%d", i);
+            pair_set(&p, b, "party", id, "legal_name", text);
+            pair_sync(&p, b);
+            pair_sync(&p, a);
+        }
+        struct uuid other = pair_insert(&p, b, "party", "name", "Of both");
+        pair_sync(&p, b);
+        pair_sync(&p, a);
+        add_contact(&p, a, other, "Person");
+        pair_sync(&p, a);
+        pair_sync(&p, b);
+        if (variant) { /* an edit whose acknowledgement was lost on its way */
+            pair_set(&p, a, "party", id, "tax_id", "unheard");
+            pair_connect(&p, a, false);
+            a->frames_until_cut = 7;
+            pair_run(&p);
+            pair_cut(&p, a);
+            a->frames_until_cut = 0;
+        }
+        put_hub_store(&p, backup);
+        assert_string_equal(pair_cell(&p, NULL, "party", id, "legal_name"), "");
+        sync_all(&p);
+        for (uint32_t d = 0; d < p.device_count; d++) {
+            assert_string_equal(pair_cell(&p, &p.devices[d], "party", id, "legal_name"), "b49");
+            assert_int_equal(pair_count(&p, &p.devices[d], "contact"), 1);
+            pair_assert_equal(&p, &p.devices[d]);
+        }
+        assert_int_equal(pair_count(&p, NULL, "conflict"), 0);
+        if (variant)
+            assert_string_equal(pair_cell(&p, b, "party", id, "tax_id"), "unheard");
+        pair_done(&p);
+    }
+}
+
+/* Each change of one column builds on the one before: a chain as long as people type. After a restore it
+ * waits for one group of another device, and is taken at once with it. */
+static void a_long_chain_of_waiting_groups_is_taken_at_once(void **state)
+{
+    (void)state;
+    enum { CHAIN = 8000 };
+    struct pair p;
+    pair_init(&p, NULL, 35);
+    struct pair_device *a = pair_enrol(&p, "anna", "admin"), *b = pair_enrol(&p, "boris", "admin");
+    struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
+    sync_all(&p);
+    struct store *backup = copy_store(&p, p.hub_store);
+    pair_set(&p, a, "party", id, "legal_name", "first");
+    pair_sync(&p, a);
+    pair_sync(&p, b);
+    char text[24];
+    for (uint32_t i = 0; i < CHAIN; i++) {
+        snprintf(text, sizeof text, "%u", i);
+        pair_set(&p, b, "party", id, "legal_name", text);
+        if (i % 900 == 899)
+            pair_sync(&p, b);
+    }
+    pair_sync(&p, b);
+    put_hub_store(&p, backup);
+    pair_sync(&p, b);
+    struct hub_stats stats;
+    hub_stats(p.hub, &stats);
+    assert_int_equal(stats.groups_waiting, CHAIN);
+    assert_string_equal(pair_cell(&p, b, "party", id, "legal_name"), text); /* what was typed is shown */
+    sync_all(&p);
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "legal_name"), text);
+    assert_int_equal(pair_count(&p, NULL, "conflict"), 0);
+    pair_assert_equal(&p, a);
+    pair_assert_equal(&p, b);
+    pair_done(&p);
+}
+
+/* ---- damage ---- */
+
+static void a_damaged_row_is_noticed_and_repaired(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p, NULL, 80);
+    struct pair_device *a = pair_enrol(&p, "anna", "admin"), *b = pair_enrol(&p, "boris", "admin");
+    struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
+    pair_insert(&p, a, "party", "name", "Another");
+    sync_all(&p);
+    struct arena arena;
+    struct store_row row;
+    const struct model_table *table = table_of(&p, "party");
+    arena_init(&arena, 1 << 20);
+    assert_ok(store_begin(b->store, STORE_WRITE));
+    assert_ok(store_row_get(b->store, table, &id, &arena, &row));
+    row.values[column_of(table, "name")] = value_text(bytes_of_text("Tampered"));
+    assert_ok(store_row_put(b->store, table, &id, &row));
+    assert_ok(store_commit(b->store));
+    arena_done(&arena);
+    /* the digest is kept by sums: it shows when the record is next replaced */
+    pair_set(&p, a, "party", id, "legal_name", "Ltd");
+    pair_sync(&p, a);
+    pair_sync(&p, b);
+    pair_sync(&p, b);
+    assert_string_equal(pair_cell(&p, b, "party", id, "name"), "Acme");
+    pair_assert_equal(&p, b);
+    pair_done(&p);
+}
+
+static void a_lost_row_is_noticed_and_repaired(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p, NULL, 81);
+    struct pair_device *a = pair_enrol(&p, "anna", "admin"), *b = pair_enrol(&p, "boris", "admin");
+    struct uuid id = pair_insert(&p, a, "party", "name", "Acme"), kept = {{0}};
+    kept = pair_insert(&p, b, "party", "name", "Pending");
+    pair_sync(&p, a);
+    pair_sync(&p, b);
+    assert_ok(store_begin(b->store, STORE_WRITE));
+    assert_ok(store_row_delete(b->store, table_of(&p, "party"), &id));
+    assert_ok(store_commit(b->store));
+    pair_set(&p, b, "party", kept, "legal_name", "an edit that waits");
+    pair_set(&p, a, "party", id, "legal_name", "Ltd");
+    pair_sync(&p, a);
+    pair_sync(&p, b);
+    pair_sync(&p, b);
+    assert_string_equal(pair_cell(&p, b, "party", id, "name"), "Acme");
+    assert_string_equal(pair_cell(&p, NULL, "party", kept, "legal_name"), "an edit that waits");
+    pair_assert_equal(&p, b);
+    pair_done(&p);
+}
+
+/* ---- scope ---- */
+
+struct branch_search {
+    struct pair *pair;
+    const char *name;
+    struct uuid id;
+};
+
+static int find_branch(void *context, const struct uuid *id)
+{
+    struct branch_search *search = context;
+    if (strcmp(pair_cell(search->pair, NULL, "branch", *id, "name"), search->name) == 0)
+        search->id = *id;
+    return 0;
+}
+
+static struct uuid routed(struct pair *p, struct pair_device *device, const char *branch,
+                          const char *name)
+{
+    struct copying c = {0};
+    struct branch_search search = {p, branch, {{0}}};
+    assert_ok(store_begin(p->hub_store, STORE_READ));
+    assert_ok(store_row_scan(p->hub_store, table_of(p, "branch"), NULL, collect_id, &c));
+    store_rollback(p->hub_store);
+    for (uint32_t i = 0; i < c.count; i++)
+        find_branch(&search, &c.ids[i]);
+    free(c.ids);
+    const struct model_table *table = table_of(p, "party");
+    const uint16_t columns[3] = {column_of(table, "name"), column_of(table, "visibility"),
+                                 column_of(table, "branch")};
+    struct value values[3] = {value_text(bytes_of_text(name)), value_text(bytes_of_text("branch")),
+                              value_blob(bytes_of(search.id.byte, 16))};
+    struct uuid id = {{0}};
+    struct err_info info = {0};
+    struct dot dot;
+    assert_ok(replica_begin(device->replica, p->now_ms));
+    assert_ok(replica_insert(device->replica, table, &id, columns, values, 3, &info));
+    assert_ok(replica_commit(device->replica, &dot));
+    return id;
+}
+
+static void a_user_who_moves_to_another_branch_sees_that_one(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p, NULL, 90);
+    struct pair_device *boss = pair_enrol(&p, "boss", "admin");
+    pair_admin(&p, "{\"do\":\"branch-add\",\"name\":\"North\"}");
+    pair_admin(&p, "{\"do\":\"branch-add\",\"name\":\"South\"}");
+    struct pair_device *rep = pair_enrol(&p, "rita", "rep");
+    pair_admin(&p, "{\"do\":\"user-set\",\"login\":\"rita\",\"branch\":\"North\"}");
+    struct uuid north = routed(&p, boss, "North", "Of the north"), edited, south;
+    edited = routed(&p, boss, "North", "Edited offline");
+    south = routed(&p, boss, "South", "Of the south");
+    struct uuid person = add_contact(&p, boss, north, "Person");
+    pair_sync(&p, boss);
+    pair_sync(&p, rep);
+    assert_string_equal(pair_cell(&p, rep, "party", north, "name"), "Of the north");
+    assert_string_equal(pair_cell(&p, rep, "contact", person, "name"), "Person");
+    assert_string_equal(pair_cell(&p, rep, "party", south, "name"), "-");
+    pair_set(&p, rep, "party", edited, "legal_name", "typed before the move was known");
+    struct uuid made = routed(&p, rep, "North", "Made before the move was known");
+    pair_admin(&p, "{\"do\":\"user-set\",\"login\":\"rita\",\"branch\":\"South\"}");
+    sync_all(&p);
+    assert_string_equal(pair_cell(&p, rep, "party", north, "name"), "-");
+    assert_string_equal(pair_cell(&p, rep, "contact", person, "name"), "-");
+    assert_string_equal(pair_cell(&p, rep, "party", south, "name"), "Of the south");
+    /* what was typed is not lost: it is with the rep, with the reason */
+    struct replica_status status = status_of(rep);
+    assert_int_equal(status.outbox_count, 0);
+    assert_int_equal(status.parked_count, 2);
+    assert_int_equal(parked_of(rep).reason, REASON_SCOPE);
+    assert_string_equal(pair_cell(&p, NULL, "party", edited, "legal_name"), "");
+    assert_string_equal(pair_cell(&p, NULL, "party", made, "name"), "-");
+    /* and back again */
+    pair_admin(&p, "{\"do\":\"user-set\",\"login\":\"rita\",\"branch\":\"North\"}");
+    sync_all(&p);
+    assert_string_equal(pair_cell(&p, rep, "party", north, "name"), "Of the north");
+    assert_string_equal(pair_cell(&p, rep, "contact", person, "name"), "Person");
+    assert_string_equal(pair_cell(&p, rep, "party", south, "name"), "-");
+    struct err_info info = {0};
+    for (int i = 0; i < 2; i++)
+        if (replica_parked_retry(rep->replica, parked_of(rep).oseq, p.now_ms, &info) != ERR_OK)
+            fail_msg("%s", info.message);
+    sync_all(&p);
+    assert_int_equal(status_of(rep).parked_count, 0);
+    assert_string_equal(pair_cell(&p, boss, "party", edited, "legal_name"), "typed before the move was known");
+    assert_string_equal(pair_cell(&p, boss, "party", made, "name"), "Made before the move was known");
+    pair_assert_equal(&p, boss);
+    pair_done(&p);
+}
+
+/* ---- large groups, wrong clocks ---- */
+
+static void large_groups_arrive_whole(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p, NULL, 95);
+    struct pair_device *a = pair_enrol(&p, "anna", "admin"), *b = pair_enrol(&p, "boris", "admin");
+    const struct model_table *table = table_of(&p, "party");
+    const uint16_t columns[2] = {column_of(table, "name"), column_of(table, "notes")};
+    struct err_info info = {0};
+    struct dot dot;
+    char *notes = malloc(60000);
+    assert_non_null(notes);
+    for (int round = 0; round < 2; round++) { /* 3,000 small ones; 60 large ones, about 3.6 MB */
+        assert_ok(replica_begin(a->replica, p.now_ms));
+        for (int i = 0; i < (round ? 60 : 3000); i++) {
+            struct uuid id = {{0}};
+            for (int k = 0; round && k < 60000; k++)
+                notes[k] = (char)('a' + seeded_below(&p.seeded, 26));
+            struct value values[2] = {value_text(bytes_of_text("Acme")), value_text(bytes_of(notes, 60000))};
+            if (replica_insert(a->replica, table, &id, columns, values, round ? 2 : 1, &info) != ERR_OK)
+                fail_msg("%s", info.message);
+        }
+        assert_ok(replica_commit(a->replica, &dot));
+    }
+    free(notes);
+    assert_int_equal(status_of(a).outbox_count, 2);
+    pair_connect(&p, a, true); /* cut between the parts, then again */
+    a->frames_until_cut = 8;
+    pair_run(&p);
+    a->frames_until_cut = 0;
+    pair_cut(&p, a);
+    sync_all(&p);
+    assert_int_equal(pair_count(&p, b, "party"), 3060);
+    pair_assert_equal(&p, a);
+    pair_assert_equal(&p, b);
+    pair_done(&p);
+}
+
+static void a_clock_years_off_changes_nothing_for_others(void **state)
+{
+    (void)state;
+    static const int64_t skews[] = {-(int64_t)20 * 365 * 86400000, (int64_t)20 * 365 * 86400000};
+    for (int i = 0; i < 2; i++) {
+        struct pair p;
+        pair_init(&p, NULL, 97 + (uint64_t)i);
+        struct pair_device *a = pair_enrol(&p, "anna", "admin"), *b = pair_enrol(&p, "boris", "admin");
+        a->skew_ms = skews[i];
+        struct uuid id = pair_insert(&p, b, "party", "name", "Acme");
+        sync_all(&p);
+        pair_set(&p, a, "party", id, "name", "by the wrong clock");
+        p.now_ms += 60000;
+        pair_set(&p, b, "party", id, "name", "a minute later");
+        sync_all(&p);
+        /* written before by true time: it does not win, whatever its clock says */
+        assert_string_equal(pair_cell(&p, NULL, "party", id, "name"), "a minute later");
+        p.now_ms += 60000;
+        pair_set(&p, b, "party", id, "legal_name", "first");
+        sync_all(&p);
+        pair_set(&p, a, "party", id, "legal_name", "then, having seen it");
+        sync_all(&p);
+        assert_string_equal(pair_cell(&p, b, "party", id, "legal_name"), "then, having seen it");
+        pair_assert_equal(&p, a);
+        pair_assert_equal(&p, b);
+        pair_done(&p);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_poison_group_of_a_thousand_is_explained_and_the_others_arrive),
+        cmocka_unit_test(more_parked_groups_than_one_checkpoint_tells_are_all_told),
+        cmocka_unit_test(a_mended_group_is_taken),
+        cmocka_unit_test(what_builds_on_a_parked_group_waits_and_falls_with_it),
+        cmocka_unit_test(both_copies_of_a_replica_go_on_and_nothing_is_lost),
+        cmocka_unit_test(a_copy_that_reads_before_it_is_heard_loses_nothing),
+        cmocka_unit_test(a_rolled_back_device_goes_on),
+        cmocka_unit_test(a_restored_headquarters_gets_back_what_it_acknowledged),
+        cmocka_unit_test(a_long_chain_of_waiting_groups_is_taken_at_once),
+        cmocka_unit_test(a_damaged_row_is_noticed_and_repaired),
+        cmocka_unit_test(a_lost_row_is_noticed_and_repaired),
+        cmocka_unit_test(a_user_who_moves_to_another_branch_sees_that_one),
+        cmocka_unit_test(large_groups_arrive_whole),
+        cmocka_unit_test(a_clock_years_off_changes_nothing_for_others),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
