@@ -45,6 +45,7 @@ static int rm(struct cli *cli, int argc, char **argv)
     bool yes = false;
     const struct option options[] = {{"yes", OPTION_FLAG, &yes}};
     struct satchel_id id;
+    char text[SATCHEL_ID_TEXT_SIZE];
     struct satchel_record *record;
     int failed = args_parse(cli, &command_rm, options, 1, &argc, argv, 2, 2);
     if (!failed)
@@ -57,6 +58,7 @@ static int rm(struct cli *cli, int argc, char **argv)
         return failed;
     if (satchel_get(cli->handle, table->name, &id, 0, &record) != SATCHEL_OK)
         return cli_failed(cli);
+    satchel_id_format(&id, text);
     cli_say(cli, "%s '%s'", table->label.text[SATCHEL_EN], record->title);
     uint64_t children = tell_children(cli, table, &id);
     satchel_record_free(record);
@@ -70,7 +72,7 @@ static int rm(struct cli *cli, int argc, char **argv)
         cli_print_json(json_pack("{s:s, s:o, s:I}", "table", table->name, "deleted",
                                  cli_json_id(&id), "with_it", (json_int_t)children));
     else
-        cli_say(cli, "deleted; 'satchel restore %s %s' brings it back", table->name, argv[1]);
+        cli_say(cli, "deleted; 'satchel restore %s %s' brings it back", table->name, text);
     return EXIT_DONE;
 }
 

@@ -16,7 +16,7 @@ static void print(struct cli *cli, const struct satchel_status *s)
         printf("%sAll is saved on this device, nothing waits to be sent.%s\n",
                cli_style(cli, STYLE_GREEN), cli_plain(cli));
     printf("Last exchange      %s\n", at[0] ? at : "never");
-    printf("Records here       %" PRIu64 "\n", s->records);
+    printf("Records received   %" PRIu64 "\n", s->records);
     if (s->at_server > 0)
         printf("At the server      %" PRIu64 " on their way back\n", s->at_server);
     if (s->conflicts_open > 0)

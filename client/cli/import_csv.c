@@ -8,9 +8,10 @@
 
 struct reading {
     struct source *source;
-    uint64_t line;       /* that is being fed */
-    uint64_t row_line;   /* where the row in hand began */
-    bool in_row, header; /* header: it has been read */
+    uint64_t line;        /* that is being fed */
+    uint64_t row_line;    /* where the row in hand began */
+    bool in_row, between; /* between: no byte of the next row has come */
+    bool header;          /* it has been read */
     const char *cells[IMPORT_COLUMNS_MAX];
     size_t count; /* of cells of the row, those beyond the limit included */
 };
@@ -24,10 +25,7 @@ static int no_space(unsigned char c)
 static void on_field(void *data, size_t size, void *context)
 {
     struct reading *reading = context;
-    if (!reading->in_row) {
-        reading->in_row = true;
-        reading->row_line = reading->line;
-    }
+    reading->in_row = true;
     if (reading->count < IMPORT_COLUMNS_MAX)
         reading->cells[reading->count] = pool_text(&reading->source->pool, data ? data : "", size);
     reading->count++;
@@ -95,16 +93,33 @@ static void on_row(int end, void *context)
     else
         take_row(reading);
     reading->in_row = false;
+    reading->between = true;
     reading->count = 0;
+}
+
+/* The size of the line at the start of text, its end included: LF, CR LF, or CR alone. */
+static size_t line_size(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] == '\n')
+            return i + 1;
+        if (text[i] == '\r')
+            return i + 1 < size && text[i + 1] == '\n' ? i + 2 : i + 1;
+    }
+    return size;
 }
 
 /* Feeds the text line by line, so that the callbacks know where they are. */
 static bool feed(struct reading *reading, struct csv_parser *parser, const char *text, size_t size)
 {
     for (size_t at = 0; at < size;) {
-        const char *end = memchr(text + at, '\n', size - at);
-        size_t piece = end ? (size_t)(end - (text + at)) + 1 : size - at;
+        size_t piece = line_size(text + at, size - at);
+        bool blank = text[at] == '\n' || text[at] == '\r';
         reading->line++;
+        if (reading->between && !blank) {
+            reading->row_line = reading->line;
+            reading->between = false;
+        }
         if (csv_parse(parser, text + at, piece, on_field, on_row, reading) != piece) {
             snprintf(reading->source->problem, sizeof reading->source->problem, "line %llu: %s",
                      (unsigned long long)reading->line, csv_strerror(csv_error(parser)));
@@ -121,17 +136,19 @@ bool import_csv(struct source *source, const char *text, size_t size, char delim
     struct reading *reading = need(calloc(1, sizeof *reading));
     bool done = false;
     reading->source = source;
-    if (csv_init(&parser, CSV_APPEND_NULL | CSV_STRICT_FINI) != 0)
+    reading->between = true;
+    if (csv_init(&parser, CSV_APPEND_NULL) != 0)
         cli_out_of_memory();
     csv_set_delim(&parser, (unsigned char)delimiter);
     csv_set_space_func(&parser, no_space);
     if (feed(reading, &parser, text, size)) {
         done = true;
-        uint64_t last_line = reading->in_row ? reading->row_line : reading->line;
+        /* Stray quotes within a field are let pass, one that is never closed is not. */
+        csv_set_opts(&parser, CSV_APPEND_NULL | CSV_STRICT | CSV_STRICT_FINI);
         if (csv_fini(&parser, on_field, on_row, reading) != 0) {
             /* The rest of the file went into one field: that row is refused, the others stand. */
             struct source_row *row = source_add(source);
-            row->line = last_line;
+            row->line = reading->row_line;
             row->bad = "a quote is opened here or below and never closed; the rest of the file is "
                        "in it";
         }

@@ -230,6 +230,30 @@ static const char *symbol_of(const struct satchel_column *column, const char *te
     return NULL;
 }
 
+/* Whether the column's bounds allow the value: the engine would say so too, but not in words of the row. */
+static bool within(const struct satchel_column *column, const struct satchel_value *value,
+                   char *reason, size_t size)
+{
+    bool text = value->kind == SATCHEL_TEXT && column->type == SATCHEL_TYPE_TEXT;
+    bool low = false, high = false;
+    if (value->kind == SATCHEL_INT) {
+        low = value->as.integer < column->min;
+        high = value->as.integer > column->max;
+    } else if (value->kind == SATCHEL_REAL) {
+        low = column->min != INT64_MIN && value->as.real < (double)column->min;
+        high = column->max != INT64_MAX && value->as.real > (double)column->max;
+    } else if (text && column->max != INT64_MAX) {
+        high = value->as.bytes.size > (uint64_t)column->max;
+    }
+    if (high && text)
+        snprintf(reason, size, "is too long: %zu bytes, %lld at most", value->as.bytes.size,
+                 (long long)column->max);
+    else if (low || high)
+        snprintf(reason, size, "is %s than %lld", low ? "less" : "more",
+                 (long long)(low ? column->min : column->max));
+    return !low && !high;
+}
+
 static enum made typed(struct import *import, const struct step *step, const struct field *field,
                        const struct source_row *row, const char *text, struct pool *pool,
                        struct outcome *outcome)
@@ -259,7 +283,7 @@ static enum made typed(struct import *import, const struct step *step, const str
     if (good && code != SATCHEL_OK)
         snprintf(outcome->reason, size, "%s", satchel_last_error(handle)->message);
     text_done(&out);
-    if (code != SATCHEL_OK)
+    if (code != SATCHEL_OK || !within(column, &outcome->value, outcome->reason, size))
         return MADE_REFUSED;
     keep(pool, &outcome->value);
     return MADE_VALUE;
