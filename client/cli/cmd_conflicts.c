@@ -6,6 +6,7 @@
 
 #include "args.h"
 #include "term.h"
+#include "text.h"
 
 struct telling {
     struct cli *cli;
@@ -26,7 +27,85 @@ static const char *state_text(enum satchel_conflict_state state)
     return texts[state];
 }
 
-static json_t *conflict_json(const struct satchel_conflict *conflict)
+/* --- only the fields that differ --------------------------------------------------------------- */
+
+/* The columns of the conflict's unit, of a candidate that has values; NULL: all delete. */
+static const struct satchel_candidate *with_cells(const struct satchel_conflict *conflict)
+{
+    for (size_t i = 0; i < conflict->candidate_count; i++) {
+        if (!conflict->candidates[i].deletes && conflict->candidates[i].cell_count > 0)
+            return &conflict->candidates[i];
+    }
+    return NULL;
+}
+
+/* Whether the candidates differ in the k-th column of the unit. */
+static bool differs(const struct satchel_conflict *conflict, size_t k)
+{
+    const struct satchel_candidate *first = with_cells(conflict);
+    for (size_t i = 0; first && i < conflict->candidate_count; i++) {
+        const struct satchel_candidate *one = &conflict->candidates[i];
+        if (k < one->cell_count && !one->deletes &&
+            strcmp(one->cells[k].text, first->cells[k].text) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* "city: Oslo" of a candidate of a group of columns; of one column its text. Freed by the caller. */
+static char *differing(const struct satchel_conflict *conflict,
+                       const struct satchel_candidate *candidate)
+{
+    struct text out = {0};
+    if (candidate->deletes || candidate->cell_count < 2)
+        return text_copy(candidate->deletes ? "(delete)" : candidate->text);
+    for (size_t k = 0; k < candidate->cell_count; k++) {
+        if (differs(conflict, k))
+            text_addf(&out, "%s%s: %s", out.size > 0 ? ", " : "", candidate->cells[k].column->name,
+                      candidate->cells[k].text);
+    }
+    if (out.size == 0)
+        text_add(&out, candidate->text);
+    return text_take(&out);
+}
+
+/* Where "name: " begins in the text of a group, as "city: Oslo, region: " has it; NULL. */
+static const char *part_at(const char *text, const char *name)
+{
+    char mark[160];
+    snprintf(mark, sizeof mark, ", %s: ", name);
+    if (strncmp(text, mark + 2, strlen(mark + 2)) == 0)
+        return text;
+    const char *found = strstr(text, mark);
+    return found ? found + 2 : NULL;
+}
+
+/* The same of the original, which is known as one text. Freed by the caller. */
+static char *original(const struct satchel_conflict *conflict)
+{
+    const struct satchel_candidate *first = with_cells(conflict);
+    struct text out = {0};
+    for (size_t k = 0; first && first->cell_count > 1 && k < first->cell_count; k++) {
+        const char *from = part_at(conflict->base_text, first->cells[k].column->name);
+        if (!from || !differs(conflict, k))
+            continue;
+        const char *end = from + strlen(from);
+        for (size_t other = 0; other < first->cell_count; other++) {
+            const char *next = part_at(conflict->base_text, first->cells[other].column->name);
+            if (next && next > from && next - 2 < end)
+                end = next - 2;
+        }
+        text_add(&out, out.size > 0 ? ", " : "");
+        text_add_n(&out, from, (size_t)(end - from));
+    }
+    if (out.size == 0)
+        text_add(&out, conflict->base_text);
+    return text_take(&out);
+}
+
+/* --- telling ------------------------------------------------------------------------------------ */
+
+static json_t *conflict_json(struct cli *cli, const struct satchel_conflict *conflict)
 {
     json_t *json = json_object(), *candidates = json_array();
     json_object_set_new(json, "id", cli_json_id(&conflict->id));
@@ -43,7 +122,14 @@ static json_t *conflict_json(const struct satchel_conflict *conflict)
     json_object_set_new(json, "original", json_string(conflict->base_text));
     for (size_t i = 0; i < conflict->candidate_count; i++) {
         const struct satchel_candidate *candidate = &conflict->candidates[i];
-        json_t *one = json_object();
+        json_t *one = json_object(), *values = json_object();
+        for (size_t k = 0; k < candidate->cell_count; k++) {
+            const struct satchel_cell *cell = &candidate->cells[k];
+            if (candidate->cell_count == 1 || differs(conflict, k))
+                json_object_set_new(values, cell->column->name,
+                                    cli_json_value(cli, cell->column, &cell->value));
+        }
+        json_object_set_new(one, "values", values);
         json_object_set_new(one, "number", json_integer((json_int_t)i + 1));
         json_object_set_new(one, "text", json_string(candidate->text));
         json_object_set_new(one, "author", cli_json_author(&candidate->author));
@@ -63,7 +149,7 @@ static int on_listed(void *context, const struct satchel_conflict *conflict)
     telling->count++;
     telling->open += conflict->state == SATCHEL_CONFLICT_OPEN;
     if (telling->cli->json) {
-        json_array_append_new(telling->json, conflict_json(conflict));
+        json_array_append_new(telling->json, conflict_json(telling->cli, conflict));
         return 0;
     }
     satchel_id_format(&conflict->id, id);
@@ -78,19 +164,19 @@ static int on_listed(void *context, const struct satchel_conflict *conflict)
     return 0;
 }
 
-static void print_candidate(struct cli *cli, const struct satchel_candidate *candidate,
-                            size_t number)
+static void print_candidate(struct cli *cli, const struct satchel_conflict *conflict, size_t index)
 {
-    char *author = cli_author(&candidate->author), at[32];
+    const struct satchel_candidate *candidate = &conflict->candidates[index];
+    char *author = cli_author(&candidate->author), *text = differing(conflict, candidate), at[32];
     cli_time(candidate->author.at_ms, at);
-    printf("  %zu  %-8s %s%s%s%s\n", number, candidate->author.own ? "yours" : "theirs",
-           candidate->shown ? cli_style(cli, STYLE_GREEN) : "",
-           candidate->deletes ? "(delete)" : candidate->text,
+    printf("  %zu  %-8s %s%s%s%s\n", index + 1, candidate->author.own ? "yours" : "theirs",
+           candidate->shown ? cli_style(cli, STYLE_GREEN) : "", text,
            candidate->shown ? cli_plain(cli) : "",
            candidate->cut ? " (cut: too long for the record of the conflict)" : "");
     printf("              %s%s, %s%s%s\n", cli_style(cli, STYLE_DIM), author, at,
            candidate->shown ? "  <- shown now" : "", cli_plain(cli));
     free(author);
+    free(text);
 }
 
 static int on_shown(void *context, const struct satchel_conflict *conflict)
@@ -99,7 +185,7 @@ static int on_shown(void *context, const struct satchel_conflict *conflict)
     struct cli *cli = telling->cli;
     telling->count++;
     if (cli->json) {
-        cli_print_json(conflict_json(conflict));
+        cli_print_json(conflict_json(cli, conflict));
         return 0;
     }
     char id[SATCHEL_ID_TEXT_SIZE], at[32];
@@ -110,9 +196,11 @@ static int on_shown(void *context, const struct satchel_conflict *conflict)
                              : "deleted by one, changed by "
                                "another",
            cli_plain(cli), state_text(conflict->state), at);
-    printf("     original %s\n", conflict->base_text[0] ? conflict->base_text : "(not known)");
+    char *base = original(conflict);
+    printf("     original %s\n", base[0] ? base : "(empty, or not known)");
+    free(base);
     for (size_t i = 0; i < conflict->candidate_count; i++)
-        print_candidate(cli, &conflict->candidates[i], i + 1);
+        print_candidate(cli, conflict, i);
     if (conflict->state != SATCHEL_CONFLICT_SETTLED)
         cli_say(cli, "'satchel conflicts take %s N' takes candidate N", id);
     return 0;
