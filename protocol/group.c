@@ -228,7 +228,7 @@ static enum err collect(struct encoder *e)
         return ERR_INVALID;
     if (group->mutation_count > GROUP_MUTATIONS_MAX)
         return ERR_LIMIT;
-    e->shapes = calloc(count, sizeof(*e->shapes));
+    e->shapes = calloc(count, sizeof(const struct mutation *));
     e->shape_of = calloc(count, sizeof(*e->shape_of));
     if (e->shapes == NULL || e->shape_of == NULL)
         return ERR_NOMEM;

@@ -129,7 +129,7 @@ static enum err take_removes(struct group_decoder *d, const msgpack_object *obje
     if (removes == NULL)
         return group_no_memory(d);
     for (uint32_t i = 0; i < count; i++) {
-        const msgpack_object *items = &object->via.array.ptr[2 * i];
+        const msgpack_object *items = &object->via.array.ptr[2 * (size_t)i];
         int order;
 
         if (!take_element(&items[0], &removes[i].element))
@@ -194,7 +194,7 @@ static enum err take_writes(struct group_decoder *d, struct mutation *mutation,
             values += unit->column_count;
         } else {
             err = take_write(d, mutation, items, values, &writes[i]);
-            values += unit->column_count * (mutation->op == MUTATION_UPDATE ? 2u : 1u);
+            values += (size_t)unit->column_count * (mutation->op == MUTATION_UPDATE ? 2 : 1);
         }
         items += group_unit_fields(unit, mutation->op);
     }
@@ -218,7 +218,7 @@ static enum err take_frontier(struct group_decoder *d, struct mutation *mutation
         const struct model_unit *unit = NULL;
         uint64_t id;
 
-        if (!object_uint(&items[2 * i], UINT32_MAX, &id))
+        if (!object_uint(&items[2 * (size_t)i], UINT32_MAX, &id))
             return bad_mutation(d, ERR_MALFORMED, "not of its form");
         unit = model_unit_by_id(mutation->table, (uint32_t)id);
         if (unit == NULL)
@@ -226,7 +226,7 @@ static enum err take_frontier(struct group_decoder *d, struct mutation *mutation
         frontier[i].unit = unit->index;
         if (i > 0 && frontier[i - 1].unit >= frontier[i].unit)
             return bad_mutation(d, ERR_MALFORMED, "columns out of order");
-        err = take_seen(d, &items[2 * i + 1], &mutation->insert, &frontier[i].seen);
+        err = take_seen(d, &items[2 * (size_t)i + 1], &mutation->insert, &frontier[i].seen);
     }
     mutation->frontier = frontier;
     mutation->frontier_count = (uint16_t)(count / 2);
@@ -279,7 +279,7 @@ static enum err read_mutation(struct group_decoder *d, struct mutation *mutation
     if (err != ERR_OK)
         return err == ERR_NOMEM ? group_no_memory(d) : group_malformed(d, "list of mutations");
     err = take_start(d, &object, mutation, &shape, &items, &count);
-    if (err != ERR_OK)
+    if (err != ERR_OK || shape == NULL)
         return err;
     if (mutation->op == MUTATION_DELETE)
         return take_frontier(d, mutation, items, count);

@@ -327,8 +327,8 @@ enum field_kind { FIELD_UINT, FIELD_INT, FIELD_UUID, FIELD_BYTES, FIELD_TEXT, FI
 
 struct field {
     enum field_kind kind;
-    size_t offset, count_offset; /* within the message's struct */
     uint32_t max;                /* bytes, or elements */
+    size_t offset, count_offset; /* within the message's struct */
     const struct element *element;
 };
 
@@ -339,13 +339,13 @@ struct layout {
     uint32_t field_count;
 };
 
-#define ROW_U(name)      {FIELD_UINT, offsetof(self, name), 0, 0, NULL},
-#define ROW_I(name)      {FIELD_INT, offsetof(self, name), 0, 0, NULL},
-#define ROW_ID(name)     {FIELD_UUID, offsetof(self, name), 0, 0, NULL},
-#define ROW_B(name, max) {FIELD_BYTES, offsetof(self, name), 0, max, NULL},
-#define ROW_T(name, max) {FIELD_TEXT, offsetof(self, name), 0, max, NULL},
+#define ROW_U(name)      {FIELD_UINT, 0, offsetof(self, name), 0, NULL},
+#define ROW_I(name)      {FIELD_INT, 0, offsetof(self, name), 0, NULL},
+#define ROW_ID(name)     {FIELD_UUID, 0, offsetof(self, name), 0, NULL},
+#define ROW_B(name, max) {FIELD_BYTES, max, offsetof(self, name), 0, NULL},
+#define ROW_T(name, max) {FIELD_TEXT, max, offsetof(self, name), 0, NULL},
 #define ROW_L(name, kind, max) \
-    {FIELD_LIST, offsetof(self, name), offsetof(self, name##_count), max, &element_##kind},
+    {FIELD_LIST, max, offsetof(self, name), offsetof(self, name##_count), &element_##kind},
 
 /* `self` is the message's struct within its function. */
 #define LAYOUT_FUNCTION(upper, lower, code, pre)                                  \

@@ -172,6 +172,7 @@ static enum err page_dot_index(struct page_writer *w, const struct dot *dot, uin
     return ERR_OK;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): its parameters are the entry's fields */
 enum err page_write_delta(struct page_writer *w, uint64_t position, const struct model_table *table,
                           const struct uuid *id, uint64_t previous, uint64_t revision,
                           const struct dot *dot, uint64_t stamp, const struct page_unit *units,

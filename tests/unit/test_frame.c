@@ -25,9 +25,9 @@ static int setup(void **state)
     arena_init(&f->decoded, ARENA_LIMIT);
     assert_ok(deflater_new(1, &f->deflater));
     assert_ok(inflater_new(&f->inflater));
-    buf_init(&f->payload, 2 * FRAME_INFLATED_MAX);
+    buf_init(&f->payload, 2 * (size_t)FRAME_INFLATED_MAX);
     buf_init(&f->inflated, FRAME_INFLATED_MAX);
-    buf_init(&f->frame, 4 * FRAME_MAX);
+    buf_init(&f->frame, 4 * (size_t)FRAME_MAX);
     *state = f;
     return 0;
 }

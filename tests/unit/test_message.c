@@ -122,61 +122,61 @@ static void changed_bytes_do_no_harm(void **state)
 
 struct form {
     enum message_type type;
-    const char *json;
     enum err expected;
+    const char *json;
 };
 
 #define ID16 "'hex:000102030405060708090a0b0c0d0e0f'"
 
 static const struct form forms[] = {
-    {MESSAGE_PING, "[7]", ERR_OK},
-    {MESSAGE_PING, "[7,'a newer field',[1,[2]],{'repeat':3,'of':null}]", ERR_OK},
-    {MESSAGE_PING, "[]", ERR_MALFORMED},
-    {MESSAGE_PING, "7", ERR_MALFORMED},
-    {MESSAGE_PING, "[-1]", ERR_MALFORMED},
-    {MESSAGE_PING, "[1.0]", ERR_MALFORMED},
-    {MESSAGE_PING, "['7']", ERR_MALFORMED},
-    {MESSAGE_PING, "[[7]]", ERR_MALFORMED},
-    {MESSAGE_PING, "[null]", ERR_MALFORMED},
-    {(enum message_type)0, "[7]", ERR_PROTOCOL},
-    {(enum message_type)19, "[7]", ERR_PROTOCOL},
-    {(enum message_type)255, "[7]", ERR_PROTOCOL},
-    {MESSAGE_HELLO, "[1,1," ID16 ",'hex:','agent']", ERR_OK},
-    {MESSAGE_HELLO, "[1,1," ID16 ",'hex:']", ERR_MALFORMED},
-    {MESSAGE_HELLO, "[1,1,'hex:00','hex:','agent']", ERR_MALFORMED},
-    {MESSAGE_HELLO, "[1,1," ID16 ",'text','agent']", ERR_MALFORMED},
-    {MESSAGE_HELLO, "[1,1," ID16 ",'hex:','hex:00']", ERR_MALFORMED},
-    {MESSAGE_FAILURE, "[1,'\\u0431']", ERR_OK},
-    {MESSAGE_ACK, "[1,2,[[3,4],[5,5,'newer']],6]", ERR_OK},
-    {MESSAGE_ACK, "[1,2,[[3]],6]", ERR_MALFORMED},
-    {MESSAGE_ACK, "[1,2,[3],6]", ERR_MALFORMED},
-    {MESSAGE_ACK, "[1,2,3,6]", ERR_MALFORMED},
-    {MESSAGE_ACK, "[1,2,[[4,3]],6]", ERR_MALFORMED},
-    {MESSAGE_ACK, "[1,2,[[0,3]],6]", ERR_MALFORMED},
-    {MESSAGE_SUBSCRIBE, "[1,[[4294967295,5]],2,0]", ERR_OK},
-    {MESSAGE_SUBSCRIBE, "[1,[[4294967296,5]],2,0]", ERR_MALFORMED},
+    {MESSAGE_PING, ERR_OK, "[7]"},
+    {MESSAGE_PING, ERR_OK, "[7,'a newer field',[1,[2]],{'repeat':3,'of':null}]"},
+    {MESSAGE_PING, ERR_MALFORMED, "[]"},
+    {MESSAGE_PING, ERR_MALFORMED, "7"},
+    {MESSAGE_PING, ERR_MALFORMED, "[-1]"},
+    {MESSAGE_PING, ERR_MALFORMED, "[1.0]"},
+    {MESSAGE_PING, ERR_MALFORMED, "['7']"},
+    {MESSAGE_PING, ERR_MALFORMED, "[[7]]"},
+    {MESSAGE_PING, ERR_MALFORMED, "[null]"},
+    {(enum message_type)0, ERR_PROTOCOL, "[7]"},
+    {(enum message_type)19, ERR_PROTOCOL, "[7]"},
+    {(enum message_type)255, ERR_PROTOCOL, "[7]"},
+    {MESSAGE_HELLO, ERR_OK, "[1,1," ID16 ",'hex:','agent']"},
+    {MESSAGE_HELLO, ERR_MALFORMED, "[1,1," ID16 ",'hex:']"},
+    {MESSAGE_HELLO, ERR_MALFORMED, "[1,1,'hex:00','hex:','agent']"},
+    {MESSAGE_HELLO, ERR_MALFORMED, "[1,1," ID16 ",'text','agent']"},
+    {MESSAGE_HELLO, ERR_MALFORMED, "[1,1," ID16 ",'hex:','hex:00']"},
+    {MESSAGE_FAILURE, ERR_OK, "[1,'\\u0431']"},
+    {MESSAGE_ACK, ERR_OK, "[1,2,[[3,4],[5,5,'newer']],6]"},
+    {MESSAGE_ACK, ERR_MALFORMED, "[1,2,[[3]],6]"},
+    {MESSAGE_ACK, ERR_MALFORMED, "[1,2,[3],6]"},
+    {MESSAGE_ACK, ERR_MALFORMED, "[1,2,3,6]"},
+    {MESSAGE_ACK, ERR_MALFORMED, "[1,2,[[4,3]],6]"},
+    {MESSAGE_ACK, ERR_MALFORMED, "[1,2,[[0,3]],6]"},
+    {MESSAGE_SUBSCRIBE, ERR_OK, "[1,[[4294967295,5]],2,0]"},
+    {MESSAGE_SUBSCRIBE, ERR_MALFORMED, "[1,[[4294967296,5]],2,0]"},
 #define WELCOME(buckets, incarnations, marks) \
     "[" ID16 ",1,1," buckets "," incarnations "," marks ",0,0,-5,0]"
-    {MESSAGE_WELCOME, WELCOME("[]", "[]", "[]"), ERR_OK},
-    {MESSAGE_WELCOME, WELCOME("[[1,4," ID16 "]]", "[[9,[1,2,3,4]]]", "[[5,0,[2,2,4,9]]]"), ERR_OK},
-    {MESSAGE_WELCOME, WELCOME("[[1,0," ID16 "]]", "[]", "[]"), ERR_MALFORMED},
-    {MESSAGE_WELCOME, WELCOME("[[1,5," ID16 "]]", "[]", "[]"), ERR_MALFORMED},
-    {MESSAGE_WELCOME, WELCOME("[[1,1,'hex:00']]", "[]", "[]"), ERR_MALFORMED},
-    {MESSAGE_WELCOME, WELCOME("[]", "[[9,[1]]]", "[]"), ERR_MALFORMED},
-    {MESSAGE_WELCOME, WELCOME("[]", "[[9,[[1,2]]]]", "[]"), ERR_MALFORMED},
-    {MESSAGE_WELCOME, WELCOME("[]", "[]", "[[5,3,[4,4]]]"), ERR_MALFORMED}, /* not apart */
-    {MESSAGE_WELCOME, WELCOME("[]", "[]", "[[5,3,[2,9]]]"), ERR_MALFORMED},
-    {MESSAGE_WELCOME, WELCOME("[]", "[]", "[[5,3,[5,6,7,8]]]"), ERR_MALFORMED},
-    {MESSAGE_WELCOME, WELCOME("[]", "[]", "[[5,3,[5,6,9,8]]]"), ERR_MALFORMED},
-    {MESSAGE_WELCOME, WELCOME("[]", "[]", "[[5,3,[5,6,8,8]]]"), ERR_OK},
+    {MESSAGE_WELCOME, ERR_OK, WELCOME("[]", "[]", "[]")},
+    {MESSAGE_WELCOME, ERR_OK, WELCOME("[[1,4," ID16 "]]", "[[9,[1,2,3,4]]]", "[[5,0,[2,2,4,9]]]")},
+    {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[[1,0," ID16 "]]", "[]", "[]")},
+    {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[[1,5," ID16 "]]", "[]", "[]")},
+    {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[[1,1,'hex:00']]", "[]", "[]")},
+    {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[]", "[[9,[1]]]", "[]")},
+    {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[]", "[[9,[[1,2]]]]", "[]")},
+    {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[]", "[]", "[[5,3,[4,4]]]")}, /* not apart */
+    {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[]", "[]", "[[5,3,[2,9]]]")},
+    {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[]", "[]", "[[5,3,[5,6,7,8]]]")},
+    {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[]", "[]", "[[5,3,[5,6,9,8]]]")},
+    {MESSAGE_WELCOME, ERR_OK, WELCOME("[]", "[]", "[[5,3,[5,6,8,8]]]")},
 #define CHECKPOINT(heads, results) "[1,1," heads ",[]," results ",0,[]]"
-    {MESSAGE_CHECKPOINT, CHECKPOINT("[[1,2,3," ID16 "]]", "[[1,1,1,0,'',[7]]]"), ERR_OK},
-    {MESSAGE_CHECKPOINT, CHECKPOINT("[[1,2,3,'hex:00']]", "[]"), ERR_MALFORMED},
-    {MESSAGE_CHECKPOINT, CHECKPOINT("[]", "[[0,1,1,0,'',[]]]"), ERR_MALFORMED},
-    {MESSAGE_CHECKPOINT, CHECKPOINT("[]", "[[1,0,1,0,'',[]]]"), ERR_MALFORMED},
-    {MESSAGE_CHECKPOINT, CHECKPOINT("[]", "[[1,1,0,0,'',[]]]"), ERR_MALFORMED},
-    {MESSAGE_CHECKPOINT, CHECKPOINT("[]", "[[1,1,6,0,'',[]]]"), ERR_MALFORMED},
-    {MESSAGE_CHECKPOINT, CHECKPOINT("[]", "[[1,1,1,0,'',7]]"), ERR_MALFORMED},
+    {MESSAGE_CHECKPOINT, ERR_OK, CHECKPOINT("[[1,2,3," ID16 "]]", "[[1,1,1,0,'',[7]]]")},
+    {MESSAGE_CHECKPOINT, ERR_MALFORMED, CHECKPOINT("[[1,2,3,'hex:00']]", "[]")},
+    {MESSAGE_CHECKPOINT, ERR_MALFORMED, CHECKPOINT("[]", "[[0,1,1,0,'',[]]]")},
+    {MESSAGE_CHECKPOINT, ERR_MALFORMED, CHECKPOINT("[]", "[[1,0,1,0,'',[]]]")},
+    {MESSAGE_CHECKPOINT, ERR_MALFORMED, CHECKPOINT("[]", "[[1,1,0,0,'',[]]]")},
+    {MESSAGE_CHECKPOINT, ERR_MALFORMED, CHECKPOINT("[]", "[[1,1,6,0,'',[]]]")},
+    {MESSAGE_CHECKPOINT, ERR_MALFORMED, CHECKPOINT("[]", "[[1,1,1,0,'',7]]")},
 };
 
 static void forms_are_checked(void **state)
@@ -304,14 +304,14 @@ MESSAGE_LIST(FILL_FUNCTION)
 
 struct filler {
     enum message_type type;
+    unsigned fields;
     void (*fill)(struct buf *out, unsigned chosen, size_t size);
     const size_t *maxima; /* 0: the field has none */
-    unsigned fields;
 };
 
-#define FILLER_ROW(upper, lower, code, pre)         \
-    {MESSAGE_##upper, fill_##lower, maxima_##lower, \
-     sizeof(maxima_##lower) / sizeof(maxima_##lower[0])},
+#define FILLER_ROW(upper, lower, code, pre)                                             \
+    {MESSAGE_##upper, sizeof(maxima_##lower) / sizeof(maxima_##lower[0]), fill_##lower, \
+     maxima_##lower},
 static const struct filler fillers[] = {MESSAGE_LIST(FILLER_ROW)};
 
 static void every_maximum_and_one_more(void **state)
@@ -370,8 +370,8 @@ static void maxima_within_elements(void **state)
         assert_ok(buf_append(&f->bytes, "\x97\x01\x01\x90\x91\x93\x05\x00", 8));
         pack_array(&f->bytes, 2 * count);
         for (uint32_t k = 1; k <= count; k++) {
-            pack_uint(&f->bytes, 2 * k);
-            pack_uint(&f->bytes, 2 * k);
+            pack_uint(&f->bytes, 2 * (uint64_t)k);
+            pack_uint(&f->bytes, 2 * (uint64_t)k);
         }
         assert_ok(buf_append(&f->bytes, "\x90\x00\x90", 3));
         assert_err(decode(f, MESSAGE_CHECKPOINT, buf_view(&f->bytes), &got),

@@ -118,8 +118,8 @@ static void add_handshake(struct fixture *f)
 
 static void add_welcome(struct fixture *f)
 {
-    static const struct bucket_name names[] = {{1, BUCKET_KIND_COMPANY, {{0}}},
-                                               {2, BUCKET_KIND_BRANCH, id_1}};
+    const struct bucket_name names[] = {{1, BUCKET_KIND_COMPANY, {{0}}},
+                                        {2, BUCKET_KIND_BRANCH, id_1}};
     static const struct bucket_position first[] = {{1, 100}, {2, 40}};
     static const struct incarnation incarnations[] = {{0xbeef, NULL, 0}, {0xc0ffee, first, 2}};
     static const struct oseq_range ranges[] = {{7, 7}, {9, 12}};
