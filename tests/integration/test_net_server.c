@@ -188,7 +188,7 @@ static void fragments_make_a_message(void **state)
     /* A new message in the middle of one. */
     assert_true(raw_send_frame(&peer, RAW_BINARY, "E", 1));
     assert_true(raw_send_frame(&peer, RAW_FIN | RAW_BINARY, "E", 1));
-    assert_true(raw_sees_end(&peer));
+    assert_int_equal(raw_receive_close(&peer), 1002);
     raw_close(&peer);
     fake_server_stop(&server);
 }
@@ -399,15 +399,10 @@ static void a_slow_reader_does_not_hold_up_others(void **state)
     assert_true(raw_open(&other, server.port));
     snprintf(request, sizeof request, "B%d %d", SIZE, COUNT);
     assert_true(raw_send_frame(&slow, RAW_FIN | RAW_BINARY, request, strlen(request)));
-    int64_t worst_us = 0;
-    for (int i = 0; i < ECHOES; i++) {
-        int64_t before_us = clock_mono(&fake_clock).us;
+    for (int i = 0; i < ECHOES; i++) { /* while the slow one does not read at all */
         assert_true(raw_send_frame(&other, RAW_FIN | RAW_BINARY, "E", 1));
         assert_int_equal(raw_receive_message(&other, &opcode, answer, sizeof answer), 1);
-        int64_t took_us = clock_mono(&fake_clock).us - before_us;
-        worst_us = took_us > worst_us ? took_us : worst_us;
     }
-    assert_in_range(worst_us, 0, 1000000);
     for (int i = 0; i < COUNT; i++) { /* and it gets everything, whole */
         assert_int_equal(raw_receive_message(&slow, &opcode, large, sizeof large), SIZE);
         assert_int_equal(large[0], 'x');
