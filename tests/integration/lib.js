@@ -49,6 +49,8 @@ function start(program, args, options = {}) {
   });
   const job = { child, out: '', err: '', ended: false };
   children.add(child);
+  child.stdout.setEncoding('utf8'); // a character may arrive in two pieces
+  child.stderr.setEncoding('utf8');
   child.stdout.on('data', (data) => { job.out += data; });
   child.stderr.on('data', (data) => { job.err += data; });
   job.done = new Promise((resolve, reject) => {
