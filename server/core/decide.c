@@ -38,9 +38,7 @@ static struct dot *known_slot(struct hub *hub, const struct dot *dot)
     return &hub->known[h >> 52 & (KNOWN_DOTS - 1)];
 }
 
-/* Whether the dot is in effect here: ERR_OK; ERR_NOT_FOUND: not decided yet, or parked;
- * ERR_FORBIDDEN: it was given up and will never be. */
-static enum err dot_in_effect(struct hub *hub, const struct dot *dot)
+enum err dot_in_effect(struct hub *hub, const struct dot *dot)
 {
     struct dot *slot = known_slot(hub, dot);
     if (dot_equal(slot, dot))
@@ -221,14 +219,21 @@ static size_t record_bytes(const struct model_table *table, const struct record 
     return size;
 }
 
-static void check_sizes(struct judging *j, const struct apply_report *report)
+/* What only the whole record shows: required values, sizes. */
+static void check_records(struct judging *j, const struct apply_report *report)
 {
     for (uint32_t i = 0; i < report->count && j->reason == REASON_NONE; i++) {
         const struct applied_record *applied = &report->records[i];
         const struct value *values = applied->record.values;
-        for (uint16_t c = 0; c < applied->table->column_count; c++)
-            if (values[c].kind == VALUE_TEXT && values[c].as.bytes.size > MODEL_TEXT_MAX)
-                refuse(j, REASON_TOO_LARGE, applied->table, applied->table->columns[c].name, NULL);
+        for (uint16_t c = 0; c < applied->table->column_count; c++) {
+            const struct model_column *column = &applied->table->columns[c];
+            bool text = values[c].kind == VALUE_TEXT;
+            bool empty = values[c].kind == VALUE_NULL || (text && values[c].as.bytes.size == 0);
+            if (text && values[c].as.bytes.size > MODEL_TEXT_MAX)
+                refuse(j, REASON_TOO_LARGE, applied->table, column->name, NULL);
+            if (applied->inserted && column->required && empty)
+                refuse(j, REASON_REQUIRED, applied->table, column->name, NULL);
+        }
         if (record_bytes(applied->table, &applied->record) > RECORD_BYTES_MAX)
             refuse(j, REASON_TOO_LARGE, applied->table, NULL, NULL);
     }
@@ -463,7 +468,7 @@ static enum err judge(struct judging *j, enum decision *ret)
     else
         e = check_scope(j, &report);
     if (j->reason == REASON_NONE)
-        check_sizes(j, &report);
+        check_records(j, &report);
     if (e != ERR_OK)
         return e;
     if (j->reason != REASON_NONE)
@@ -511,113 +516,4 @@ enum err decide_group(struct hub *hub, const struct author *author, uint64_t ose
     }
     j.group = &group;
     return judge(&j, ret);
-}
-
-/* ---- groups that waited ---- */
-
-struct waiting_keys {
-    struct arena *arena;
-    struct bytes keys[64];
-    uint32_t count;
-};
-
-static int collect_waiting(void *context, struct bytes key, struct bytes value)
-{
-    struct waiting_keys *list = context;
-    (void)value;
-    if (list->count == 64)
-        return STORE_STOP;
-    return (int)arena_copy(list->arena, key, &list->keys[list->count++]);
-}
-
-/* Dots that groups may wait for, in the order in which they were settled. A list, as a chain of waiting
- * groups can be as long as people type. */
-struct settled_dot {
-    struct settled_dot *next;
-    struct dot dot;
-};
-
-static enum err decide_again(struct hub *hub, struct bytes key, bool given_up,
-                             struct settled_dot **tail)
-{
-    struct bytes value;
-    enum err e = store_side_get(hub->store, SIDE_WAITING, key, &hub->turn, &value);
-    if (e != ERR_OK)
-        return e;
-    if (value.size < 80 || key.size != KEY_ORIGIN_SIZE)
-        return ERR_CORRUPT;
-    struct author author = {.given_up = given_up,
-                            .envelope = {.received_ms = (int64_t)be64_get(value.data),
-                                         .offset_ms = (int64_t)be64_get(value.data + 8)}};
-    memcpy(author.device.byte, value.data + 16, 16);
-    memcpy(author.user.byte, value.data + 32, 16);
-    uint64_t oseq = be64_get(key.data + 8);
-    e = origin_get(hub, be64_get(key.data), &author.origin);
-    struct audience audience = {0};
-    if (e == ERR_OK)
-        e = scope_audience(hub, &author.user, &audience);
-    if (e == ERR_OK)
-        e = store_side_delete(hub->store, SIDE_WAITING, key);
-    if (e != ERR_OK)
-        return e;
-    hub->waiting_count--;
-    author.audience = &audience;
-    for (const struct peer *peer = hub->peers; peer; peer = peer->next)
-        if (peer->session.state == PEER_OPEN && peer->session.origin == author.origin->id)
-            author.peer_number = peer->number;
-    enum decision decision;
-    e = decide_group(hub, &author, oseq, bytes_of(value.data + 80, value.size - 80), value.data + 48,
-                     &decision);
-    audience_done(&audience);
-    if (e != ERR_OK || decision == DECISION_WAITS)
-        return e;
-    struct receipt receipt;
-    e = receipt_find(hub, author.origin->id, oseq, &receipt);
-    if (e != ERR_OK || receipt.code == RESULT_PARKED)
-        return e; /* what depends on it goes on waiting */
-    struct settled_dot *settled = arena_calloc(&hub->turn, 1, sizeof *settled);
-    if (!settled)
-        return ERR_NOMEM;
-    settled->dot = (struct dot){author.origin->id, oseq, receipt.tag};
-    (*tail)->next = settled;
-    *tail = settled;
-    return ERR_OK;
-}
-
-/* Those that wait for this one dot. */
-static enum err release_waiting(struct hub *hub, const struct dot *dot, struct settled_dot **tail)
-{
-    uint8_t from[20], to[21];
-    enum err in_effect = dot_in_effect(hub, dot);
-    if (in_effect != ERR_OK && in_effect != ERR_FORBIDDEN)
-        return in_effect == ERR_NOT_FOUND ? ERR_OK : in_effect;
-    key_origin(dot->origin, dot->oseq, from);
-    be32_put(from + 16, dot->tag);
-    memcpy(to, from, 20);
-    to[20] = 0xff;
-    for (enum err e = ERR_OK; hub->waiting_count > 0;) {
-        struct waiting_keys list = {.arena = &hub->turn};
-        e = store_side_scan(hub->store, SIDE_WAITS_FOR, bytes_of(from, sizeof from),
-                            bytes_of(to, sizeof to), collect_waiting, &list);
-        if (e != ERR_OK || list.count == 0)
-            return e;
-        for (uint32_t i = 0; i < list.count; i++) {
-            e = store_side_delete(hub->store, SIDE_WAITS_FOR, list.keys[i]);
-            if (e == ERR_OK)
-                e = decide_again(hub, bytes_of(list.keys[i].data + 20, KEY_ORIGIN_SIZE),
-                                 in_effect == ERR_FORBIDDEN, tail);
-            if (e != ERR_OK)
-                return e;
-        }
-    }
-    return ERR_OK;
-}
-
-enum err decide_waiting(struct hub *hub, const struct dot *dot)
-{
-    struct settled_dot first = {.dot = *dot}, *tail = &first;
-    enum err e = ERR_OK;
-    for (const struct settled_dot *s = &first; e == ERR_OK && s && hub->waiting_count > 0; s = s->next)
-        e = release_waiting(hub, &s->dot, &tail);
-    return e;
 }

@@ -1,7 +1,8 @@
 /* hub_internal.h - what the files of the server's core share.
  *
  * Reading order: hub.c (opening, receiving, the turn) -> peers.c (queues, effects, deadlines) ->
- * auth.c (handshake) -> ingest.c (pushes) -> decide.c (one group) -> write.c (a decided record: row,
+ * auth.c (handshake) -> ingest.c (pushes) -> decide.c (one group; waiting.c: again,
+ * when its causes have come) -> write.c (a decided record: row,
  * log, digest, conflicts) -> feed.c (live) and catchup.c (pages from a snapshot); state.c (buckets,
  * marks, receipts), scope.c, system.c (headquarters' own rows), audit.c, admin.c. */
 #ifndef SERVER_CORE_HUB_INTERNAL_H
@@ -307,7 +308,10 @@ struct author {
 enum decision { DECISION_DONE, DECISION_DUPLICATE, DECISION_FORK, DECISION_WAITS };
 enum err decide_group(struct hub *hub, const struct author *author, uint64_t oseq, struct bytes raw,
                       const uint8_t hash[32], enum decision *ret);
-/* Groups that waited for this dot are judged again. */
+/* Whether the dot is in effect here: ERR_OK; ERR_NOT_FOUND: not decided yet, or parked;
+ * ERR_FORBIDDEN: it was given up and will never be. */
+enum err dot_in_effect(struct hub *hub, const struct dot *dot);
+/* waiting.c: groups that waited for this dot are judged again. */
 enum err decide_waiting(struct hub *hub, const struct dot *dot);
 
 /* write.c */

@@ -2,7 +2,7 @@
  *
  * Model:      each group of a run is decided for itself; the acknowledgement tells, cumulatively, what is
  *             durable here (decided or waiting), and leaves with the commit.
- * Signatures: a run from its author's own session is acknowledged first and verified after (verify.c).
+ * Signatures: a run from its author's own session is acknowledged first and verified after (audit.c).
  * Source:     SPEC.md 7, 11. */
 #include "server/core/hub_internal.h"
 

@@ -1,0 +1,115 @@
+/* waiting.c - groups that came before what they build on: judged again when it is decided.
+ *
+ * Stored:     WAITING (origin, oseq) -> received BE8, offset BE8, device 16, user 16, hash 32, group;
+ *             WAITS_FOR (missing dot, origin, oseq) -> nothing.
+ * Source:     SPEC.md 11.2; DESIGN.md 5. */
+#include "server/core/hub_internal.h"
+
+#include <string.h>
+
+struct waiting_keys {
+    struct arena *arena;
+    struct bytes keys[64];
+    uint32_t count;
+};
+
+static int collect_waiting(void *context, struct bytes key, struct bytes value)
+{
+    struct waiting_keys *list = context;
+    (void)value;
+    if (list->count == 64)
+        return STORE_STOP;
+    return (int)arena_copy(list->arena, key, &list->keys[list->count++]);
+}
+
+/* Dots that groups may wait for, in the order in which they were settled. A list, as a chain of waiting
+ * groups can be as long as people type. */
+struct settled_dot {
+    struct settled_dot *next;
+    struct dot dot;
+};
+
+static enum err decide_again(struct hub *hub, struct bytes key, bool given_up,
+                             struct settled_dot **tail)
+{
+    struct bytes value;
+    enum err e = store_side_get(hub->store, SIDE_WAITING, key, &hub->turn, &value);
+    if (e != ERR_OK)
+        return e;
+    if (value.size < 80 || key.size != KEY_ORIGIN_SIZE)
+        return ERR_CORRUPT;
+    struct author author = {.given_up = given_up,
+                            .envelope = {.received_ms = (int64_t)be64_get(value.data),
+                                         .offset_ms = (int64_t)be64_get(value.data + 8)}};
+    memcpy(author.device.byte, value.data + 16, 16);
+    memcpy(author.user.byte, value.data + 32, 16);
+    uint64_t oseq = be64_get(key.data + 8);
+    e = origin_get(hub, be64_get(key.data), &author.origin);
+    struct audience audience = {0};
+    if (e == ERR_OK)
+        e = scope_audience(hub, &author.user, &audience);
+    if (e == ERR_OK)
+        e = store_side_delete(hub->store, SIDE_WAITING, key);
+    if (e != ERR_OK)
+        return e;
+    hub->waiting_count--;
+    author.audience = &audience;
+    for (const struct peer *peer = hub->peers; peer; peer = peer->next)
+        if (peer->session.state == PEER_OPEN && peer->session.origin == author.origin->id)
+            author.peer_number = peer->number;
+    enum decision decision;
+    e = decide_group(hub, &author, oseq, bytes_of(value.data + 80, value.size - 80), value.data + 48,
+                     &decision);
+    audience_done(&audience);
+    if (e != ERR_OK || decision == DECISION_WAITS)
+        return e;
+    struct receipt receipt;
+    e = receipt_find(hub, author.origin->id, oseq, &receipt);
+    if (e != ERR_OK || receipt.code == RESULT_PARKED)
+        return e; /* what depends on it goes on waiting */
+    struct settled_dot *settled = arena_calloc(&hub->turn, 1, sizeof *settled);
+    if (!settled)
+        return ERR_NOMEM;
+    settled->dot = (struct dot){author.origin->id, oseq, receipt.tag};
+    (*tail)->next = settled;
+    *tail = settled;
+    return ERR_OK;
+}
+
+/* Those that wait for this one dot. */
+static enum err release_waiting(struct hub *hub, const struct dot *dot, struct settled_dot **tail)
+{
+    uint8_t from[20], to[21];
+    enum err in_effect = dot_in_effect(hub, dot);
+    if (in_effect != ERR_OK && in_effect != ERR_FORBIDDEN)
+        return in_effect == ERR_NOT_FOUND ? ERR_OK : in_effect;
+    key_origin(dot->origin, dot->oseq, from);
+    be32_put(from + 16, dot->tag);
+    memcpy(to, from, 20);
+    to[20] = 0xff;
+    for (enum err e = ERR_OK; hub->waiting_count > 0;) {
+        struct waiting_keys list = {.arena = &hub->turn};
+        e = store_side_scan(hub->store, SIDE_WAITS_FOR, bytes_of(from, sizeof from),
+                            bytes_of(to, sizeof to), collect_waiting, &list);
+        if (e != ERR_OK || list.count == 0)
+            return e;
+        for (uint32_t i = 0; i < list.count; i++) {
+            e = store_side_delete(hub->store, SIDE_WAITS_FOR, list.keys[i]);
+            if (e == ERR_OK)
+                e = decide_again(hub, bytes_of(list.keys[i].data + 20, KEY_ORIGIN_SIZE),
+                                 in_effect == ERR_FORBIDDEN, tail);
+            if (e != ERR_OK)
+                return e;
+        }
+    }
+    return ERR_OK;
+}
+
+enum err decide_waiting(struct hub *hub, const struct dot *dot)
+{
+    struct settled_dot first = {.dot = *dot}, *tail = &first;
+    enum err e = ERR_OK;
+    for (const struct settled_dot *s = &first; e == ERR_OK && s && hub->waiting_count > 0; s = s->next)
+        e = release_waiting(hub, &s->dot, &tail);
+    return e;
+}
