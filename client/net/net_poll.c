@@ -119,7 +119,7 @@ static void serve(struct lws_context *lws, const struct epoll_event *event)
 
 static int64_t next_sweep_us(const struct net_poll *poll)
 {
-    int64_t pause_us = NET_SWEEP_MS * 1000;
+    int64_t pause_us = (int64_t)NET_SWEEP_MS * 1000;
     if (poll->unsettled > 0) {
         pause_us = SWEEP_SHARE * poll->sweep_cost_us;
         pause_us = pause_us > NET_SWEEP_SHORT_US ? pause_us : NET_SWEEP_SHORT_US;

@@ -28,7 +28,7 @@ enum err net_timers_reserve(struct net_timers *timers, uint32_t count)
     if (capacity == timers->capacity) {
         return ERR_OK;
     }
-    struct net_timer **heap = realloc(timers->heap, capacity * sizeof heap[0]);
+    struct net_timer **heap = realloc(timers->heap, capacity * sizeof(struct net_timer *));
     if (!heap) {
         return ERR_NOMEM;
     }

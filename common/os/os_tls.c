@@ -107,9 +107,9 @@ static bool set_serial(X509 *certificate)
 static X509 *make_certificate(EVP_PKEY *key, const char *const *names, size_t count,
                               struct wall_time now)
 {
-    static const int64_t day_s = 24 * 3600;
+    static const int64_t day_s = INT64_C(24) * 3600;
     time_t from = (time_t)(now.ms / 1000 - day_s);
-    time_t until = (time_t)(now.ms / 1000 + OS_TLS_YEARS * 365 * day_s);
+    time_t until = (time_t)(now.ms / 1000 + INT64_C(365) * OS_TLS_YEARS * day_s);
     size_t common_size = strlen(names[0]);
     X509 *certificate = X509_new();
     X509_NAME *subject = certificate ? X509_get_subject_name(certificate) : NULL;

@@ -189,7 +189,6 @@ int raw_upgrade(struct raw_peer *peer, const char *path, const char *headers, ch
                 size_t size)
 {
     char request[HEAD_MAX], answer[HEAD_MAX];
-    int status = -1;
     snprintf(request, sizeof request,
              "GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
              "Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
@@ -199,10 +198,10 @@ int raw_upgrade(struct raw_peer *peer, const char *path, const char *headers, ch
         size = sizeof answer;
     }
     if (!raw_send_text(peer, request) || !raw_read_head(peer, text, size) ||
-        sscanf(text, "HTTP/1.1 %d", &status) != 1) {
+        strncmp(text, "HTTP/1.1 ", 9) != 0) {
         return -1;
     }
-    return status;
+    return (int)strtol(text + 9, NULL, 10);
 }
 
 bool raw_open(struct raw_peer *peer, uint16_t port)
