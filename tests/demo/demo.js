@@ -283,8 +283,9 @@ async function main() {
       process.exit(code);
     }
   };
-  process.on('SIGINT', () => end(130));
-  process.on('SIGTERM', () => end(143));
+  let told = false; // then a signal is the way to end it
+  process.on('SIGINT', () => end(told ? 0 : 130));
+  process.on('SIGTERM', () => end(told ? 0 : 143));
   const from = performance.now();
   try {
     await tell(options, server, folder);
@@ -297,8 +298,10 @@ async function main() {
   if (options.once || wrong > 0) {
     await end(wrong === 0 ? 0 : 1);
   }
+  told = true;
   await server.job.done;
-  await end(ending ? 0 : 1);
+  await lib.sleep(500); // Ctrl-C reaches the server as well
+  await end(1);
 }
 
 main();
