@@ -125,9 +125,10 @@ struct field {
     json_t *values; /* text -> text; "*": every other; "": empty */
     json_t *aliases, *create;
     bool skip_empty, optional, lower, login;
-    char decimal;      /* '.', ',', 0: found */
-    unsigned zeros;    /* times 10^zeros */
-    struct lookup *by; /* references */
+    char decimal;        /* '.', ',', 0: found */
+    unsigned zeros;      /* times 10^zeros */
+    const char *slashes; /* form of dates with '/', where the file tells it */
+    struct lookup *by;   /* references */
     enum missing missing;
     const struct satchel_column *take; /* this column of the referenced record instead */
 };

@@ -240,6 +240,11 @@ bool import_date(const struct field *field, const char *text, struct text *out, 
         at = text;
         good = take_form(&at, field->date ? field->date : forms[i], &m) && take_time(at, &m, &zone);
     }
+    if (!good && !field->date && field->slashes) {
+        m = (struct moment){0};
+        at = text;
+        good = take_form(&at, field->slashes, &m) && take_time(at, &m, &zone);
+    }
     if (!good || !is_date(&m)) {
         if (field->date)
             snprintf(reason, size, "is not a date of the form %s", field->date);

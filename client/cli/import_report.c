@@ -150,7 +150,7 @@ static void tell_notes(struct report *report)
             cli_say(report->import->cli, "  note: %s (%" PRIu64 " %s, first at %" PRIu64 ")",
                     note->text, note->count, note->count == 1 ? "row" : "rows", note->line);
         if (i == NOTES_SHOWN && !report->import->cli->json)
-            cli_say(report->import->cli, "  and %zu kinds of notes more",
+            cli_say(report->import->cli, "  further notes: %zu; --errors FILE has them all",
                     report->note_count - NOTES_SHOWN);
     }
 }

@@ -211,8 +211,14 @@ test('references by natural key: exact, alike, alias, absent, made, of the same 
     ['D3', 'MG Special', 'Borealis', 'customer']]);
   const tree = file('party.csv', 'name,parent_party\nLeaf,Branch\nBranch,Root\nRoot,\nLost,Nobody\n');
   const grown = await fresh().import(tree);
-  assert.equal(grown.total.inserted, 3);
-  assert.equal(grown.steps[0].refusals[0].value, 'Nobody');
+  assert.equal(grown.total.inserted, 4);
+  assert.equal(grown.steps[0].notes[0].note, "parent_party: 'Nobody' names nothing here: left empty");
+  const strict = file('map.json', { table: 'party', columns: { name: 'name',
+    parent_party: { to: 'parent_party', reference: { by: 'name', missing: 'error' } } } });
+  const refused = await fresh().import('--map', strict, tree);
+  assert.equal(refused.total.inserted, 3);
+  assert.deepEqual(refused.steps[0].refusals.map((r) => [r.line, r.column, r.value]),
+    [[5, 'parent_party', 'Nobody']]);
 });
 
 test('JSON: lines, nested objects, rows within rows', async () => {
@@ -266,10 +272,40 @@ test('what a mapping can say', async () => {
 
 test('numbers and dates that may be two things are refused, with the way out', async () => {
   const answer = await fresh().import('--table', 'deal', file('x.csv',
-    'code,amount,closed_on\nA,"1,234",\nB,,03/04/2024\nC,"1,234.50",2024-04-03 00:00:00.000\n'));
+    'code,amount,closed_on\nA,"1,234",\nB,,03/04/2024\nC,12,2024-04-03 00:00:00.000\n'));
   assert.equal(answer.total.inserted, 1);
   assert.match(answer.steps[0].refusals[0].reason, /thousand or a fraction.*"decimal"/);
   assert.match(answer.steps[0].refusals[1].reason, /day and month.*"date"/);
+});
+
+test('forms that other rows of the file tell', async () => {
+  const replica = fresh();
+  const answer = await replica.import('--table', 'deal', file('x.csv',
+    'code,amount,closed_on\nA,"1,234",03/04/2024\nB,"1,234.50",12/31/2024\n'));
+  assert.equal(answer.total.inserted, 2);
+  assert.deepEqual(await replica.sql("SELECT amount, closed_on FROM deal WHERE code='A'"),
+    [{ amount: 123400, closed_on: '2024-03-04' }]);
+});
+
+test('without a mapping: table and columns by what people call them', async () => {
+  const replica = fresh();
+  const people = file('people.csv', 'First Name,Last Name,Company,E-mail,Mobile,Phone,Job title\n' +
+    'Anna,Ek,Acme,a@x.example,070-1,08-2,Buyer\n');
+  const companies = file('export.csv', 'Company Name;Billing City;Zip;Annual Revenue;Founded\n' +
+    'Acme;Lund;02134;"1 200,50";1990\n');
+  const first = await replica.import(companies);
+  assert.equal(first.steps[0].table, 'party');
+  assert.equal(first.total.inserted, 1);
+  assert.equal((await replica.import(people)).steps[0].table, 'contact');
+  assert.deepEqual(await replica.sql(`SELECT c.name, c.phones, c.emails, c.title, p.name AS company,
+    p.city, p.postal_code, p.revenue, p.founded_year FROM contact c JOIN party p ON p.id=c.party`),
+  [{ name: 'Anna Ek', phones: '["070-1","08-2"]', emails: '["a@x.example"]', title: 'Buyer',
+    company: 'Acme', city: 'Lund', postal_code: '02134', revenue: 120050, founded_year: 1990 }]);
+  const deals = file('opportunities.csv', 'Deal Name,Amount,Stage,Account,Owner\nBig,10,Won,ACME,Nobody\n');
+  const last = await replica.import(deals);
+  assert.equal(last.steps[0].table, 'deal');
+  assert.equal(last.total.inserted, 1);
+  assert.match(last.steps[0].notes.map((n) => n.note).join(), /owner: 'Nobody' names nothing here/);
 });
 
 test('mistakes in a mapping are told by place, with the nearest name', async () => {
