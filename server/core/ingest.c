@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OSEQ_AHEAD_MAX = 1000000, RANGES_MAX = 10000 };
+enum { OSEQ_AHEAD_MAX = 1000000, RANGES_MAX = 8000 /* a run may add half its groups; messages take 10,000 */, ACK_RANGES_MAX = 10000 };
 
 struct waiting_list {
     struct hub *hub;
@@ -72,6 +72,8 @@ static enum err acknowledge(struct hub *hub, struct peer *peer, const struct ori
             return e;
         ack.ranges = joined;
         ack.ranges_count = join_ranges(&mark, &list, joined);
+        if (ack.ranges_count > ACK_RANGES_MAX)
+            ack.ranges_count = ACK_RANGES_MAX; /* the rest is acknowledged later */
     }
     struct message message = {.type = MESSAGE_ACK, .as.ack = ack};
     return peer_send(hub, peer, &message);
@@ -122,7 +124,7 @@ enum err handle_push(struct hub *hub, struct peer *peer, const struct message_pu
     enum err e = origin_get(hub, message->origin, &origin);
     if (e != ERR_OK)
         return e;
-    if (message->first > origin->upto + OSEQ_AHEAD_MAX || origin->range_count > RANGES_MAX)
+    if (message->first > origin->upto + OSEQ_AHEAD_MAX || origin->range_count >= RANGES_MAX)
         return ERR_PROTOCOL;
     bool fork = peer->session.forked;
     uint8_t *hashes = arena_alloc(&hub->turn, message->groups_count * (size_t)32);
