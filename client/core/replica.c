@@ -333,16 +333,47 @@ enum err replica_load(struct replica *r)
     return e;
 }
 
+/* Memory as the store has it again. Where that fails now, the next transaction begins with it. */
+static void reload(struct replica *r)
+{
+    r->writing = false;
+    r->mutation_count = 0;
+    r->stale = true;
+    arena_reset(&r->arena);
+    if (store_begin(r->store, STORE_READ) != ERR_OK)
+        return;
+    r->stale = replica_load(r) != ERR_OK;
+    store_rollback(r->store);
+}
+
 void replica_abort(struct replica *r)
 {
     store_rollback(r->store);
-    r->writing = false;
-    r->mutation_count = 0;
-    arena_reset(&r->arena);
-    if (store_begin(r->store, STORE_READ) != ERR_OK)
-        return; /* the next call meets the same error and reports it */
-    (void)replica_load(r);
-    store_rollback(r->store);
+    reload(r);
+}
+
+enum err replica_enter(struct replica *r, enum store_mode mode)
+{
+    enum err e = store_begin(r->store, mode);
+    if (e != ERR_OK || !r->stale)
+        return e;
+    e = replica_load(r);
+    r->stale = e != ERR_OK;
+    if (e != ERR_OK)
+        store_rollback(r->store);
+    return e;
+}
+
+enum err replica_leave(struct replica *r, enum err e)
+{
+    if (e != ERR_OK) {
+        replica_abort(r);
+        return e;
+    }
+    e = store_commit(r->store);
+    if (e != ERR_OK)
+        reload(r); /* the transaction is over as well */
+    return e;
 }
 
 enum err replica_open(const struct replica_config *config, struct replica **ret,
@@ -460,7 +491,7 @@ enum err replica_get(struct replica *r, const struct model_table *table, const s
                      struct arena *arena, struct replica_record *ret)
 {
     bool inside = r->writing;
-    enum err e = inside ? ERR_OK : store_begin(r->store, STORE_READ);
+    enum err e = inside ? ERR_OK : replica_enter(r, STORE_READ);
     if (e != ERR_OK)
         return e;
     struct store_row row;

@@ -452,7 +452,7 @@ static enum err stage_put(struct replica *r, uint32_t bucket, struct bytes body,
 /* A long catch-up goes to disk, so that a cut does not lose it. */
 static enum err stage_page(struct replica *r, const struct message_page *page)
 {
-    enum err e = store_begin(r->store, STORE_WRITE);
+    enum err e = replica_enter(r, STORE_WRITE);
     if (e != ERR_OK)
         return e;
     for (struct held_page *held = r->caught; e == ERR_OK && held; held = held->next)
@@ -461,12 +461,9 @@ static enum err stage_page(struct replica *r, const struct message_page *page)
         e = stage_put(r, (uint32_t)page->bucket, page->body, page->to);
     if (e == ERR_OK)
         e = cursors_save(r);
-    if (e == ERR_OK)
-        e = store_commit(r->store);
-    if (e != ERR_OK) {
-        replica_abort(r);
+    e = replica_leave(r, e);
+    if (e != ERR_OK)
         return e;
-    }
     drop_pages(&r->caught, &r->caught_tail, &r->caught_bytes);
     return ERR_OK;
 }
@@ -477,7 +474,7 @@ static enum err direct_page(struct replica *r, const struct message_page *page)
     struct install in;
     install_init(&in, r);
     in.direct = true;
-    enum err e = store_begin(r->store, STORE_WRITE);
+    enum err e = replica_enter(r, STORE_WRITE);
     if (e != ERR_OK) {
         install_done(&in);
         return e;
@@ -493,10 +490,7 @@ static enum err direct_page(struct replica *r, const struct message_page *page)
     }
     for (struct touched *t = in.first; e == ERR_OK && t; t = t->next)
         e = base_save(r, t->table, &t->id, &t->base); /* shown with the checkpoint */
-    if (e == ERR_OK)
-        e = store_commit(r->store);
-    if (e != ERR_OK)
-        replica_abort(r);
+    e = replica_leave(r, e);
     install_done(&in);
     return e;
 }
@@ -838,13 +832,10 @@ enum err replica_checkpoint(struct replica *r, const struct message_checkpoint *
     in.wall_ms = wall_ms;
     in.reconcile = r->reconcile && !checkpoint->live;
     *ret_gap = false;
-    enum err e = store_begin(r->store, STORE_WRITE);
+    enum err e = replica_enter(r, STORE_WRITE);
     if (e == ERR_OK) {
         e = install_all(&in);
-        if (e == ERR_OK)
-            e = store_commit(r->store);
-        if (e != ERR_OK)
-            replica_abort(r);
+        e = replica_leave(r, e);
     }
     if (in.gap) {
         *ret_gap = true;

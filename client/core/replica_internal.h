@@ -67,6 +67,7 @@ struct replica {
     uint64_t origin, last_oseq, hlc, scope;
     int64_t last_checkpoint_ms;
     bool bootstrapped, reconcile, have_history;
+    bool stale; /* a transaction failed, and memory could not be read anew yet */
     struct uuid history;
     struct own_mark mark;
     uint64_t outbox_count, sent_count, parked_count, attention_count, acknowledged, renumbered;
@@ -93,6 +94,10 @@ enum err replica_load(struct replica *r);
 enum err replica_save(struct replica *r);
 /* Ends a failed transaction: rolls back and reads memory anew from the store. */
 void replica_abort(struct replica *r);
+/* A store transaction, with memory as the store has it. */
+enum err replica_enter(struct replica *r, enum store_mode mode);
+/* Its end: commits if e is ERR_OK; after any failure nothing of it is there, in memory neither. */
+enum err replica_leave(struct replica *r, enum err e);
 bool mark_has(const struct own_mark *mark, uint64_t oseq);
 enum err own_mark_copy(struct own_mark *to, const struct mark *from);
 enum err mark_set(struct replica *r, const struct mark *from);

@@ -55,7 +55,7 @@ enum err replica_outbox(struct replica *r, uint64_t from, size_t max_bytes, uint
     uint8_t low[REPLICA_KEY], high[REPLICA_KEY];
     own_key(r->origin, from, low);
     own_key(r->origin, UINT64_MAX, high);
-    enum err e = store_begin(r->store, STORE_READ);
+    enum err e = replica_enter(r, STORE_READ);
     if (e != ERR_OK)
         return e;
     e = store_side_scan(r->store, SIDE_OUTBOX, bytes_of(low, sizeof low), bytes_of(high, sizeof high),
@@ -85,15 +85,11 @@ enum err replica_cursors(struct replica *r, struct arena *arena, const struct bu
     *ret_count = 0;
     replica_drop_live(r);
     if (r->reconcile && r->stage_next) {
-        enum err e = store_begin(r->store, STORE_WRITE);
+        enum err e = replica_enter(r, STORE_WRITE);
         if (e == ERR_OK)
-            e = clear_stage(r);
-        if (e == ERR_OK)
-            e = store_commit(r->store);
-        if (e != ERR_OK) {
-            replica_abort(r);
+            e = replica_leave(r, clear_stage(r));
+        if (e != ERR_OK)
             return e;
-        }
     }
     struct bucket_position *positions = arena_calloc(arena, r->cursor_count + 1u, sizeof *positions);
     if (!positions)
@@ -251,15 +247,12 @@ static enum err fork_all(struct replica *r, uint64_t from)
 enum err replica_fork(struct replica *r, uint64_t oseq, int64_t wall_ms)
 {
     (void)wall_ms;
-    enum err e = store_begin(r->store, STORE_WRITE);
+    enum err e = replica_enter(r, STORE_WRITE);
     if (e != ERR_OK)
         return e;
     uint64_t first = r->mark.upto + 1;
     e = fork_all(r, oseq < first ? oseq : first);
-    if (e == ERR_OK)
-        e = store_commit(r->store);
-    if (e != ERR_OK)
-        replica_abort(r);
+    e = replica_leave(r, e);
     return e;
 }
 
@@ -539,17 +532,14 @@ enum err replica_welcome(struct replica *r, const struct uuid *history,
     if (welcome->scope < r->scope && !welcome->incarnations_count)
         return ERR_PROTOCOL;
     bool forked = false, diverged = false;
-    enum err e = store_begin(r->store, STORE_WRITE);
+    enum err e = replica_enter(r, STORE_WRITE);
     if (e != ERR_OK)
         return e;
     arena_reset(&r->arena);
     e = welcome_body(r, history, welcome, &forked, &diverged);
-    if (e == ERR_OK)
-        e = store_commit(r->store);
-    if (e != ERR_OK) {
-        replica_abort(r);
+    e = replica_leave(r, e);
+    if (e != ERR_OK)
         return e;
-    }
     arena_reset(&r->arena);
     r->history = *history;
     r->have_history = true;

@@ -93,7 +93,7 @@ enum err replica_parked(struct replica *r, replica_parked_fn *fn, void *context)
 {
     struct parked_walk walk = {r, fn, context};
     bool inside = r->writing;
-    enum err e = inside ? ERR_OK : store_begin(r->store, STORE_READ);
+    enum err e = inside ? ERR_OK : replica_enter(r, STORE_READ);
     if (e != ERR_OK)
         return e;
     e = store_side_scan(r->store, SIDE_PARKED, bytes_of(NULL, 0), bytes_of(NULL, 0), walk_parked, &walk);
@@ -254,16 +254,13 @@ enum err replica_parked_retry(struct replica *r, uint64_t oseq, int64_t wall_ms,
 enum err replica_parked_discard(struct replica *r, uint64_t oseq, struct err_info *info)
 {
     struct parked_search search;
-    enum err e = store_begin(r->store, STORE_WRITE);
+    enum err e = replica_enter(r, STORE_WRITE);
     if (e != ERR_OK)
         return err_set(info, e, "%s", err_text(e));
     e = parked_find(r, oseq, &r->arena, &search, info);
     if (e == ERR_OK)
         e = forget_parked(r, search.key);
-    if (e == ERR_OK)
-        e = store_commit(r->store);
-    if (e != ERR_OK)
-        replica_abort(r);
+    e = replica_leave(r, e);
     arena_reset(&r->arena);
     return e;
 }
@@ -294,7 +291,7 @@ enum err replica_discards(struct replica *r, struct arena *arena, const struct r
     walk.items = arena_calloc(arena, walk.capacity, sizeof *walk.items);
     if (!walk.items)
         return ERR_NOMEM;
-    enum err e = store_begin(r->store, STORE_READ);
+    enum err e = replica_enter(r, STORE_READ);
     if (e != ERR_OK)
         return e;
     e = store_side_scan(r->store, SIDE_META, bytes_of_text("discard/"), bytes_of_text("discard0"),
@@ -346,13 +343,10 @@ static enum err drop_discard(struct replica *r, uint64_t origin, uint64_t oseq)
 
 enum err replica_discarded(struct replica *r, uint64_t origin, uint64_t oseq)
 {
-    enum err e = store_begin(r->store, STORE_WRITE);
+    enum err e = replica_enter(r, STORE_WRITE);
     if (e != ERR_OK)
         return e;
     e = drop_discard(r, origin, oseq);
-    if (e == ERR_OK)
-        e = store_commit(r->store);
-    else
-        replica_abort(r);
+    e = replica_leave(r, e);
     return e;
 }

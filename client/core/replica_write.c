@@ -20,7 +20,7 @@ enum err replica_begin(struct replica *r, int64_t wall_ms)
     uint32_t tag;
     enum err e = rng_u32(r->config.rng, &tag);
     if (e == ERR_OK)
-        e = store_begin(r->store, STORE_WRITE);
+        e = replica_enter(r, STORE_WRITE);
     if (e != ERR_OK)
         return e;
     r->writing = true;
@@ -629,12 +629,9 @@ enum err replica_commit(struct replica *r, struct dot *ret_dot)
     }
     if (e == ERR_OK && count > 0)
         e = put_group(r, mutations, count);
-    if (e == ERR_OK)
-        e = store_commit(r->store);
-    if (e != ERR_OK) {
-        replica_abort(r);
+    e = replica_leave(r, e);
+    if (e != ERR_OK)
         return e;
-    }
     r->writing = false;
     r->mutation_count = 0;
     arena_reset(&r->arena);
