@@ -85,7 +85,7 @@ bool import_json(struct source *source, const char *text, size_t size, const cha
 
 /* --- records by name ---------------------------------------------------------------------------- */
 
-enum { LOOKUP_COLUMNS_MAX = 8 };
+enum { LOOKUP_COLUMNS_MAX = 8, KEY_COLUMNS_MAX = 128 };
 
 struct lookup {
     struct lookup *next;
@@ -139,7 +139,7 @@ struct step {
     struct source_options source;
     struct field *fields;
     size_t field_count;
-    uint16_t key[LOOKUP_COLUMNS_MAX]; /* column indexes */
+    uint16_t key[KEY_COLUMNS_MAX]; /* column indexes */
     size_t key_count;
     bool guessed; /* columns were matched by name */
     json_t *nulls;
@@ -155,6 +155,7 @@ struct import {
     struct cli *cli;
     bool dry_run;
     uint64_t batch;
+    uint64_t writes; /* in the open transaction */
     const char *errors_path;
     struct lookup *lookups;
     struct pool pool;

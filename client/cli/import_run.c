@@ -27,7 +27,6 @@ struct running {
     const struct field **fields;
     struct satchel_value *values, *now;
     uint16_t count;
-    uint64_t writes; /* in the open transaction */
     struct progress progress;
     uint64_t passed;
 };
@@ -96,7 +95,7 @@ static int begin(struct running *run)
 {
     if (satchel_in_transaction(run->import->cli->handle))
         return EXIT_DONE;
-    run->writes = 0;
+    run->import->writes = 0;
     if (satchel_begin(run->import->cli->handle) != SATCHEL_OK)
         return cli_failed(run->import->cli);
     return EXIT_DONE;
@@ -108,11 +107,11 @@ static int end_group(struct running *run, bool last)
     if (!satchel_in_transaction(import->cli->handle))
         return EXIT_DONE;
     if (import->dry_run) {
-        if (run->writes >= DRY_WRITES_MAX)
+        if (run->import->writes >= DRY_WRITES_MAX)
             satchel_rollback(import->cli->handle);
         return EXIT_DONE;
     }
-    if (!last && run->writes < import->batch)
+    if (!last && run->import->writes < import->batch)
         return EXIT_DONE;
     if (satchel_commit(import->cli->handle, NULL) != SATCHEL_OK)
         return cli_failed(import->cli);
@@ -185,7 +184,7 @@ static int insert(struct running *run, const struct source_row *row, const char 
     if (satchel_insert(run->import->cli->handle, run->step->table->id, &id, run->columns,
                        run->values, count) != SATCHEL_OK)
         return not_written(run, row);
-    run->writes++;
+    run->import->writes++;
     report_counts(run->import->report)->inserted++;
     known_add(run, key, &id, row);
     tell_lookups(run, &id);
@@ -196,8 +195,13 @@ static int insert(struct running *run, const struct source_row *row, const char 
 static int keep_changes(struct running *run, const struct satchel_id *id, struct text *ret_names)
 {
     uint16_t count = 0;
-    if (satchel_read(run->import->cli->handle, run->step->table->id, id, run->columns, run->now,
-                     run->count) != SATCHEL_OK)
+    enum satchel_code code = satchel_read(run->import->cli->handle, run->step->table->id, id,
+                                          run->columns, run->now, run->count);
+    if (code == SATCHEL_E_NOT_FOUND && run->import->dry_run) {
+        run->count = 0; /* an earlier row of this dry run made it, and it was rolled back since */
+        return EXIT_DONE;
+    }
+    if (code != SATCHEL_OK)
         return cli_failed(run->import->cli);
     for (uint16_t i = 0; i < run->count; i++) {
         const struct satchel_column *column = run->fields[i]->column;
@@ -239,7 +243,7 @@ static int update(struct running *run, const struct source_row *row, size_t know
         if (!failed && code != SATCHEL_OK) {
             failed = not_written(run, row);
         } else if (!failed) {
-            run->writes++;
+            run->import->writes++;
             run->known[known].row = row;
             report_counts(import->report)->updated++;
             tell_lookups(run, &id);
@@ -373,7 +377,7 @@ int step_run(struct import *import, struct step *step, const struct source *sour
     size_t size = step->field_count + 1;
     if (step->key_count == 0) {
         /* Nothing names a record: one with the same values is the same. */
-        for (size_t i = 0; i < step->field_count && step->key_count < LOOKUP_COLUMNS_MAX; i++) {
+        for (size_t i = 0; i < step->field_count && step->key_count < KEY_COLUMNS_MAX; i++) {
             if (!step->fields[i].constant)
                 step->key[step->key_count++] = step->fields[i].column->index;
         }

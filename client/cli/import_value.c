@@ -334,8 +334,13 @@ static enum made taken(struct import *import, const struct field *field,
         return MADE_VALUE;
     }
     uint16_t column = field->take->id;
-    if (satchel_read(import->cli->handle, field->by->table->id, id, &column, &outcome->value, 1) !=
-        SATCHEL_OK) {
+    enum satchel_code code =
+        satchel_read(import->cli->handle, field->by->table->id, id, &column, &outcome->value, 1);
+    if (code == SATCHEL_E_NOT_FOUND && import->dry_run) {
+        outcome->value = satchel_null(); /* made by this dry run, and rolled back since */
+        return MADE_VALUE;
+    }
+    if (code != SATCHEL_OK) {
         snprintf(outcome->reason, sizeof outcome->reason, "%s",
                  satchel_last_error(import->cli->handle)->message);
         return MADE_REFUSED;
