@@ -29,6 +29,9 @@ struct running {
     uint16_t count;
     struct progress progress;
     uint64_t passed;
+    struct map promised; /* folded names of records that rows which wait will make */
+    bool cut;            /* the row in hand was taken without a reference to one of those */
+    bool again;          /* a second look at such a row: it has been counted */
 };
 
 /* --- keys --------------------------------------------------------------------------------------- */
@@ -226,8 +229,8 @@ static int update(struct running *run, const struct source_row *row, size_t know
     const struct source_row *first = run->known[known].row;
     int failed = keep_changes(run, &id, &names);
     if (!failed && run->count == 0) {
-        report_counts(import->report)->unchanged++;
-    } else if (!failed && first) {
+        report_counts(import->report)->unchanged += !run->again;
+    } else if (!failed && first && first != row) {
         char reason[512];
         snprintf(reason, sizeof reason,
                  "the key was in line %llu already, with another %s; the first was taken",
@@ -245,7 +248,7 @@ static int update(struct running *run, const struct source_row *row, size_t know
         } else if (!failed) {
             run->import->writes++;
             run->known[known].row = row;
-            report_counts(import->report)->updated++;
+            report_counts(import->report)->updated += !run->again;
             tell_lookups(run, &id);
         }
     }
@@ -264,6 +267,36 @@ static bool is_empty(const struct source *source, const struct source_row *row)
     return true;
 }
 
+static bool is_promised(struct running *run)
+{
+    char *folded = text_fold(run->outcome.text);
+    bool promised = map_at(&run->promised, folded, false) != NULL;
+    free(folded);
+    return promised;
+}
+
+/* The names that the row will be known by to references of its own table. */
+static void promise(struct running *run, const struct source_row *row)
+{
+    struct step *step = run->step;
+    for (size_t i = 0; i < step->field_count; i++) {
+        const struct lookup *by = step->fields[i].by;
+        for (size_t k = 0; by && by->table == step->table && k < by->column_count; k++) {
+            for (size_t n = 0; n < step->field_count; n++) {
+                const struct field *field = &step->fields[n];
+                if (field->column->index != by->columns[k] || field->by ||
+                    field_value(run->import, step, field, row, &run->pool, &run->outcome) !=
+                        MADE_VALUE)
+                    continue;
+                char *folded = text_fold(run->outcome.text);
+                map_at(&run->promised, folded, true);
+                free(folded);
+            }
+        }
+    }
+    pool_done(&run->pool);
+}
+
 /* Makes the values of the row. MADE_VALUE: all are there; else the row is refused, or is for later. */
 static enum made make(struct running *run, const struct source_row *row, bool last_time)
 {
@@ -274,6 +307,10 @@ static enum made make(struct running *run, const struct source_row *row, bool la
         enum made made = field_value(run->import, step, field, row, &run->pool, &run->outcome);
         if (made == MADE_LEAVE)
             continue;
+        if (made == MADE_LATER && last_time && (run->again || is_promised(run))) {
+            run->cut = true;
+            continue;
+        }
         if (made == MADE_LATER && last_time) {
             made = field->missing == MISSING_NULL ? MADE_VALUE : MADE_REFUSED;
             run->outcome.value = satchel_null();
@@ -345,10 +382,11 @@ static int take(struct running *run, const struct source_row *row, bool last_tim
     return failed ? failed : end_group(run, false);
 }
 
-/* Rows that name others of the same file wait until those are there, round by round. */
+/* Rows that name others of the same file wait until those are there, round by round; what then still
+ * waits for another that waits (or for itself) is taken without, and looked at again. */
 static int take_all(struct running *run)
 {
-    size_t waiting = run->source->row_count, before;
+    size_t waiting = run->source->row_count, before, cut = 0;
     size_t *rows = need(calloc(waiting + 1, sizeof *rows));
     int failed = EXIT_DONE;
     bool last_time = false;
@@ -359,14 +397,24 @@ static int take_all(struct running *run)
         waiting = 0;
         for (size_t i = 0; i < before && !failed; i++) {
             bool later;
+            run->cut = false;
             failed = take(run, &run->source->rows[rows[i]], last_time, &later);
             if (later)
                 rows[waiting++] = rows[i];
             else
                 progress_step(&run->progress, ++run->passed);
+            if (run->cut)
+                rows[cut++] = rows[i];
         }
         last_time = waiting == before;
+        for (size_t i = 0; i < waiting && last_time; i++)
+            promise(run, &run->source->rows[rows[i]]);
     } while (waiting > 0 && !failed);
+    run->again = true;
+    for (size_t i = 0; i < cut && !failed; i++) {
+        bool later;
+        failed = take(run, &run->source->rows[rows[i]], true, &later);
+    }
     free(rows);
     return failed;
 }
@@ -404,6 +452,7 @@ int step_run(struct import *import, struct step *step, const struct source *sour
         report_end(import->report);
     pool_done(&run.pool);
     map_done(&run.keys);
+    map_done(&run.promised);
     free(run.known);
     free(run.columns);
     free(run.fields);

@@ -221,6 +221,20 @@ test('references by natural key: exact, alike, alias, absent, made, of the same 
     [[5, 'parent_party', 'Nobody']]);
 });
 
+test('references in a circle, and to the record itself', async () => {
+  const replica = fresh();
+  const circle = file('party.csv', 'name,parent_party\nA,B\nB,C\nC,A\nSelf,Self\nD,A\nE,Nobody\n');
+  const strict = file('map.json', { table: 'party', columns: { name: 'name',
+    parent_party: { to: 'parent_party', reference: { by: 'name', missing: 'error' } } } });
+  assert.deepEqual((await replica.import('--map', strict, circle)).total,
+    { read: 6, inserted: 5, updated: 0, unchanged: 0, refused: 1, created: 0 });
+  const rows = await replica.sql(
+    'SELECT a.name AS a, b.name AS b FROM party a JOIN party b ON b.id=a.parent_party ORDER BY a.name');
+  assert.deepEqual(rows.map((row) => row.a + row.b), ['AB', 'BC', 'CA', 'DA', 'SelfSelf']);
+  assert.deepEqual((await replica.import('--map', strict, circle)).total,
+    { read: 6, inserted: 0, updated: 0, unchanged: 5, refused: 1, created: 0 });
+});
+
 test('JSON: lines, nested objects, rows within rows', async () => {
   const replica = fresh();
   const lines = '{"name":"A","city":"Oslo"}\n\n{"name":"B","employees":3,"phones":["+1","+2"]}\n';
