@@ -13,7 +13,6 @@ enum {
     MARK_RANGES_MAX = 10000,
     INCARNATION_BUCKETS_MAX = 65536,
     RESULT_DETAIL_MAX = 500,
-    RESULT_REVISIONS_MAX = GROUP_MUTATIONS_MAX,
     MESSAGE_FIELDS_MAX = 1 << 16, /* of a newer peer; what is beyond ours is skipped */
 };
 
@@ -253,24 +252,18 @@ static void encode_group_result(const void *element, struct buf *out)
     const struct group_result *result = element;
 
     pack_check(out, result->detail.size <= RESULT_DETAIL_MAX, ERR_TOO_LARGE);
-    pack_check(out, result->revision_count <= RESULT_REVISIONS_MAX, ERR_TOO_LARGE);
     pack_check(out, utf8_valid(result->detail), ERR_INVALID);
-    pack_array(out, 6);
+    pack_array(out, 5);
     pack_uint(out, result->oseq);
     pack_uint(out, result->count);
     pack_uint(out, result->code);
     pack_uint(out, result->reason);
     pack_text(out, result->detail);
-    pack_array(out, result->revision_count);
-    for (uint32_t i = 0; i < result->revision_count; i++)
-        pack_uint(out, result->revisions[i]);
 }
 
 static enum err decode_group_result(struct unpacker *u, struct arena *arena, void *ret)
 {
     struct group_result *result = ret;
-    uint64_t *revisions;
-    void *list;
     enum err err = unpack_uint(u, UINT64_MAX, &result->oseq);
 
     if (err == ERR_OK)
@@ -281,20 +274,14 @@ static enum err decode_group_result(struct unpacker *u, struct arena *arena, voi
         err = unpack_u32(u, &result->reason);
     if (err == ERR_OK)
         err = unpack_text(u, RESULT_DETAIL_MAX, &result->detail);
-    if (err == ERR_OK)
-        err = unpack_list(u, RESULT_REVISIONS_MAX, 1, sizeof(*revisions), arena, &list,
-                          &result->revision_count);
+    (void)arena;
     if (err != ERR_OK)
         return err;
     if (result->oseq == 0 || result->count == 0 || result->count - 1 > UINT64_MAX - result->oseq ||
         result->code < RESULT_APPLIED || result->code > RESULT_DISCARDED ||
         !utf8_valid(result->detail))
         return ERR_MALFORMED;
-    revisions = list;
-    for (uint32_t i = 0; i < result->revision_count && err == ERR_OK; i++)
-        err = unpack_uint(u, UINT64_MAX, &revisions[i]);
-    result->revisions = revisions;
-    return err;
+    return ERR_OK;
 }
 
 /* fields: of the element's array; 0: the element is a plain object. */
@@ -313,7 +300,7 @@ struct element {
     X(bucket_digest, 4)   \
     X(incarnation, 2)     \
     X(mark, 3)            \
-    X(group_result, 6)
+    X(group_result, 5)
 
 #define ELEMENT_ROW(name, fields)                                               \
     static const struct element element_##name = {encode_##name, decode_##name, \

@@ -56,16 +56,12 @@ struct incarnation {
 
 enum result_code { RESULT_APPLIED = 1, RESULT_MERGED = 2, RESULT_PARKED = 3, RESULT_REJECTED = 4, RESULT_DISCARDED = 5 };
 
-/* The result of a run of the receiver's own groups, all alike. revisions: RESULT_APPLIED and the
- * rows are not sent because the author holds them exactly so: the new revision of each mutation's
- * record, in order, over the whole run; else count 0 (the rows come in pages). */
+/* The result of a run of the receiver's own groups, all alike. */
 struct group_result {
     uint64_t oseq, count;
     uint32_t code;   /* enum result_code */
     uint32_t reason; /* enum reason (merge.h) */
     struct bytes detail; /* UTF-8: which column and record, for people; may be empty */
-    const uint64_t *revisions;
-    uint32_t revision_count;
 };
 
 /* Field kinds: UINT uint64_t; INT int64_t; UUID struct uuid; BYTES struct bytes with a maximum;

@@ -148,30 +148,18 @@ static bool equal_mark(const struct mark *a, const struct mark *b)
 
 static void random_group_result(struct seeded_rng *r, struct arena *arena, struct group_result *ret)
 {
-    uint64_t *revisions;
-
     ret->oseq = 1 + seeded_below(r, 1u << 20);
     ret->count = 1 + seeded_below(r, 1000);
     ret->code = (uint32_t)(1 + seeded_below(r, 5));
     ret->reason = random_u32(r);
     ret->detail = codec_text(r, arena, (size_t)seeded_below(r, 2) * 40);
-    ret->revision_count = (uint32_t)seeded_below(r, 4);
-    revisions = need(arena, ret->revision_count, sizeof(*revisions));
-    for (uint32_t i = 0; i < ret->revision_count; i++)
-        revisions[i] = random_uint(r);
-    ret->revisions = revisions;
 }
 
 static bool equal_group_result(const struct group_result *a, const struct group_result *b)
 {
     if (a->oseq != b->oseq || a->count != b->count || a->code != b->code ||
-        a->reason != b->reason || !bytes_equal(a->detail, b->detail) ||
-        a->revision_count != b->revision_count)
+        a->reason != b->reason || !bytes_equal(a->detail, b->detail))
         return false;
-    for (uint32_t i = 0; i < a->revision_count; i++) {
-        if (a->revisions[i] != b->revisions[i])
-            return false;
-    }
     return true;
 }
 
