@@ -1,8 +1,9 @@
 /* replica_internal.h - what the files of the replica share.
  *
- * Reading order: replica.c (opening, state, reading) -> replica_write.c (local transactions) ->
- * replica_base.c (confirmed copies and pending groups) -> replica_install.c (pages and checkpoints) ->
- * replica_link.c (welcome, fork, outbox, acknowledgements) -> replica_parked.c.
+ * Reading order: replica.c (opening, state, reading) -> replica_write.c, replica_delete.c (local
+ * transactions) -> replica_base.c (confirmed copies and pending groups) -> replica_install.c (entries
+ * of pages) -> replica_checkpoint.c (pages and checkpoints) -> replica_link.c (welcome, fork, outbox,
+ * acknowledgements) -> replica_parked.c.
  *
  * Stored:  META "state": origin BE8, last_oseq BE8, hlc BE8, scope BE8, last checkpoint BE8, flags u8;
  *          OUTBOX (origin BE8, oseq BE8) -> group bytes: pending ones, and decided ones (the sent-log)
@@ -153,7 +154,18 @@ enum err merge_into(struct replica *r, const struct mutation *mutation, const st
                     uint64_t stamp, enum merge_mode mode, struct arena *arena, struct record *record,
                     struct merge_result *ret);
 
-/* replica_install.c */
+/* replica_write.c: the transaction under way. */
+struct mutation *write_mutation(struct replica *r, const struct model_table *table,
+                                enum mutation_op op, const struct uuid *id); /* NULL: too many */
+enum err write_check_table(const struct model_table *table, struct err_info *info);
+/* The view's record, which has to be dead or not; ERR_NOT_FOUND says so to people. */
+enum err write_read(struct replica *r, const struct model_table *table, const struct uuid *id,
+                    bool dead, struct store_row *ret_row, struct record *ret, struct err_info *info);
+/* Merges the mutation into the view row and stores it, with its base kept. */
+enum err write_view(struct replica *r, const struct mutation *mutation, const struct store_row *old,
+                    struct record *record, struct err_info *info);
+
+/* replica_checkpoint.c */
 enum err clear_stage(struct replica *r);
 
 #endif

@@ -36,7 +36,7 @@ void replica_rollback(struct replica *r)
         replica_abort(r);
 }
 
-static struct mutation *add_mutation(struct replica *r, const struct model_table *table,
+struct mutation *write_mutation(struct replica *r, const struct model_table *table,
                                      enum mutation_op op, const struct uuid *id)
 {
     if (r->mutation_count >= GROUP_MUTATIONS_MAX)
@@ -56,7 +56,7 @@ static struct mutation *add_mutation(struct replica *r, const struct model_table
 
 /* ---- checking ---- */
 
-static enum err check_table(const struct model_table *table, struct err_info *info)
+enum err write_check_table(const struct model_table *table, struct err_info *info)
 {
     if (table->write_role == ROLE_SERVER)
         return err_set(info, ERR_FORBIDDEN, "records of '%s' are written by the server alone", table->name);
@@ -153,7 +153,7 @@ enum err replica_insert(struct replica *r, const struct model_table *table, stru
                         struct err_info *info)
 {
     assert(r->writing);
-    enum err e = check_table(table, info);
+    enum err e = write_check_table(table, info);
     if (e == ERR_OK)
         e = check_values(table, columns, values, count, info);
     if (e != ERR_OK)
@@ -174,7 +174,7 @@ enum err replica_insert(struct replica *r, const struct model_table *table, stru
     if (e != ERR_OK)
         return e;
     e = make_id(r, id);
-    struct mutation *mutation = e == ERR_OK ? add_mutation(r, table, MUTATION_INSERT, id) : NULL;
+    struct mutation *mutation = e == ERR_OK ? write_mutation(r, table, MUTATION_INSERT, id) : NULL;
     if (!mutation)
         return err_set(info, e == ERR_OK ? ERR_LIMIT : e, "the transaction has too many changes");
     e = insert_writes(r, table, row, given, mutation);
@@ -348,8 +348,7 @@ static void forget_own_pairs(struct replica *r, struct unit_write *writes, uint1
     }
 }
 
-/* Merges the mutation into the view row and stores it, with its base kept. */
-static enum err write_view(struct replica *r, const struct mutation *mutation,
+enum err write_view(struct replica *r, const struct mutation *mutation,
                            const struct store_row *old, struct record *record, struct err_info *info)
 {
     const struct model_table *table = mutation->table;
@@ -374,7 +373,7 @@ static enum err write_view(struct replica *r, const struct mutation *mutation,
     return e == ERR_OK ? store_row_put(r->store, table, &mutation->id, &row) : e;
 }
 
-static enum err read_record(struct replica *r, const struct model_table *table, const struct uuid *id,
+enum err write_read(struct replica *r, const struct model_table *table, const struct uuid *id,
                             bool dead, struct store_row *ret_row, struct record *ret,
                             struct err_info *info)
 {
@@ -396,11 +395,11 @@ enum err replica_update(struct replica *r, const struct model_table *table, cons
     assert(r->writing);
     struct store_row old;
     struct record record;
-    enum err e = check_table(table, info);
+    enum err e = write_check_table(table, info);
     if (e == ERR_OK)
         e = check_values(table, columns, values, count, info);
     if (e == ERR_OK)
-        e = read_record(r, table, id, false, &old, &record, info);
+        e = write_read(r, table, id, false, &old, &record, info);
     if (e != ERR_OK)
         return e;
     bool given[MODEL_COLUMNS_MAX] = {false};
@@ -421,7 +420,7 @@ enum err replica_update(struct replica *r, const struct model_table *table, cons
             e = unit_update(r, table, &record, &table->units[u], row, &writes[write_count++], info);
     if (e != ERR_OK || write_count == 0)
         return e;
-    struct mutation *mutation = add_mutation(r, table, MUTATION_UPDATE, id);
+    struct mutation *mutation = write_mutation(r, table, MUTATION_UPDATE, id);
     if (!mutation)
         return err_set(info, ERR_LIMIT, "the transaction has too many changes");
     mutation->insert = record.version.insert;
@@ -437,162 +436,6 @@ enum err replica_update(struct replica *r, const struct model_table *table, cons
         r->mutation_count--; /* a refused change leaves the others of the transaction */
     forget_own_pairs(r, writes, write_count);
     return e;
-}
-
-/* ---- delete and restore ---- */
-
-struct child_list {
-    struct arena *arena;
-    struct uuid *ids;
-    uint32_t count, capacity;
-};
-
-static int collect_child(void *context, const struct uuid *id)
-{
-    struct child_list *list = context;
-    if (list->count == list->capacity) {
-        uint32_t capacity = list->capacity ? list->capacity * 2 : 16;
-        struct uuid *grown = arena_calloc(list->arena, capacity, sizeof *grown);
-        if (!grown)
-            return ERR_NOMEM;
-        if (list->count)
-            memcpy(grown, list->ids, list->count * sizeof *grown);
-        list->ids = grown;
-        list->capacity = capacity;
-    }
-    list->ids[list->count++] = *id;
-    return 0;
-}
-
-typedef enum err tree_fn(struct replica *r, const struct model_table *table, const struct uuid *id,
-                         const struct record *parent, struct err_info *info);
-
-/* Calls fn for every record that belongs to this one. */
-static enum err each_child(struct replica *r, const struct model_table *table, const struct uuid *id,
-                           const struct record *record, tree_fn *fn, struct err_info *info)
-{
-    for (uint16_t t = 0; t < r->model->table_count; t++) {
-        const struct model_table *child = &r->model->tables[t];
-        if (child->parent_column < 0 ||
-            child->columns[child->parent_column].target != (int16_t)table->index)
-            continue;
-        struct child_list list = {.arena = &r->arena};
-        enum err e = store_children(r->store, child, id, collect_child, &list);
-        for (uint32_t i = 0; e == ERR_OK && i < list.count; i++)
-            e = fn(r, child, &list.ids[i], record, info);
-        if (e != ERR_OK)
-            return e;
-    }
-    return ERR_OK;
-}
-
-static enum err seen_map(struct replica *r, const struct record *record, struct mutation *mutation)
-{
-    uint16_t count = record->version.unit_count;
-    struct unit_seen *frontier = arena_calloc(&r->arena, count + 1u, sizeof *frontier);
-    if (!frontier)
-        return ERR_NOMEM;
-    for (uint16_t i = 0; i < count; i++) {
-        struct dot *dots = arena_calloc(&r->arena, FRONTIER_MAX, sizeof *dots);
-        if (!dots)
-            return ERR_NOMEM;
-        frontier[i].unit = record->version.units[i].unit;
-        frontier[i].seen = version_frontier(&record->version, frontier[i].unit, dots);
-    }
-    mutation->frontier = frontier;
-    mutation->frontier_count = count;
-    return ERR_OK;
-}
-
-static enum err delete_tree(struct replica *r, const struct model_table *table, const struct uuid *id,
-                            const struct record *parent, struct err_info *info)
-{
-    struct store_row old;
-    struct record record;
-    enum err e = read_record(r, table, id, false, &old, &record, info);
-    if (e == ERR_NOT_FOUND && parent)
-        return ERR_OK; /* a child that is dead already */
-    if (e == ERR_OK && table->delete_policy == DELETE_NEVER)
-        e = err_set(info, ERR_FORBIDDEN, "records of '%s' are never deleted", table->name);
-    if (e != ERR_OK)
-        return e;
-    struct mutation *mutation = add_mutation(r, table, MUTATION_DELETE, id);
-    if (!mutation)
-        return err_set(info, ERR_LIMIT, "the transaction has too many changes");
-    mutation->insert = record.version.insert;
-    e = seen_map(r, &record, mutation);
-    uint32_t at = r->mutation_count - 1;
-    if (e == ERR_OK)
-        e = each_child(r, table, id, &record, delete_tree, info);
-    if (e != ERR_OK)
-        return e;
-    if (dot_equal(&record.version.insert, &r->dot))
-        return store_row_delete(r->store, table, id); /* made and unmade in one group */
-    return write_view(r, &r->mutations[at], &old, &record, info);
-}
-
-/* A record and all that belongs to it, or, on an error, none of it. */
-static enum err write_tree(struct replica *r, const struct model_table *table, const struct uuid *id,
-                           tree_fn *fn, struct err_info *info)
-{
-    uint32_t before = r->mutation_count;
-    enum err e = store_savepoint(r->store);
-    if (e != ERR_OK)
-        return e;
-    e = fn(r, table, id, NULL, info);
-    if (e == ERR_OK)
-        return store_release(r->store);
-    r->mutation_count = before;
-    (void)store_rollback_to(r->store); /* a store that cannot do this says so at the commit */
-    return e;
-}
-
-enum err replica_delete(struct replica *r, const struct model_table *table, const struct uuid *id,
-                        struct err_info *info)
-{
-    assert(r->writing);
-    enum err e = check_table(table, info);
-    return e == ERR_OK ? write_tree(r, table, id, delete_tree, info) : e;
-}
-
-static bool same_deletes(const struct record *record, const struct record *parent)
-{
-    for (uint16_t i = 0; i < record->version.delete_count; i++)
-        for (uint16_t k = 0; k < parent->version.delete_count; k++)
-            if (dot_equal(&record->version.deletes[i].dot, &parent->version.deletes[k].dot))
-                return true;
-    return false;
-}
-
-static enum err restore_tree(struct replica *r, const struct model_table *table, const struct uuid *id,
-                             const struct record *parent, struct err_info *info)
-{
-    struct store_row old;
-    struct record record;
-    enum err e = read_record(r, table, id, true, &old, &record, info);
-    if (parent && (e == ERR_NOT_FOUND || (e == ERR_OK && !same_deletes(&record, parent))))
-        return ERR_OK; /* alive, or deleted on another occasion */
-    if (e != ERR_OK)
-        return e;
-    struct mutation *mutation = add_mutation(r, table, MUTATION_RESTORE, id);
-    struct dot *dots = arena_calloc(&r->arena, record.version.delete_count + 1u, sizeof *dots);
-    if (!mutation || !dots)
-        return err_set(info, ERR_LIMIT, "the transaction has too many changes");
-    for (uint16_t i = 0; i < record.version.delete_count; i++)
-        dots[i] = record.version.deletes[i].dot;
-    mutation->insert = record.version.insert;
-    mutation->deletes = (struct dot_set){dots, record.version.delete_count};
-    uint32_t at = r->mutation_count - 1;
-    e = each_child(r, table, id, &record, restore_tree, info);
-    return e == ERR_OK ? write_view(r, &r->mutations[at], &old, &record, info) : e;
-}
-
-enum err replica_restore(struct replica *r, const struct model_table *table, const struct uuid *id,
-                         struct err_info *info)
-{
-    assert(r->writing);
-    enum err e = check_table(table, info);
-    return e == ERR_OK ? write_tree(r, table, id, restore_tree, info) : e;
 }
 
 /* ---- commit ---- */

@@ -1,0 +1,44 @@
+/* replica_install.h - one checkpoint (or page of a first sync) on its way into the confirmed layer.
+ *
+ * Model:      rows of the pages change the confirmed layer (a base copy where pending groups touch the
+ *             record, else the row itself); own groups that the new mark covers leave the pending
+ *             layer; then each touched record is shown anew. A delta that does not fit undoes it all.
+ * Memory:     only records with base copies are held, in an arena, for the length of a checkpoint.
+ * Source:     SPEC.md 10; DESIGN.md 3, 7. */
+#ifndef CLIENT_CORE_REPLICA_INSTALL_H
+#define CLIENT_CORE_REPLICA_INSTALL_H
+
+#include "client/core/replica_internal.h"
+
+struct touched {
+    struct touched *next;
+    const struct model_table *table;
+    struct uuid id;
+    struct base base;
+};
+
+struct install {
+    struct replica *r;
+    struct arena arena, entry; /* of the checkpoint; of one entry */
+    struct hash_map index;     /* table BE2, id -> struct touched *, or NULL: no base there */
+    struct touched *first, *last;
+    struct hash_map seen;      /* reconciling: what arrived */
+    const struct message_checkpoint *checkpoint;
+    uint32_t bucket;
+    bool reconcile, gap, direct;
+    int64_t wall_ms;
+};
+
+void install_init(struct install *in, struct replica *r);
+void install_done(struct install *in);
+void install_key(const struct model_table *table, const struct uuid *id, uint8_t out[18]);
+/* The base copy of a record, read once per checkpoint; *ret NULL: it has none. */
+enum err install_base(struct install *in, const struct model_table *table, const struct uuid *id,
+                      struct touched **ret);
+/* The confirmed row of a record as held here. ERR_NOT_FOUND: none (also: a pending insert). */
+enum err install_confirmed(struct install *in, const struct model_table *table, const struct uuid *id,
+                           const struct touched *t, struct store_row *ret);
+/* The entries of one page. in->gap with ERR_CONFLICT: one does not fit what is held here. */
+enum err install_body(struct install *in, uint32_t bucket, struct bytes body);
+
+#endif
