@@ -10,6 +10,8 @@
 #include "server/main/command.h"
 #include "server/main/qr.h"
 
+enum { MINUTES_MAX = 7 * 24 * 60 };
+
 struct enroll {
     struct common_options common;
     int64_t minutes;
@@ -131,7 +133,7 @@ int command_enroll(int argc, char **argv)
     const struct option options[] = {
         OPTIONS_COMMON(&with.common),
         {"minutes", OPTION_NUMBER, &with.minutes, "N", "how long the ticket is good (60)", 1,
-         7 * 24 * 60},
+         MINUTES_MAX},
         {"host", OPTION_TEXT, &with.host, "HOST[:PORT]", "how the device reaches this server", 0,
          0},
         {"name", OPTION_TEXT, &with.name, "NAME", "a name for the device", 0, 0},

@@ -1,5 +1,6 @@
 #include "server/main/table.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@ static void print_cell(const char *text, size_t width, int last)
 void table_print(struct table *table, const char *empty)
 {
     size_t width[TABLE_COLUMNS_MAX] = {0};
+    assert(table->columns > 0 && table->columns <= TABLE_COLUMNS_MAX);
     for (size_t i = 0; i < table->columns; i++)
         width[i] = width_of(table->headings[i]);
     for (size_t i = 0; i < table->count; i++) {
