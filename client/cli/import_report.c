@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "import.h"
+#include "term.h"
 
 enum { NOTES_SHOWN = 20, JSON_REFUSALS_MAX = 1000 };
 
@@ -99,7 +101,8 @@ void report_refused(struct report *report, const struct source_row *row, const c
                                         value, "reason", reason));
     if (report->refused_shown++ >= IMPORT_SHOWN || cli->json)
         return;
-    fputs("\r\033[K" + (cli->terminal ? 0 : 4), stderr); /* over the progress line */
+    if (term_width(STDERR_FILENO) > 0)
+        fputs("\r\033[K", stderr); /* over the progress line */
     fprintf(stderr, "  %s:%" PRIu64 ": not taken: %s%s%.60s%s%s\n", report->source->name,
             row->line > 0 ? row->line : row->number, column,
             value[0]    ? " '"
