@@ -322,7 +322,7 @@ void hub_receive(struct hub *hub, struct peer *peer, struct bytes frame, struct 
         intent_free(intent);
     if (e != ERR_OK)
         peer_fail(hub, peer, e, err_text(e));
-    else if (peer->in_bytes > hub->limits.receive_queue_bytes + PUSH_CREDIT)
+    else if (peer->in_bytes > hub->limits.receive_queue_bytes + 2 * PUSH_CREDIT) /* held inflated */
         peer_fail(hub, peer, ERR_LIMIT, "more was sent than the credit allows");
     else if (peer->answers > ANSWERS_MAX)
         peer_fail(hub, peer, ERR_LIMIT, "the answers are not read");

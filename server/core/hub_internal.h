@@ -20,7 +20,7 @@
 enum {
     TURN_ARENA_MAX = 1 << 30,
     TURN_BYTES_MAX = 4 << 20,  /* group bytes taken into one transaction */
-    PUSH_CREDIT = 8 << 20,     /* unacknowledged bytes that a device may have under way */
+    PUSH_CREDIT = 4 << 20,     /* unacknowledged bytes that a device may have under way */
     HUB_BUCKETS_MAX = 1 << 20,
     HUB_ORIGINS_MAX = 1 << 20,
     RECORD_BYTES_MAX = 640 << 10, /* values and open candidates of one record: it has to fit a frame */
