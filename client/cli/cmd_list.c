@@ -16,6 +16,7 @@ struct listing {
     const struct satchel_table *table;
     const struct satchel_column *columns[COLUMNS_MAX];
     size_t column_count;
+    bool chosen, ids; /* columns by --columns; ids are shown */
     struct table out;
     json_t *json;
     uint64_t count;
@@ -74,6 +75,7 @@ static int choose_columns(struct listing *listing, char *names)
 {
     const struct satchel_table *table = listing->table;
     if (names) {
+        listing->chosen = true;
         for (char *save = NULL, *name = strtok_r(names, ",", &save); name;
              name = strtok_r(NULL, ",", &save)) {
             const struct satchel_column *column = cli_column(listing->cli, table, name);
@@ -116,7 +118,7 @@ static int on_record(void *context, const struct satchel_record *record)
     table_cell(&listing->out, cli_mark(record));
     char id[SATCHEL_ID_TEXT_SIZE];
     satchel_id_format(&record->id, id);
-    table_cell(&listing->out, id);
+    table_cell(&listing->out, listing->ids ? id : "");
     return 0;
 }
 
@@ -127,11 +129,12 @@ static int print(struct listing *listing, const struct satchel_query *query)
         listing->json = json_array();
     } else {
         table_begin(&listing->out, listing->column_count + 2);
+        listing->out.drop_empty = !listing->chosen || !listing->ids;
         for (size_t i = 0; i < listing->column_count; i++)
             table_heading(&listing->out, i, listing->columns[i]->label.text[SATCHEL_EN],
                           is_number(listing->columns[i]->type));
         table_heading(&listing->out, listing->column_count, "", false);
-        table_heading(&listing->out, listing->column_count + 1, "id", false);
+        table_heading(&listing->out, listing->column_count + 1, listing->ids ? "id" : "", false);
     }
     enum satchel_code code =
         satchel_list(cli->handle, listing->table->name, query, on_record, listing);
@@ -155,14 +158,15 @@ static int run(struct cli *cli, int argc, char **argv)
     struct satchel_condition conditions[CONDITIONS_MAX] = {0};
     struct satchel_query query = {.conditions = conditions};
     const char *columns = NULL, *order = NULL;
-    const struct option options[] = {{"columns", OPTION_TEXT, &columns},
-                                     {"order", OPTION_TEXT, &order},
-                                     {"desc", OPTION_FLAG, &query.descending},
-                                     {"limit", OPTION_NUMBER, &query.limit},
-                                     {"offset", OPTION_NUMBER, &query.offset}};
-    int failed = args_parse(cli, &command_list, options, 5, &argc, argv, 1, ARGS_MANY);
+    const struct option options[] = {
+        {"columns", OPTION_TEXT, &columns},       {"order", OPTION_TEXT, &order},
+        {"desc", OPTION_FLAG, &query.descending}, {"limit", OPTION_NUMBER, &query.limit},
+        {"offset", OPTION_NUMBER, &query.offset}, {"ids", OPTION_FLAG, &listing.ids}};
+    int failed = args_parse(cli, &command_list, options, 6, &argc, argv, 1, ARGS_MANY);
     if (!failed)
         failed = cli_open(cli, true);
+    /* Ids are wide: a narrow terminal shows them when asked. */
+    listing.ids = listing.ids || cli->width == 0 || cli->width >= 140;
     listing.table = failed ? NULL : cli_table(cli, argv[0]);
     if (!listing.table)
         return failed ? failed : EXIT_USAGE;
@@ -196,6 +200,7 @@ const struct command command_list = {
     "  --desc          the other way round\n"
     "  --limit N       at most N\n"
     "  --offset N      without the first N\n"
+    "  --ids           ids on a narrow terminal as well\n"
     "\n"
     "examples:\n"
     "  satchel list party city=Berlin\n"

@@ -125,10 +125,10 @@ void table_cell(struct table *table, const char *text)
 static void fit(int *widths, size_t columns, int total)
 {
     for (;;) {
-        int sum = (int)(columns - 1) * GAP;
+        int sum = -GAP;
         size_t widest = 0;
         for (size_t i = 0; i < columns; i++) {
-            sum += widths[i];
+            sum += widths[i] < 0 ? 0 : widths[i] + GAP;
             if (widths[i] > widths[widest])
                 widest = i;
         }
@@ -140,6 +140,8 @@ static void fit(int *widths, size_t columns, int total)
 
 static void print_cell(const char *text, int width, bool right, bool last)
 {
+    if (width < 0)
+        return; /* left out */
     int own = text_width(text), shown = 0;
     if (own <= width) {
         printf("%*s%s", right ? width - own : 0, "", text);
@@ -167,10 +169,12 @@ void table_end(struct table *table, const struct cli *cli)
     size_t columns = table->columns;
     int *widths = need(calloc(columns, sizeof *widths));
     for (size_t i = 0; i < columns; i++)
-        widths[i] = text_width(table->headings[i]);
+        widths[i] = table->drop_empty && table->count > 0 ? -1 : text_width(table->headings[i]);
     for (size_t i = 0; i < table->count; i++) {
-        int width = text_width(table->cells[i]);
-        if (width > widths[i % columns])
+        int width = text_width(table->cells[i]), heading = text_width(table->headings[i % columns]);
+        if (width > 0 && widths[i % columns] < heading)
+            widths[i % columns] = heading;
+        if (width > 0 && width > widths[i % columns])
             widths[i % columns] = width;
     }
     if (cli->width > 0)

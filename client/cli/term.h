@@ -31,7 +31,8 @@ void progress_end(struct progress *progress);
 struct table {
     size_t columns;
     const char **headings;
-    bool *right; /* aligned to the right */
+    bool *right;     /* aligned to the right */
+    bool drop_empty; /* leave out columns that are empty in all rows */
     char **cells;
     size_t count, capacity;
 };
