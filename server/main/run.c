@@ -13,6 +13,8 @@ struct run {
     const char *port_file;
     struct house house;
     struct address address;
+    char certificate[OS_PATH_MAX], key[OS_PATH_MAX],
+        control[OS_PATH_MAX]; /* the net borrows them */
     struct server_net *net;
     int stop_fd;
 };
@@ -61,26 +63,25 @@ static enum err start(struct run *run, struct err_info *info)
 {
     struct house *house = &run->house;
     const struct settings *s = &house->settings;
-    char certificate[OS_PATH_MAX], key[OS_PATH_MAX], control[OS_PATH_MAX];
     enum err e = address_parse(s->listen, &run->address, info);
     if (e == ERR_OK) /* from here on, a signal to stop waits until we are ready to */
         e = server_net_stop_signals(&run->stop_fd, info);
     if (e == ERR_OK)
         e = house_open(house, HOUSE_SERVE, NULL, info);
     if (e == ERR_OK)
-        e = house_path(house, s->certificate, certificate, info);
+        e = house_path(house, s->certificate, run->certificate, info);
     if (e == ERR_OK)
-        e = house_path(house, s->key, key, info);
+        e = house_path(house, s->key, run->key, info);
     if (e == ERR_OK)
-        e = house_path(house, "control.sock", control, info);
+        e = house_path(house, "control.sock", run->control, info);
     if (e != ERR_OK)
         return e;
     const struct server_net_config config = {
         .address = run->address.host,
         .port = run->address.port,
-        .certificate_path = certificate,
-        .key_path = key,
-        .control_path = control,
+        .certificate_path = run->certificate,
+        .key_path = run->key,
+        .control_path = run->control,
         .stop_fd = run->stop_fd,
         .clock = &house->clock,
         .rng = &house->rng,
