@@ -4,18 +4,17 @@
  *   satchel_bench_agent fan DIR MODEL TICKETS                  a live device per line of TICKETS
  *
  * SYNC is normal or full. BRANCH (a UUID) is the branch of the rows from FAN_FIRST on: the devices of
- * `fan` belong to it and so have FAN_COUNT rows each; nobody but an administrator sees the others.
+ * `fan` belong to it and have FAN_COUNT rows each; nobody but an administrator sees the others.
  * Commands and answers: see the functions command_*(). Times are monotonic milliseconds. The rows are
  * JSON lines in the file BENCH_DATA; a row's record id is a UUIDv7 made from its index (row_id()), so
  * that every agent finds row i without an index. */
 #define _POSIX_C_SOURCE 200809L
-#include <satchel.h>
+#include "agent.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,50 +24,27 @@ enum {
     TABLE = 16,
     ROWS_MAX = 100000,
     LOAD_BATCH = 1000,
-    FAN_FIRST = 30000,
-    FAN_COUNT = 1000,
-    FAN_CACHE = 256 << 10, /* bytes per device */
-    FAN_AT_ONCE = 32,      /* that connect at the same time */
-    PUSH_TICK_MS = 1,      /* how often acknowledgements are looked at */
+    PUSH_TICK_MS = 1, /* how often acknowledgements are looked at */
 };
 
 static const char *const column_names[COLUMNS] = {
     "id",  "name",    "company", "email",  "phone",      "street", "city",
     "zip", "country", "balance", "rating", "updated_at", "notes"};
 
-/* A change that a device waits for: rows start + k * stride (k < count) with "tag-k" in a column. */
-struct watch {
-    bool active;
-    unsigned start, count, stride;
-    uint16_t column;
-    char tag[64];
-};
-
-struct agent {
-    struct satchel *handle;
-    struct satchel_loop *loop;
-    struct satchel_id branch;
-    struct watch watch;
-    struct satchel_sync_event last; /* counts of the session */
-    bool connected, caught_up, closed;
-    char line[512];
-    size_t line_size;
-};
-
-static double now_ms(void)
+double now_ms(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-static void die(const char *what, const char *why)
+void die(const char *what, const char *why)
 {
     fprintf(stderr, "satchel_bench_agent: %s: %s\n", what, why);
     exit(1);
 }
 
-static void check(struct satchel *handle, enum satchel_code code, const char *what)
+void check(struct satchel *handle, enum satchel_code code, const char *what)
 {
     if (code != SATCHEL_OK)
         die(what, handle != NULL ? satchel_last_error(handle)->message : satchel_error_text(code));
@@ -100,7 +76,7 @@ static struct satchel_id row_id(unsigned index)
     return id;
 }
 
-static uint16_t column_of(const char *name)
+uint16_t column_of(const char *name)
 {
     for (uint16_t i = 0; i < COLUMNS; i++)
         if (strcmp(column_names[i], name) == 0)
@@ -131,7 +107,7 @@ static char *take_member(char *at, const char *name, struct satchel_value *ret)
     return at;
 }
 
-static char *read_file(const char *path)
+char *read_file(const char *path)
 {
     FILE *file = fopen(path, "rb");
     if (file == NULL || fseek(file, 0, SEEK_END) != 0)
@@ -164,7 +140,7 @@ static struct satchel_value *read_rows(unsigned count, char **ret_text)
 
 /* ---- what the session tells ---- */
 
-static bool row_has(struct satchel *handle, unsigned row, uint16_t column, const char *text)
+bool row_has(struct satchel *handle, unsigned row, uint16_t column, const char *text)
 {
     struct satchel_id id = row_id(row % ROWS_MAX);
     struct satchel_value value;
@@ -237,7 +213,7 @@ static struct satchel_status status_of(struct agent *agent)
     return status;
 }
 
-static void turn(struct agent *agent, int64_t timeout_ms)
+void turn(struct agent *agent, int64_t timeout_ms)
 {
     check(NULL, satchel_loop_run(agent->loop, -1, timeout_ms, NULL), "the loop");
 }
@@ -494,7 +470,7 @@ static void run_command(struct agent *agent, const char *line)
 {
     static const struct {
         const char *name;
-        void (*run)(struct agent *agent, const char *arguments);
+        command_fn *run;
     } commands[] = {
         {"load", command_load}, {"push", command_push},   {"pull", command_pull},
         {"sync", command_sync}, {"live", command_live},   {"offline", command_offline},
@@ -516,7 +492,7 @@ static void run_command(struct agent *agent, const char *line)
 /* ---- stdin ---- */
 
 /* Reads what is there and calls run for each line. */
-static void read_commands(struct agent *agent, void (*run)(struct agent *agent, const char *line))
+static void read_commands(struct agent *agent, command_fn *run)
 {
     ssize_t size = read(STDIN_FILENO, agent->line + agent->line_size,
                         sizeof agent->line - 1 - agent->line_size);
@@ -537,7 +513,7 @@ static void read_commands(struct agent *agent, void (*run)(struct agent *agent, 
         die("a command is too long", agent->line);
 }
 
-static void serve(struct agent *agent, void (*run)(struct agent *agent, const char *line))
+void serve(struct agent *agent, command_fn *run)
 {
     printf("{\"ready\":1}\n");
     (void)fflush(stdout);
@@ -551,7 +527,7 @@ static void serve(struct agent *agent, void (*run)(struct agent *agent, const ch
 
 /* ---- starting ---- */
 
-static void enroll(const char *directory, const char *ticket)
+void enroll(const char *directory, const char *ticket)
 {
     struct satchel_error error;
     const struct satchel_enrollment enrollment = {
@@ -560,8 +536,8 @@ static void enroll(const char *directory, const char *ticket)
         die("enrolling", error.message);
 }
 
-static struct satchel *open_replica(const char *directory, const char *model, const char *sync,
-                                    size_t cache_bytes)
+struct satchel *open_replica(const char *directory, const char *model, const char *sync,
+                             size_t cache_bytes)
 {
     struct satchel *handle;
     struct satchel_error error;
@@ -576,7 +552,7 @@ static struct satchel *open_replica(const char *directory, const char *model, co
     return handle;
 }
 
-static void make_loop(struct agent *agent, uint32_t handles_max)
+void make_loop(struct agent *agent, uint32_t handles_max)
 {
     struct satchel_error error;
     const struct satchel_loop_options options = {.handles_max = handles_max};
@@ -593,113 +569,6 @@ static int run_client(char **arguments)
     agent.handle = open_replica(arguments[0], arguments[1], arguments[2], 0);
     make_loop(&agent, 1);
     serve(&agent, run_command);
-    return 0;
-}
-
-/* ---- fan: many live devices in one process ---- */
-
-struct fan_device {
-    struct satchel *handle;
-    struct fan *fan;
-    bool caught_up, seen;
-};
-
-struct fan {
-    struct agent agent;
-    struct fan_device *devices;
-    unsigned count, caught_up, seen;
-    bool watching;
-    unsigned row;
-    uint16_t column;
-    char value[96];
-    double first;
-};
-
-static void fan_saw(struct fan_device *device)
-{
-    struct fan *fan = device->fan;
-    if (!fan->watching || device->seen ||
-        !row_has(device->handle, fan->row, fan->column, fan->value))
-        return;
-    device->seen = true;
-    if (fan->seen++ == 0)
-        fan->first = now_ms();
-    if (fan->seen < fan->count)
-        return;
-    fan->watching = false;
-    printf("{\"t\":%.4f,\"first\":%.4f}\n", now_ms(), fan->first);
-    (void)fflush(stdout);
-}
-
-static int fan_told(void *context, struct satchel *handle, const struct satchel_sync_event *event)
-{
-    struct fan_device *device = context;
-    (void)handle;
-    if (event->kind == SATCHEL_SYNC_CHECKPOINT)
-        fan_saw(device);
-    else if (event->kind == SATCHEL_SYNC_CAUGHT_UP && !device->caught_up) {
-        device->caught_up = true;
-        device->fan->caught_up++;
-    } else if (event->kind == SATCHEL_SYNC_RETRY || event->kind == SATCHEL_SYNC_CLOSED)
-        die("a session of the fan ended", event->message);
-    return 0;
-}
-
-/* w ROW COLUMN VALUE: answers {"t","first"} when all, and when the first, have that value. */
-static void fan_command(struct agent *agent, const char *line)
-{
-    struct fan *fan = (struct fan *)(void *)agent;
-    char column[32];
-    if (sscanf(line, "w %u %31s %95s", &fan->row, column, fan->value) != 3)
-        die("needs w ROW COLUMN VALUE", line);
-    fan->column = column_of(column);
-    fan->seen = 0;
-    fan->watching = true;
-    for (unsigned i = 0; i < fan->count; i++)
-        fan->devices[i].seen = false;
-}
-
-static void fan_enroll(struct fan *fan, const char *directory, const char *model, char *tickets)
-{
-    for (char *at = strtok(tickets, "\n"); at != NULL; at = strtok(NULL, "\n")) {
-        char path[4096];
-        struct fan_device *device = &fan->devices[fan->count];
-        snprintf(path, sizeof path, "%s/%u", directory, fan->count++);
-        enroll(path, at);
-        device->fan = fan;
-        device->handle = open_replica(path, model, "normal", FAN_CACHE);
-    }
-}
-
-static int run_fan(char **arguments)
-{
-    static struct fan fan;
-    struct rlimit files;
-    char *tickets = read_file(arguments[2]);
-    unsigned lines = 0;
-    for (const char *at = tickets; *at != '\0'; at++)
-        lines += *at == '\n';
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
-    fan.devices = calloc(lines + 1, sizeof *fan.devices);
-    if (fan.devices == NULL)
-        die("fan", "out of memory");
-    fan_enroll(&fan, arguments[0], arguments[1], tickets);
-    make_loop(&fan.agent, lines + 64);
-    for (unsigned i = 0; i < fan.count; i++) {
-        struct fan_device *device = &fan.devices[i];
-        check(device->handle,
-              satchel_connect(device->handle, fan.agent.loop, SATCHEL_LIVE, fan_told, device),
-              "connecting");
-        while (i + 1 - fan.caught_up > FAN_AT_ONCE)
-            turn(&fan.agent, -1);
-    }
-    while (fan.caught_up < fan.count)
-        turn(&fan.agent, -1);
-    free(tickets);
-    serve(&fan.agent, fan_command);
     return 0;
 }
 

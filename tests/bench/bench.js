@@ -1,362 +1,251 @@
-// bench.js - `./dev bench`: the works W1 to W6 on Satchel, beside the baseline and the machine's limits,
-// all in one run; prints the table and writes RESULTS.md.
-//
-//   bench.js [--runs N] [--rows N] [--fan N] [--no-write]
-//
-// The harness and the baseline (harness.js, sess.c, limits.c, gen.c, run) are in the folder
-// SATCHEL_BENCH_PEERS, or in ../shared/bench beside the source. Without them only Satchel is measured,
-// on rows of our own and by a short form of the same works (W5 is left out). Only ratios of one run
-// count: machines are noisy. BENCH_DIR: a folder for the data, else one in the temporary folder.
+#!/usr/bin/env node
+// bench.js - the works W1 to W6 with the real server and the agent over satchel.h, TLS on: beside the
+// machine's limits and the baseline in one run; the table goes to the terminal and to RESULTS.md.
+//   bench.js [--runs N] [--rows N] [--no-write]      rows: 10,000 or more; the other harness: 100,000
+// The folder with the other harness, the baseline and the limits is SATCHEL_BENCH_PEERS, else
+// ../shared/bench beside the source. Without it: our own works and limits alone (works.js).
 'use strict';
 const { execFileSync, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const works = require('./works.js');
 
-const source = process.env.SATCHEL_SOURCE || path.resolve(__dirname, '../..');
-const peers = process.env.SATCHEL_BENCH_PEERS || path.resolve(source, '../shared/bench');
-const hasPeers = fs.existsSync(path.join(peers, 'harness.js'));
-const folder = process.env.BENCH_DIR || path.join(os.tmpdir(), 'satchel-bench');
-const LIMIT_MS = 10 * 60000; // of the whole run: works that would begin after it are left out
-const started = Date.now();
+const source = path.resolve(__dirname, '../..');
+const peers = process.env.SATCHEL_BENCH_PEERS || path.join(source, '../shared/bench');
+const bin = process.env.SATCHEL_BIN || path.join(source, 'build/release/bin');
+const settings = ['normal', 'full'];
+const LIMIT_MS = 9 * 60000; // a round of all peers that would end later is left out
 
-function option(name, fallback) {
-  const at = process.argv.indexOf(`--${name}`);
-  return at < 0 ? fallback : Number(process.argv[at + 1]);
-}
-
-const rows = option('rows', 100000);
-const fan = option('fan', 1000);
-const runs = option('runs', 3);
-
-function left() {
-  return LIMIT_MS - (Date.now() - started);
-}
-
-function say(text) {
-  process.stderr.write(`== ${text}\n`);
-}
-
-// ---- with the harness ----
-
-function environment(sync) {
-  return { ...process.env, BENCH_DIR: folder, PEERS: __dirname, SATCHEL_BENCH_SYNC: sync, IDLE: '3',
-    BENCH_DATA: path.join(folder, 'data.jsonl'), BENCH_HARNESS: path.join(peers, 'harness.js') };
-}
-
-// One run of all works for a peer; its figures, or null when it did not finish.
-function harnessRun(peer, sync, works) {
-  say(`${peer}, devices at synchronous=${sync.toUpperCase()}`);
-  const env = environment(sync);
-  if (peer === 'session') {
-    delete env.PEERS;
+function parseOptions(words) {
+  const options = { runs: 3, rows: 100000, write: true };
+  for (let i = 0; i < words.length; i++) {
+    if (words[i] === '--no-write') {
+      options.write = false;
+    } else if ((words[i] === '--runs' || words[i] === '--rows') && Number(words[i + 1]) > 0) {
+      options[words[i].slice(2)] = Number(words[++i]);
+      options.rows = Math.max(options.rows, 10000);
+    } else {
+      console.error('usage: bench.js [--runs N] [--rows N] [--no-write]');
+      process.exit(2);
+    }
   }
-  env.O = JSON.stringify({ N: rows, fans: [fan], ...works });
-  const file = path.join(folder, 'results', `${peer}.jsonl`);
-  fs.rmSync(file, { force: true });
-  const done = spawnSync(path.join(peers, 'run'), [peer],
-    { env, stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8', timeout: Math.max(left(), 60000) });
-  if (!fs.existsSync(file)) {
-    say(`${peer} did not finish:\n${(done.stderr || '').split('\n').slice(-12).join('\n')}`);
-    return null;
-  }
-  const result = JSON.parse(fs.readFileSync(file, 'utf8').trim().split('\n').pop());
-  if (result.error) {
-    say(`${peer}: ${result.error}`);
-    return null;
-  }
-  return result;
+  return options;
 }
 
-function harnessLimits() {
-  say('limits of the machine');
-  const done = spawnSync(path.join(peers, 'run'), ['limits'],
-    { env: environment('normal'), encoding: 'utf8', timeout: 120000 });
-  return (done.stdout || '').trim().split('\n').filter(Boolean);
+// ---- with the folder of peers ----
+
+// The baseline's client has its `synchronous` compiled in: for FULL a copy is built.
+function buildBaseline(folder, sync) {
+  const text = fs.readFileSync(path.join(peers, 'sess.c'), 'utf8');
+  const file = path.join(folder, 'sess.c');
+  const target = path.join(folder, 'bin');
+  fs.mkdirSync(target, { recursive: true });
+  fs.writeFileSync(file, sync === 'full' ? text.replaceAll('"NORMAL"', '"FULL"') : text);
+  execFileSync('gcc', ['-O2', '-w', '-I', peers, '-o', path.join(target, 'sess'), file,
+    '-lsqlite3', '-lz']);
 }
 
-// ---- without it ----
-
-const WORDS = ['call', 'back', 'invoice', 'paid', 'late', 'prefers', 'delivery', 'contract', 'renewal',
-  'discount', 'asked', 'price', 'list', 'sample', 'meeting', 'manager', 'warehouse', 'order', 'visit'];
-
-// Rows like those of the shared generator, by a small random number generator of fixed seed.
-function writeRows(file) {
-  let seed = 42;
-  const next = (n) => {
-    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-    return (seed >>> 8) % n;
+// fans: with W5, whose 1,000 enrolments take the longest.
+function runPeer(name, folder, sync, options, fans) {
+  const env = {
+    ...process.env, BENCH_DIR: folder, PEERS: name === 'satchel' ? __dirname : peers,
+    SATCHEL_BIN: bin, SATCHEL_BENCH_SYNC: sync, IDLE: process.env.IDLE || '3',
+    O: JSON.stringify({ N: options.rows, skip5: !fans }),
   };
-  const word = () => WORDS[next(WORDS.length)];
-  const digits = (n) => String(next(10 ** n)).padStart(n, '0');
-  const lines = [];
-  for (let i = 0; i < rows; i++) {
-    lines.push(JSON.stringify({
-      id: `${i.toString(16).padStart(8, '0')}-${digits(4)}-4${digits(3)}-8${digits(3)}-${digits(6)}${digits(6)}`,
-      name: `${word()} ${word()}${digits(3)}`, company: `${word()} ${word()} ${digits(3)}`,
-      email: `${word()}.${word()}${digits(4)}@${word()}.example.com`,
-      phone: `+7 9${digits(2)} ${digits(3)}-${digits(2)}-${digits(2)}`,
-      street: `${next(250) + 1} ${word()} street, apt ${next(400) + 1}`, city: word(),
-      zip: digits(6), country: word().slice(0, 2).toUpperCase(), balance: next(15000000) - 5000000,
-      rating: next(100), updated_at: 1760000000000 + next(16000000) * 1000,
-      notes: Array.from({ length: 14 }, word).join(' ') }));
+  const results = path.join(folder, 'results', `${name}.jsonl`);
+  fs.rmSync(results, { force: true });
+  const done = spawnSync('sh', [path.join(peers, 'run'), name],
+    { env, stdio: ['ignore', 'inherit', 'inherit'] });
+  if (done.status !== 0) {
+    throw new Error(`${name} (${sync}) ended with ${done.status}`);
   }
-  fs.writeFileSync(file, `${lines.join('\n')}\n`);
+  return fs.readFileSync(results, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line));
 }
 
-const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
-const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
-
-async function ownWorks(peer, work) {
-  const port = 20000 + (process.pid % 20000);
-  const data = fs.mkdtempSync(path.join(folder, 'own-'));
-  const made = [];
-  const keep = async (agent) => { made.push(agent); await agent.ready; return agent; };
-  try {
-    await keep(peer.server(path.join(data, 's'), port));
-    const a = await keep(peer.client('A', path.join(data, 'a'), port));
-    const result = { N: rows };
-    result.load_ms = (await a.call(`load ${rows}`)).ms;
-    result.W1 = { rows_s: Math.round(rows / (await a.call('push')).ms * 1000) };
-    await a.call('flush');
-    const b = await keep(peer.client('B', path.join(data, 'b'), port));
-    result.W2 = { rows_s: Math.round(rows / (await b.call('pull')).ms * 1000) };
-    const [ha, hb] = [await a.call('hash'), await b.call('hash')];
-    result.eq_after_W2 = [ha.hash === hb.hash, ha.count, hb.count];
-    await a.call('live');
-    await b.call('live');
-    await work(result, a, b);
-    return result;
-  } finally {
-    await Promise.all(made.map((agent) => agent.kill()));
-    fs.rmSync(data, { recursive: true, force: true });
+function withPeers(folder, options) {
+  const start = Date.now();
+  const rows = [];
+  const limits = execFileSync('sh', [path.join(peers, 'run'), 'limits'],
+    { env: { ...process.env, BENCH_DIR: folder }, encoding: 'utf8' });
+  console.log(limits);
+  for (const sync of settings) {
+    buildBaseline(path.join(folder, sync), sync);
+    for (const name of ['session', 'satchel']) {
+      rows.push({ peer: name, name: name === 'session' ? 'baseline' : name, sync, results: [] });
+    }
   }
+  for (let run = 0, slowest = 0; run < options.runs; run++) {
+    const begin = Date.now();
+    if (run > 0 && begin + slowest - start > LIMIT_MS) {
+      console.log(`${run} of ${options.runs} runs: there is no time for more.`);
+      break;
+    }
+    for (const row of rows) {
+      row.results.push(...runPeer(row.peer, path.join(folder, row.sync), row.sync, options,
+        run === 0 && row.sync === 'normal'));
+    }
+    slowest = Math.max(slowest, Date.now() - begin);
+  }
+  return { limits, rows };
 }
 
-async function seen(a, b, words) {
-  const watching = b.call(`watch ${words}`);
-  const edited = await a.call(`edit ${words}`);
-  return (await watching).t - edited.t0;
-}
+// ---- without ----
 
-async function liveWorks(result, a, b) {
-  result.W3 = [];
-  for (let i = 0; i < 3; i++) {
-    result.W3.push({ visible_ms: await seen(a, b, `${i} 1000 97 phone T3${i}`) });
-    await a.call('flush');
+async function alone(folder, options) {
+  const data = path.join(folder, 'data.jsonl');
+  works.makeData(data, options.rows);
+  process.env.BENCH_DATA = data;
+  process.env.BENCH_HARNESS = path.join(__dirname, 'works.js');
+  process.env.SATCHEL_BIN = bin;
+  const limits = await works.limits(folder, data);
+  console.log(limits);
+  const rows = [];
+  for (const sync of settings) {
+    process.env.SATCHEL_BENCH_SYNC = sync;
+    delete require.cache[require.resolve('./peer_satchel.js')];
+    const results = [];
+    for (let i = 0; i < options.runs; i++) {
+      const place = path.join(folder, `${sync}-${i}`);
+      results.push(await works.run(require('./peer_satchel.js'), place, 7801, options.rows));
+      fs.rmSync(place, { recursive: true, force: true });
+    }
+    rows.push({ name: 'satchel', sync, results });
   }
-  const times = [];
-  for (let i = 0; i < 500; i++) {
-    times.push(await seen(a, b, `${(20000 + i * 7) % rows} 1 1 phone T4.${i}`));
-  }
-  times.sort((x, y) => x - y);
-  result.W4 = { p50_ms: times[250], p99_ms: times[495] };
-  await sleep(200);
-  await a.call('offline');
-  await b.call('offline');
-  for (const words of ['0 5000 1 phone A', '5000 5000 1 notes A']) {
-    await a.call(`edit ${words}`);
-  }
-  await sleep(20);
-  for (const words of ['0 5000 1 city B', '5000 5000 1 notes B']) {
-    await b.call(`edit ${words}`);
-  }
-  let ms = 0;
-  for (const agent of [a, b, a]) {
-    ms += (await agent.call('sync')).ms;
-  }
-  const [ha, hb] = [await a.call('hash'), await b.call('hash')];
-  result.W6 = { converged: ha.hash === hb.hash, sync_s: ms / 1000, survA: await a.call('surv') };
-}
-
-// The Agent of the harness in few lines: a line out, a JSON line back.
-class Agent {
-  constructor(name, program, words) {
-    const { spawn } = require('node:child_process');
-    this.waiting = [];
-    this.child = spawn(program, words, { stdio: ['pipe', 'pipe', 'inherit'] });
-    require('node:readline').createInterface({ input: this.child.stdout }).on('line', (line) => {
-      const waiter = this.waiting.shift();
-      if (waiter && line.startsWith('{')) {
-        waiter.resolve(JSON.parse(line));
-      }
-    });
-    this.ended = new Promise((resolve) => {
-      this.child.on('exit', (code) => {
-        this.waiting.forEach((w) => w.reject(new Error(`${name} ended with ${code}`)));
-        resolve();
-      });
-    });
-    this.ready = this.answer();
-  }
-
-  answer() {
-    return new Promise((resolve, reject) => { this.waiting.push({ resolve, reject }); });
-  }
-
-  call(line) {
-    const answer = this.answer();
-    this.child.stdin.write(`${line}\n`);
-    return answer;
-  }
-
-  kill() {
-    this.child.kill('SIGTERM');
-    return this.ended;
-  }
-}
-
-async function ownRun(sync) {
-  process.env.BENCH_DATA = path.join(folder, 'own-data.jsonl');
-  process.env.BENCH_HARNESS = __filename;
-  process.env.SATCHEL_BENCH_SYNC = sync;
-  if (!fs.existsSync(process.env.BENCH_DATA)) {
-    writeRows(process.env.BENCH_DATA);
-  }
-  delete require.cache[require.resolve('./peer_satchel.js')];
-  return ownWorks(require('./peer_satchel.js'), liveWorks);
-}
-
-// What node alone can say about the machine.
-function ownLimits() {
-  const zlib = require('node:zlib');
-  const file = path.join(folder, 'limit.bin');
-  const fd = fs.openSync(file, 'w');
-  const times = [];
-  for (let i = 0; i < 200; i++) {
-    const begin = process.hrtime.bigint();
-    fs.writeSync(fd, Buffer.alloc(4096));
-    fs.fdatasyncSync(fd);
-    times.push(Number(process.hrtime.bigint() - begin) / 1e3);
-  }
-  fs.closeSync(fd);
-  fs.rmSync(file);
-  const data = fs.readFileSync(process.env.BENCH_DATA).subarray(0, 16 << 20);
-  const begin = process.hrtime.bigint();
-  for (let at = 0; at < data.length; at += 65536) {
-    zlib.deflateRawSync(data.subarray(at, at + 65536), { level: 1 });
-  }
-  const seconds = Number(process.hrtime.bigint() - begin) / 1e9;
-  return [`append4K+fdatasync: p50 ${median(times).toFixed(0)} us`,
-    `deflate level 1, 64KiB blocks: ${(data.length / seconds / 1e6).toFixed(0)} MB/s`];
+  return { limits, rows };
 }
 
 // ---- the table ----
 
-const figures = [
-  ['W1 push, rows/s', (r) => r.W1.rows_s, 0, true],
-  ['W1 server CPU, µs/row', (r) => r.W1.srv_cpu_s * 1e6 / r.N, 1, false],
-  ['W1 client CPU, µs/row', (r) => r.W1.cli_cpu_s * 1e6 / r.N, 1, false],
-  ['W2 pull, rows/s', (r) => r.W2.rows_s, 0, true],
-  ['W2 server CPU, µs/row', (r) => r.W2.srv_cpu_s * 1e6 / r.N, 1, false],
-  ['W2 client CPU, µs/row', (r) => r.W2.cli_cpu_s * 1e6 / r.N, 1, false],
-  ['W3 1,000 updates, ms', (r) => median(r.W3.map((x) => x.visible_ms)), 1, false],
-  ['W3 bytes per change, both hops', (r) => median(r.W3.map((x) => x.bytes_per_change_2hops)), 1, false],
-  ['W4 p50, ms', (r) => r.W4.p50_ms, 2, false],
-  ['W4 p99, ms', (r) => r.W4.p99_ms, 2, false],
-  ['W5 last of all live clients, ms', (r) => r[`W5_${fan}`].last_ms_p50, 1, false],
-  ['W5 KiB per connection', (r) => r[`W5_${fan}`].srv_KiB_per_conn, 1, false],
-  ['W6 until converged, s', (r) => r.W6.sync_s, 2, false],
-  ['W6 losing edits that can be taken back, of 5,000', (r) => r.W6.survA.kept || 0, 0, true],
+const columns = [
+  { title: 'W1 push rows/s', more: true, of: (r) => r.W1?.rows_s },
+  { title: 'W1 CPU, server, client µs/row', of: (r) => r.W1?.srv_cpu_s * 1e6 / r.N,
+    and: (r) => r.W1?.cli_cpu_s * 1e6 / r.N },
+  { title: 'W2 pull rows/s', more: true, of: (r) => r.W2?.rows_s },
+  { title: 'W2 CPU, server, client µs/row', of: (r) => r.W2?.srv_cpu_s * 1e6 / r.N,
+    and: (r) => r.W2?.cli_cpu_s * 1e6 / r.N },
+  { title: 'W3 1,000 updates ms', of: (r) => r.W3 && works.quantile(r.W3.map((x) => x.visible_ms), 0.5) },
+  { title: 'W3 bytes per change', of: (r) => r.W3?.[0].bytes_per_change_2hops },
+  { title: 'W4 p50 ms', of: (r) => r.W4?.p50_ms },
+  { title: 'W4 p99 ms', of: (r) => r.W4?.p99_ms },
+  { title: 'W5 last of 1,000 ms', of: (r) => r.W5_1000?.last_ms_p50 },
+  { title: 'W5 KiB per connection', of: (r) => r.W5_1000?.srv_KiB_per_conn },
+  { title: 'W6 s', of: (r) => r.W6?.sync_s },
 ];
 
-function values(results, get) {
-  return results.flatMap((result) => {
-    try {
-      const value = get(result);
-      return Number.isFinite(value) ? [value] : [];
-    } catch {
-      return [];
+function short(value) {
+  return value >= 1000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)));
+}
+
+function numbers(row, of) {
+  return row.results.map(of).filter((value) => Number.isFinite(value));
+}
+
+// "median [least-most] ratio": above 1 is better than the baseline of the same setting.
+function cell(row, column, baseline) {
+  const values = numbers(row, column.of);
+  if (values.length === 0) {
+    return 'not run';
+  }
+  const median = works.quantile(values, 0.5);
+  let text = short(median);
+  if (values.length > 1) {
+    text += ` [${short(Math.min(...values))}-${short(Math.max(...values))}]`;
+  }
+  if (column.and) {
+    return `${short(median)}, ${short(works.quantile(numbers(row, column.and), 0.5))}`;
+  }
+  const theirs = baseline && baseline !== row ? numbers(baseline, column.of) : [];
+  if (theirs.length > 0) {
+    const other = works.quantile(theirs, 0.5);
+    text += ` x${(column.more ? median / other : other / median).toFixed(2)}`;
+  }
+  return text;
+}
+
+// What became of the edits of W6, and whether the replicas agree.
+function remarks(row) {
+  return row.results.map((r, i) => {
+    const parts = [r.error, r.eq_after_W2 && !r.eq_after_W2[0] && 'replicas differ after W2',
+      r.W6 && !r.W6.converged && 'W6 did not converge'].filter(Boolean);
+    if (r.W6?.survA) {
+      parts.push(`W6 ${JSON.stringify(r.W6.survA)}`);
     }
+    return `${row.name} ${row.sync} run ${i + 1}: ${parts.join('; ') || 'W6 not run'}`;
   });
 }
 
-function cell(list, digits) {
-  if (list.length === 0) {
-    return '–';
-  }
-  const text = (x) => x.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  const range = list.length > 1 ? ` [${text(Math.min(...list))}–${text(Math.max(...list))}]` : '';
-  return text(median(list)) + range;
-}
-
-function table(sets) {
-  const lines = ['| work | baseline | Satchel, NORMAL | ratio | Satchel, FULL |', '|---|---|---|---|---|'];
-  for (const [name, get, digits, more] of figures) {
-    const [base, normal, full] = [sets.session, sets.normal, sets.full].map((s) => values(s, get));
-    const ratio = base.length && normal.length && median(base) > 0 && median(normal) > 0
-      ? `${(more ? median(normal) / median(base) : median(base) / median(normal)).toFixed(2)} ×` : '–';
-    lines.push(`| ${name} | ${cell(base, digits)} | ${cell(normal, digits)} | ${ratio} | ${cell(full, digits)} |`);
+function table(rows) {
+  const lines = [`| | ${columns.map((c) => c.title).join(' | ')} |`,
+    `|---|${columns.map(() => '---|').join('')}`];
+  for (const row of rows) {
+    const baseline = rows.find((other) => other.name === 'baseline' && other.sync === row.sync);
+    lines.push(`| ${row.name}, client ${row.sync.toUpperCase()} | ${
+      columns.map((c) => cell(row, c, baseline)).join(' | ')} |`);
   }
   return lines.join('\n');
 }
 
-function report(sets, limits) {
-  const converged = [...sets.normal, ...sets.full].every((r) => r.eq_after_W2[0] && r.W6.converged);
-  const commit = execFileSync('git', ['-C', source, 'describe', '--always'], { encoding: 'utf8' }).trim();
-  const load = os.loadavg()[0].toFixed(1);
-  return [
-    `${new Date().toISOString().slice(0, 16)}Z, commit ${commit}. ${os.cpus().length} × ${os.cpus()[0].model.trim()}, `
-    + `${Math.round(os.totalmem() / 2 ** 30)} GiB, Linux ${os.release()}, load ${load} at the end. ${rows.toLocaleString('en-US')} rows; `
-    + `runs: baseline ${sets.session.length}, Satchel NORMAL ${sets.normal.length}, FULL ${sets.full.length}; median [range]. `
-    + 'A ratio above 1 says that Satchel is better. '
-    + `After W2 and W6 the devices had equal rows: ${converged ? 'yes, in all runs' : 'NO'}.`,
-    '', table(sets), '', 'Limits of the machine in the same run:', '', '```', ...limits, '```', '',
-  ].join('\n');
+function report(found, options) {
+  const load = os.loadavg().map((x) => x.toFixed(1)).join(' ');
+  return `# Results of the last run
+
+${new Date().toISOString()}; ${os.cpus().length} x ${os.cpus()[0]?.model.trim()}, ${
+  Math.round(os.totalmem() / 2 ** 30)} GiB, ${os.type()} ${os.release()}, node ${process.version};
+load averages at the end (1, 5, 15 minutes): ${load}. ${options.rows.toLocaleString('en')} rows, ${
+  found.rows[0].results.length} run(s) of each. Server at synchronous=FULL; Satchel with TLS 1.3.
+
+Median [least-most]; xN is the ratio to the baseline of the same setting, above 1 is better.
+
+${table(found.rows)}
+
+What became of the edits of W6 (phoneA, cityB: different fields, 5,000 each; notesA, notesB: the same
+field; conflicts: records of what lost):
+
+${found.rows.flatMap(remarks).map((line) => `- ${line}`).join('\n')}
+
+Limits of the machine:
+
+\`\`\`
+${found.limits.trim()}
+\`\`\`
+`;
 }
 
-// Between the two marks; what stands outside of them was written by people.
-function write(text) {
-  const file = path.join(__dirname, 'RESULTS.md');
-  const [begin, end] = ['<!-- measured -->\n', '<!-- end -->\n'];
-  let old = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
-  if (!old.includes(begin)) {
-    old = `# What was measured\n\n${begin}${end}`;
-  }
-  const before = old.slice(0, old.indexOf(begin) + begin.length);
-  fs.writeFileSync(file, `${before}\n${text}\n${old.slice(old.indexOf(end))}`);
+// What people wrote below the figures stays: all from the first heading of the second level on.
+function keepText(file) {
+  const old = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+  const at = old.indexOf('\n## ');
+  return at < 0 ? '' : old.slice(at);
 }
 
 async function main() {
-  fs.mkdirSync(path.join(folder, 'results'), { recursive: true });
-  const sets = { session: [], normal: [], full: [] };
-  const one = async (set, peer, sync, works) => {
-    const result = hasPeers ? harnessRun(peer, sync, works) : await ownRun(sync);
-    if (result) {
-      sets[set].push(result);
-    }
-  };
-  if (!hasPeers) {
-    say('no baseline here (SATCHEL_BENCH_PEERS): Satchel alone, on rows of our own');
-  }
-  const limits = hasPeers ? harnessLimits() : [];
-  for (let i = 0; i < runs; i++) {
-    const begin = Date.now();
-    if (hasPeers) {
-      await one('session', 'session', 'normal', {});
-    }
-    await one('normal', 'satchel', 'normal', { skip5: i > 0 });
-    if (i === 0) {
-      await one('full', 'satchel', 'full', { skip5: true });
-    }
-    if (left() < Date.now() - begin) {
-      break;
+  const options = parseOptions(process.argv.slice(2));
+  for (const program of ['satcheld', 'satchel_bench_agent']) {
+    if (!fs.existsSync(path.join(bin, program))) {
+      throw new Error(`there is no ${path.join(bin, program)}: build first (./dev bench does)`);
     }
   }
-  if (sets.normal.length === 0) {
-    throw new Error('no run of Satchel finished');
-  }
-  const text = report(sets, hasPeers ? limits : ownLimits());
-  process.stdout.write(text);
-  if (hasPeers && !process.argv.includes('--no-write')) {
-    write(text);
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'satchel-bench-'));
+  try {
+    const there = fs.existsSync(path.join(peers, 'harness.js'));
+    if (!there) {
+      console.log('The folder of peers is absent: our own works and limits alone.');
+    }
+    const found = there ? withPeers(folder, options) : await alone(folder, options);
+    const text = report(found, options);
+    console.log(text);
+    if (options.write) {
+      const file = path.join(__dirname, 'RESULTS.md');
+      fs.writeFileSync(file, text + keepText(file));
+    }
+    process.exitCode = found.rows.some((row) => row.results.some((r) => r.error)) ? 1 : 0;
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
   }
 }
 
-module.exports = { Agent };
-if (require.main === module) {
-  main().catch((error) => {
-    console.error(error.stack);
-    process.exit(1);
-  });
-}
+main().catch((error) => {
+  console.error(error.message);
+  process.exit(1);
+});
