@@ -55,8 +55,11 @@ static int fan_told(void *context, struct satchel *handle, const struct satchel_
     else if (event->kind == SATCHEL_SYNC_CAUGHT_UP && !device->caught_up) {
         device->caught_up = true;
         device->fan->caught_up++;
-    } else if (event->kind == SATCHEL_SYNC_RETRY || event->kind == SATCHEL_SYNC_CLOSED)
+    } else if (event->kind == SATCHEL_SYNC_CLOSED) {
         die("a session of the fan ended", event->message);
+    } else if (event->kind == SATCHEL_SYNC_RETRY) { /* it connects again by itself */
+        fprintf(stderr, "a device of the fan connects again: %s\n", event->message);
+    }
     return 0;
 }
 
