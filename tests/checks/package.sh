@@ -22,8 +22,9 @@ export PKG_CONFIG_PATH=${pc%/*}
 # gcc writes down every prototype that it saw, with its file.
 printf '#include <satchel.h>\n' >"$scratch/declared.c"
 gcc -std=c11 -I "$prefix/include" -aux-info "$scratch/prototypes" -fsyntax-only "$scratch/declared.c"
+# (Types of functions end in _fn.)
 grep -F "/satchel.h:" "$scratch/prototypes" | grep -oE '\bsatchel_[a-z0-9_]+ \(' | tr -d ' (' |
-  sort -u >"$scratch/declared"
+  grep -v '_fn$' | sort -u >"$scratch/declared"
 nm -D --defined-only "$lib/libsatchel.so" | awk '{ print $NF }' | sed 's/@.*//' | sort -u \
   >"$scratch/exported"
 if ! diff "$scratch/declared" "$scratch/exported" >"$scratch/difference"; then

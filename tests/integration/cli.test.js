@@ -1,3 +1,4 @@
+// ctest: timeout=900
 // cli.test.js - the client program as its users meet it: what it prints, for people and as JSON, what it
 // says when something is wrong, its exit codes; alone, and with a headquarters.
 'use strict';

@@ -1,3 +1,4 @@
+// ctest: timeout=900
 // enrol.test.js - who may connect: codes that work once, pins, revoked devices, one session per device, and
 // a device whose clock is years off.
 'use strict';

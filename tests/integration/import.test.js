@@ -1,6 +1,6 @@
 // import.test.js - satchel import on fresh replicas without a server: forms of files, encodings,
 // mappings, quirks of real data; that importing again writes nothing; that nothing is dropped silently.
-// ctest: timeout=300
+// ctest: timeout=900
 'use strict';
 const test = require('node:test');
 const assert = require('node:assert/strict');

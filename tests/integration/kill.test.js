@@ -1,3 +1,4 @@
+// ctest: timeout=900
 // kill.test.js - kill -9 of client or server anywhere in a sync, again and again: no acknowledged write is
 // lost, none is applied twice, and in the end both sides have the same.
 //

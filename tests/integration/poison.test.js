@@ -1,3 +1,4 @@
+// ctest: timeout=900
 // poison.test.js - one group that headquarters must refuse in a queue of 1,000: the other 999 arrive, the
 // one is explained, can be given up, and can be put right.
 'use strict';

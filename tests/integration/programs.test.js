@@ -1,3 +1,4 @@
+// ctest: timeout=900
 // programs.test.js - satcheld as its users meet it: help, exit codes, --json, one server per directory,
 // what verify finds, backup and restore by hand.
 'use strict';

@@ -1,3 +1,4 @@
+// ctest: timeout=900
 // restore.test.js - headquarters comes back from an old backup, a device's directory is copied, a device's
 // directory goes back in time: nothing that was acknowledged is lost.
 'use strict';

@@ -1,3 +1,4 @@
+// ctest: timeout=900
 // sync.test.js - devices that wrote offline meet at headquarters: what is merged, who wins, what can be
 // taken back, what is deleted and what revives, who sees what.
 'use strict';

@@ -2,7 +2,7 @@
  * clocks years off. In the end every replica equals headquarters, version for version.
  *
  * SATCHEL_SEED replays one history; SATCHEL_ROUNDS says how many are tried.
- * ctest: timeout=300 */
+ * ctest: timeout=900 */
 #include "tests/lib/pair.h"
 
 enum { DEVICES = 4, STEPS = 120, RECORDS_MAX = 64 };

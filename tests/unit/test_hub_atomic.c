@@ -2,7 +2,7 @@
  * markers in one of them, whatever the pages, the writers and the cuts. Every view is looked at after
  * every frame, and counted.
  *
- * ctest: timeout=300 */
+ * ctest: timeout=900 valgrind=no */
 #include "tests/lib/pair.h"
 
 enum { GROUP = 10, SETS_MAX = 100 };

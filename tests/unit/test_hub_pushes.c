@@ -1,7 +1,7 @@
 /* What no honest device would push or ask for: each is answered as decided, applied once, refused or
  * parked, and others go on (tests/lib/scene.h).
  *
- * ctest: timeout=300 */
+ * ctest: timeout=900 valgrind=no */
 #include "server/core/hub_internal.h"
 #include "tests/lib/scene.h"
 

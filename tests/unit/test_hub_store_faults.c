@@ -1,7 +1,7 @@
 /* Every call of a store fails once, and every allocation, while devices push and pull: nothing that was
  * acknowledged is lost, nothing is applied twice, and all agree when it is over.
  *
- * ctest: timeout=600 */
+ * ctest: timeout=1500 valgrind=no */
 #include "tests/lib/failing_alloc.h"
 #include "tests/lib/pair.h"
 

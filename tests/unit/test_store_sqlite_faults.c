@@ -1,4 +1,5 @@
 /* The store on SQLite when the process is killed, the disk fails or memory runs out. */
+/* ctest: timeout=900 valgrind=no */
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
