@@ -22,8 +22,8 @@
 /* Side tables: name in SQLite is "satchel_" + name. */
 #define STORE_SIDE_LIST(X) \
     X(META, meta, "settings and counters of this replica, by name") \
-    X(OUTBOX, outbox, "own groups that the confirmed state here does not cover: origin, oseq") \
-    X(SENT, sent, "own decided groups, kept until archived: origin, oseq") \
+    X(OUTBOX, outbox, "own groups, pending and sent-log; the own mark says which (ADR-2): origin, oseq") \
+    X(SENT, sent, "not used: the sent-log is in outbox (ADR-2)") \
     X(PENDING, pending, "groups of others that headquarters has not decided: origin, oseq") \
     X(WAITING, waiting, "headquarters: early groups, waiting for dots: origin, oseq") \
     X(WAITS_FOR, waits_for, "headquarters: missing dot -> waiting group") \
