@@ -119,6 +119,24 @@ void *arena_calloc(struct arena *a, size_t count, size_t size)
     return result;
 }
 
+void *arena_extend(struct arena *a, void *items, uint32_t count, uint32_t *capacity, size_t size)
+{
+    uint32_t wider = *capacity > 0 ? *capacity * 2 : 16;
+    void *grown;
+
+    if (count < *capacity)
+        return items;
+    if (wider <= *capacity)
+        return NULL;
+    grown = arena_calloc(a, wider, size);
+    if (grown == NULL)
+        return NULL;
+    if (count > 0)
+        memcpy(grown, items, count * size);
+    *capacity = wider;
+    return grown;
+}
+
 enum err arena_copy(struct arena *a, struct bytes in, struct bytes *ret)
 {
     char *copy = arena_text(a, in);

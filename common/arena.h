@@ -25,6 +25,9 @@ void arena_reset(struct arena *a);
 void *arena_alloc(struct arena *a, size_t size);
 /* The same, cleared; checks count * size for overflow. */
 void *arena_calloc(struct arena *a, size_t count, size_t size);
+/* Room for one more item in a list that lives in the arena: `items` itself, or a copy of twice the size
+ * when `count` has reached *capacity. NULL: limit reached or no memory; the list is as it was. */
+void *arena_extend(struct arena *a, void *items, uint32_t count, uint32_t *capacity, size_t size);
 /* Copies; the copy is followed by a NUL byte that is not counted. ERR_NOMEM, also for the limit. */
 enum err arena_copy(struct arena *a, struct bytes in, struct bytes *ret);
 /* A terminated copy; NULL: limit reached or no memory. */

@@ -228,3 +228,15 @@ enum err store_side_scan(struct store *store, enum store_side side, struct bytes
     assert(fn != NULL);
     return store->ops->side_scan(store, side, from, to, fn, context);
 }
+
+int store_ids_add(void *context, const struct uuid *id)
+{
+    struct store_ids *list = context;
+    struct uuid *ids =
+        arena_extend(list->arena, list->ids, list->count, &list->capacity, sizeof *ids);
+    if (!ids)
+        return ERR_NOMEM;
+    list->ids = ids;
+    ids[list->count++] = *id;
+    return 0;
+}

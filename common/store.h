@@ -23,7 +23,6 @@
 #define STORE_SIDE_LIST(X) \
     X(META, meta, "settings and counters of this replica, by name") \
     X(OUTBOX, outbox, "own groups, pending and sent-log; the own mark says which (ADR-2): origin, oseq") \
-    X(SENT, sent, "not used: the sent-log is in outbox (ADR-2)") \
     X(PENDING, pending, "groups of others that headquarters has not decided: origin, oseq") \
     X(WAITING, waiting, "headquarters: early groups, waiting for dots: origin, oseq") \
     X(WAITS_FOR, waits_for, "headquarters: missing dot -> waiting group") \
@@ -53,7 +52,7 @@ enum store_mode { STORE_READ, STORE_WRITE };
 
 enum {
     STORE_KEY_MAX = 256,        /* bytes of a side table's key */
-    STORE_VALUE_MAX = 64 << 20, /* bytes of a side table's value */
+    STORE_VALUE_MAX = 65 << 20, /* bytes of a side table's value: a group and what is kept with it */
 };
 
 /* A record as stored. bucket and position are 0 where they mean nothing (a pending insert). */
@@ -162,6 +161,14 @@ enum err store_row_scan(struct store *store, const struct model_table *table,
 /* Ids of the records of `table`, live and dead, whose parent column refers to `parent`. */
 enum err store_children(struct store *store, const struct model_table *table,
                         const struct uuid *parent, store_id_fn *fn, void *context);
+
+/* A store_id_fn for both: its context is a struct store_ids, which gets the ids. ERR_NOMEM. */
+struct store_ids {
+    struct arena *arena;
+    struct uuid *ids;
+    uint32_t count, capacity;
+};
+int store_ids_add(void *context, const struct uuid *id);
 
 /* The confirmed copy of a record whose view differs. A row with version.size 0 says
  * "not there in the confirmed layer": its values are not kept (a get gives NULLs). ERR_NOT_FOUND: no copy (the view is the confirmed row). */

@@ -19,6 +19,7 @@
 enum {
     GROUP_MUTATIONS_MAX = 100000,
     GROUP_BYTES_MAX = 64 << 20,
+    GROUP_KEPT_MAX = GROUP_BYTES_MAX + 4096, /* with what is stored beside it: a reason, an envelope */
     GROUP_IMPORT_MUTATIONS = 1000, /* imports cut themselves into groups of this many */
 };
 

@@ -387,7 +387,7 @@ enum err replica_open(const struct replica_config *config, struct replica **ret,
     r->store = config->store;
     arena_init(&r->arena, REPLICA_ARENA_MAX);
     arena_init(&r->cache.arena, REPLICA_ARENA_MAX);
-    buf_init(&r->scratch, GROUP_BYTES_MAX + 4096);
+    buf_init(&r->scratch, GROUP_KEPT_MAX);
     buf_init(&r->encode, GROUP_BYTES_MAX);
     hash_map_init(&r->bucket_keys, BUCKETS_MAX, 0);
     /* Only a new one is written to: a handle that reads beside a writer opens as well. */

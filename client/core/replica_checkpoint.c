@@ -244,29 +244,17 @@ static enum err show_touched(struct install *in)
 struct unseen {
     struct install *in;
     const struct model_table *table;
-    struct uuid *ids;
-    uint32_t count, capacity;
+    struct store_ids list;
 };
 
 static int collect_unseen(void *context, const struct uuid *id)
 {
-    struct unseen *list = context;
+    struct unseen *unseen = context;
     uint8_t key[18];
-    install_key(list->table, id, key);
-    if (hash_map_get(&list->in->seen, bytes_of(key, sizeof key)))
+    install_key(unseen->table, id, key);
+    if (hash_map_get(&unseen->in->seen, bytes_of(key, sizeof key)))
         return 0;
-    if (list->count == list->capacity) {
-        uint32_t capacity = list->capacity ? list->capacity * 2 : 64;
-        struct uuid *grown = arena_calloc(&list->in->arena, capacity, sizeof *grown);
-        if (!grown)
-            return ERR_NOMEM;
-        if (list->count)
-            memcpy(grown, list->ids, list->count * sizeof *grown);
-        list->ids = grown;
-        list->capacity = capacity;
-    }
-    list->ids[list->count++] = *id;
-    return 0;
+    return store_ids_add(&unseen->list, id);
 }
 
 /* After everything arrived anew: what did not arrive is not there. */
@@ -274,21 +262,22 @@ static enum err drop_unseen(struct install *in)
 {
     struct replica *r = in->r;
     for (uint16_t i = 0; i < r->model->table_count; i++) {
-        struct unseen list = {.in = in, .table = &r->model->tables[i]};
-        enum err e = store_row_scan(r->store, list.table, NULL, collect_unseen, &list);
-        for (uint32_t k = 0; e == ERR_OK && k < list.count; k++) {
+        struct unseen unseen = {
+            .in = in, .table = &r->model->tables[i], .list = {.arena = &in->arena}};
+        enum err e = store_row_scan(r->store, unseen.table, NULL, collect_unseen, &unseen);
+        for (uint32_t k = 0; e == ERR_OK && k < unseen.list.count; k++) {
             struct touched *t;
             struct store_row row;
             arena_reset(&in->entry);
-            e = install_base(in, list.table, &list.ids[k], &t);
+            e = install_base(in, unseen.table, &unseen.list.ids[k], &t);
             if (e == ERR_OK && t) {
                 t->base.present = false;
                 continue;
             }
             if (e == ERR_OK)
-                e = install_confirmed(in, list.table, &list.ids[k], NULL, &row);
+                e = install_confirmed(in, unseen.table, &unseen.list.ids[k], NULL, &row);
             if (e == ERR_OK)
-                e = store_row_delete(r->store, list.table, &list.ids[k]);
+                e = store_row_delete(r->store, unseen.table, &unseen.list.ids[k]);
             else if (e == ERR_NOT_FOUND)
                 e = ERR_OK; /* an own insert that waits */
         }

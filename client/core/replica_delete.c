@@ -4,29 +4,6 @@
 #include <assert.h>
 #include <string.h>
 
-struct child_list {
-    struct arena *arena;
-    struct uuid *ids;
-    uint32_t count, capacity;
-};
-
-static int collect_child(void *context, const struct uuid *id)
-{
-    struct child_list *list = context;
-    if (list->count == list->capacity) {
-        uint32_t capacity = list->capacity ? list->capacity * 2 : 16;
-        struct uuid *grown = arena_calloc(list->arena, capacity, sizeof *grown);
-        if (!grown)
-            return ERR_NOMEM;
-        if (list->count)
-            memcpy(grown, list->ids, list->count * sizeof *grown);
-        list->ids = grown;
-        list->capacity = capacity;
-    }
-    list->ids[list->count++] = *id;
-    return 0;
-}
-
 typedef enum err tree_fn(struct replica *r, const struct model_table *table, const struct uuid *id,
                          const struct record *parent, struct err_info *info);
 
@@ -39,8 +16,8 @@ static enum err each_child(struct replica *r, const struct model_table *table, c
         if (child->parent_column < 0 ||
             child->columns[child->parent_column].target != (int16_t)table->index)
             continue;
-        struct child_list list = {.arena = &r->arena};
-        enum err e = store_children(r->store, child, id, collect_child, &list);
+        struct store_ids list = {.arena = &r->arena};
+        enum err e = store_children(r->store, child, id, store_ids_add, &list);
         for (uint32_t i = 0; e == ERR_OK && i < list.count; i++)
             e = fn(r, child, &list.ids[i], record, info);
         if (e != ERR_OK)

@@ -115,17 +115,12 @@ static int collect_oseq(void *context, struct bytes key, struct bytes value)
 {
     struct numbers *list = context;
     (void)value;
-    if (list->count == list->capacity) {
-        uint32_t capacity = list->capacity ? list->capacity * 2 : 256;
-        uint64_t *grown = arena_calloc(list->arena, capacity, sizeof *grown);
-        if (!grown)
-            return ERR_NOMEM;
-        if (list->count)
-            memcpy(grown, list->oseqs, list->count * sizeof *grown);
-        list->oseqs = grown;
-        list->capacity = capacity;
-    }
-    list->oseqs[list->count++] = be64_get(key.data + 8);
+    uint64_t *oseqs =
+        arena_extend(list->arena, list->oseqs, list->count, &list->capacity, sizeof *oseqs);
+    if (!oseqs)
+        return ERR_NOMEM;
+    list->oseqs = oseqs;
+    oseqs[list->count++] = be64_get(key.data + 8);
     return 0;
 }
 
@@ -270,17 +265,11 @@ static int collect_start(void *context, struct bytes key, struct bytes value)
     (void)key;
     if (value.size != 8)
         return ERR_CORRUPT;
-    if (known->count == known->capacity) {
-        uint32_t capacity = known->capacity ? known->capacity * 2 : 32;
-        uint64_t *grown = arena_calloc(known->arena, capacity, sizeof *grown);
-        if (!grown)
-            return ERR_NOMEM;
-        if (known->count)
-            memcpy(grown, known->ids, known->count * sizeof *grown);
-        known->ids = grown;
-        known->capacity = capacity;
-    }
-    known->ids[known->count++] = be64_get(value.data);
+    uint64_t *ids = arena_extend(known->arena, known->ids, known->count, &known->capacity, sizeof *ids);
+    if (!ids)
+        return ERR_NOMEM;
+    known->ids = ids;
+    ids[known->count++] = be64_get(value.data);
     return 0;
 }
 
@@ -409,56 +398,45 @@ struct leaving {
     const struct message_welcome *welcome;
     const struct model_table *table;
     struct arena arena, row_arena;
-    struct uuid *ids;
-    uint32_t count, capacity;
+    struct store_ids list;
 };
 
 static int collect_leaving(void *context, const struct uuid *id)
 {
-    struct leaving *list = context;
+    struct leaving *leaving = context;
     struct store_row row;
-    arena_reset(&list->row_arena);
-    enum err e = store_row_get(list->r->store, list->table, id, &list->row_arena, &row);
+    arena_reset(&leaving->row_arena);
+    enum err e = store_row_get(leaving->r->store, leaving->table, id, &leaving->row_arena, &row);
     if (e != ERR_OK)
         return (int)e;
-    if (row.bucket == 0 || welcomes(list->welcome, row.bucket))
+    if (row.bucket == 0 || welcomes(leaving->welcome, row.bucket))
         return 0;
-    if (list->count == list->capacity) {
-        uint32_t capacity = list->capacity ? list->capacity * 2 : 256;
-        struct uuid *grown = arena_calloc(&list->arena, capacity, sizeof *grown);
-        if (!grown)
-            return ERR_NOMEM;
-        if (list->count)
-            memcpy(grown, list->ids, list->count * sizeof *grown);
-        list->ids = grown;
-        list->capacity = capacity;
-    }
-    list->ids[list->count++] = *id;
-    return 0;
+    return store_ids_add(&leaving->list, id);
 }
 
 /* Rows of buckets that are no longer subscribed go; what the outbox touches stays until it is sent. */
 static enum err drop_rows(struct replica *r, const struct message_welcome *welcome)
 {
     enum err e = ERR_OK;
-    struct leaving list = {.r = r, .welcome = welcome};
-    arena_init(&list.arena, REPLICA_ARENA_MAX);
-    arena_init(&list.row_arena, REPLICA_ARENA_MAX);
+    struct leaving leaving = {.r = r, .welcome = welcome};
+    arena_init(&leaving.arena, REPLICA_ARENA_MAX);
+    arena_init(&leaving.row_arena, REPLICA_ARENA_MAX);
     for (uint16_t t = 0; e == ERR_OK && t < r->model->table_count; t++) {
-        list.table = &r->model->tables[t];
-        list.count = list.capacity = 0;
-        arena_reset(&list.arena);
-        e = store_row_scan(r->store, list.table, NULL, collect_leaving, &list);
-        for (uint32_t i = 0; e == ERR_OK && i < list.count; i++) {
+        leaving.table = &r->model->tables[t];
+        leaving.list = (struct store_ids){.arena = &leaving.arena};
+        arena_reset(&leaving.arena);
+        e = store_row_scan(r->store, leaving.table, NULL, collect_leaving, &leaving);
+        for (uint32_t i = 0; e == ERR_OK && i < leaving.list.count; i++) {
+            const struct uuid *id = &leaving.list.ids[i];
             struct base base;
-            arena_reset(&list.row_arena);
-            e = base_load(r, list.table, &list.ids[i], &list.row_arena, &base);
+            arena_reset(&leaving.row_arena);
+            e = base_load(r, leaving.table, id, &leaving.row_arena, &base);
             if (e == ERR_NOT_FOUND)
-                e = store_row_delete(r->store, list.table, &list.ids[i]);
+                e = store_row_delete(r->store, leaving.table, id);
         }
     }
-    arena_done(&list.arena);
-    arena_done(&list.row_arena);
+    arena_done(&leaving.arena);
+    arena_done(&leaving.row_arena);
     return e;
 }
 

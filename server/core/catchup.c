@@ -125,16 +125,11 @@ static int collect_head(void *context, struct bytes key, struct bytes value)
     bucket.number = be32_get(key.data);
     if (!audience_has(&search->peer->audience, bucket.number))
         return 0;
-    if (c->head_count == search->capacity) {
-        uint32_t capacity = search->capacity ? search->capacity * 2 : 16;
-        struct bucket_digest *grown = arena_calloc(&c->arena, capacity, sizeof *grown);
-        if (!grown)
-            return ERR_NOMEM;
-        if (c->head_count)
-            memcpy(grown, c->heads, c->head_count * sizeof *grown);
-        c->heads = grown;
-        search->capacity = capacity;
-    }
+    struct bucket_digest *heads =
+        arena_extend(&c->arena, c->heads, c->head_count, &search->capacity, sizeof *heads);
+    if (!heads)
+        return ERR_NOMEM;
+    c->heads = heads;
     struct bucket_digest *head = &c->heads[c->head_count++];
     *head = (struct bucket_digest){bucket.number, bucket.head, bucket.count, {0}};
     memcpy(head->sum, bucket.sum.byte, 16);

@@ -132,16 +132,11 @@ static enum err finish_page(struct hub *hub, struct page_list *list, uint32_t bu
     enum err e = page_writer_finish(&hub->writer, &message.as.page.body);
     if (e != ERR_OK)
         return e;
-    if (list->count == list->capacity) {
-        uint32_t capacity = list->capacity ? list->capacity * 2 : 4;
-        struct shared_frame **grown = arena_calloc(&hub->turn, capacity, sizeof *grown);
-        if (!grown)
-            return ERR_NOMEM;
-        if (list->count)
-            memcpy(grown, list->frames, list->count * sizeof *grown);
-        list->frames = grown;
-        list->capacity = capacity;
-    }
+    struct shared_frame **frames = arena_extend(&hub->turn, (void *)list->frames, list->count,
+                                                &list->capacity, sizeof *frames);
+    if (!frames)
+        return ERR_NOMEM;
+    list->frames = frames;
     e = frame_share(hub, &message, &list->frames[list->count]);
     if (e == ERR_OK)
         list->count++;
@@ -212,16 +207,11 @@ static enum err touch(struct hub *hub, struct touched **list, struct live_entry 
         t->next = *list;
         *list = t;
     }
-    if (t->count == t->capacity) {
-        uint32_t capacity = t->capacity ? t->capacity * 2 : 64;
-        struct live_entry **grown = arena_calloc(&hub->turn, capacity, sizeof *grown);
-        if (!grown)
-            return ERR_NOMEM;
-        if (t->count)
-            memcpy(grown, t->entries, t->count * sizeof *grown);
-        t->entries = grown;
-        t->capacity = capacity;
-    }
+    struct live_entry **entries = arena_extend(&hub->turn, (void *)t->entries, t->count, &t->capacity,
+                                               sizeof *entries);
+    if (!entries)
+        return ERR_NOMEM;
+    t->entries = entries;
     t->entries[t->count++] = entry;
     t->has_authors |= entry->author_peer != 0;
     return ERR_OK;

@@ -37,7 +37,7 @@ static enum err hub_allocate(const struct hub_config *config, struct hub_now now
     hub->now = now;
     arena_init(&hub->turn, TURN_ARENA_MAX);
     buf_init(&hub->encode, FRAME_INFLATED_MAX + 1024);
-    buf_init(&hub->payload, GROUP_BYTES_MAX + 1024);
+    buf_init(&hub->payload, GROUP_KEPT_MAX);
     buf_init(&hub->row_scratch, GROUP_BYTES_MAX);
     page_writer_init(&hub->writer);
     hash_map_init(&hub->bucket_keys, HUB_BUCKETS_MAX, 0);

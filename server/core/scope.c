@@ -53,45 +53,20 @@ static bool reference(const struct value *value, struct uuid *ret)
     return true;
 }
 
-struct colleagues {
-    struct hub *hub;
-    struct audience *audience;
-    struct uuid branch;
-    struct uuid *ids; /* arena of the turn */
-    uint32_t count, capacity;
-};
-
-static int collect_user(void *context, const struct uuid *id)
-{
-    struct colleagues *c = context;
-    if (c->count == c->capacity) {
-        uint32_t capacity = c->capacity ? c->capacity * 2 : 64;
-        struct uuid *grown = arena_calloc(&c->hub->turn, capacity, sizeof *grown);
-        if (!grown)
-            return ERR_NOMEM;
-        if (c->count)
-            memcpy(grown, c->ids, c->count * sizeof *grown);
-        c->ids = grown;
-        c->capacity = capacity;
-    }
-    c->ids[c->count++] = *id;
-    return 0;
-}
-
 static enum err add_colleagues(struct hub *hub, struct audience *audience, const struct uuid *branch)
 {
-    struct colleagues c = {.hub = hub, .audience = audience, .branch = *branch};
+    struct store_ids users = {.arena = &hub->turn};
     enum err e = store_row_scan(hub->store, model_table_by_id(hub->model, TABLE_USER), NULL,
-                                collect_user, &c);
-    for (uint32_t i = 0; e == ERR_OK && i < c.count; i++) {
+                                store_ids_add, &users);
+    for (uint32_t i = 0; e == ERR_OK && i < users.count; i++) {
         struct record record;
-        e = system_get(hub, TABLE_USER, &c.ids[i], &record);
+        e = system_get(hub, TABLE_USER, &users.ids[i], &record);
         if (e != ERR_OK)
             break;
         struct value at = system_value(hub, TABLE_USER, &record, "branch");
         struct uuid key;
         if (!record.dead && reference(&at, &key) && uuid_equal(&key, branch))
-            e = add_kind(hub, audience, BUCKET_KIND_USER, &c.ids[i]);
+            e = add_kind(hub, audience, BUCKET_KIND_USER, &users.ids[i]);
     }
     return e;
 }

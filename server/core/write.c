@@ -72,35 +72,12 @@ enum err world_get(void *context, const struct model_table *table, const struct 
     return ERR_OK;
 }
 
-struct id_list {
-    struct arena *arena;
-    struct uuid *ids;
-    uint32_t count, capacity;
-};
-
-static int collect_id(void *context, const struct uuid *id)
-{
-    struct id_list *list = context;
-    if (list->count == list->capacity) {
-        uint32_t capacity = list->capacity ? list->capacity * 2 : 16;
-        struct uuid *grown = arena_calloc(list->arena, capacity, sizeof *grown);
-        if (!grown)
-            return ERR_NOMEM;
-        if (list->count)
-            memcpy(grown, list->ids, list->count * sizeof *grown);
-        list->ids = grown;
-        list->capacity = capacity;
-    }
-    list->ids[list->count++] = *id;
-    return 0;
-}
-
 enum err world_children(void *context, const struct model_table *table, const struct uuid *parent,
                         struct arena *arena, const struct uuid **ret_ids, uint32_t *ret_count)
 {
     struct hub *hub = context;
-    struct id_list list = {.arena = arena};
-    enum err e = store_children(hub->store, table, parent, collect_id, &list);
+    struct store_ids list = {.arena = arena};
+    enum err e = store_children(hub->store, table, parent, store_ids_add, &list);
     if (e != ERR_OK)
         return e;
     *ret_ids = list.ids;

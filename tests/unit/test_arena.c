@@ -120,6 +120,29 @@ static void calloc_clears_used_memory(void **state)
     arena_done(&a);
 }
 
+static void a_list_grows_and_keeps_its_items(void **state)
+{
+    struct arena a;
+    uint64_t *items = NULL;
+    uint32_t capacity = 0;
+
+    (void)state;
+    arena_init(&a, (16 + 32 + 64) * sizeof *items);
+    for (uint32_t i = 0; i < 64; i++) {
+        items = arena_extend(&a, items, i, &capacity, sizeof *items);
+        assert_non_null(items);
+        assert_int_equal(items[i], 0);
+        items[i] = i + 1;
+    }
+    assert_null(arena_extend(&a, items, 64, &capacity, sizeof *items)); /* the limit */
+    assert_int_equal(capacity, 64);
+    for (uint32_t i = 0; i < 64; i++)
+        assert_int_equal(items[i], i + 1);
+    capacity = UINT32_MAX;
+    assert_null(arena_extend(&a, items, UINT32_MAX, &capacity, sizeof *items));
+    arena_done(&a);
+}
+
 static void copies_are_terminated(void **state)
 {
     struct arena a;
@@ -220,6 +243,7 @@ int main(void)
         cmocka_unit_test(nothing_is_fine),
         cmocka_unit_test(pieces_are_aligned_and_do_not_overlap),
         cmocka_unit_test(calloc_clears_used_memory),
+        cmocka_unit_test(a_list_grows_and_keeps_its_items),
         cmocka_unit_test(copies_are_terminated),
         cmocka_unit_test(a_reset_arena_does_small_work_without_malloc),
         cmocka_unit_test(a_reset_keeps_the_largest_block),

@@ -420,7 +420,7 @@ static int scan_again(void *context, uint64_t position, const struct model_table
 static int side_scan_writes(void *context, struct bytes key, struct bytes value)
 {
     struct store_kit *kit = context;
-    assert_ok(store_side_put(kit->store, SIDE_SENT, key, value));
+    assert_ok(store_side_put(kit->store, SIDE_WAITING, key, value));
     return 0;
 }
 
@@ -444,7 +444,7 @@ static void scans_nest_and_may_write_elsewhere(void **state)
     assert_ok(
         store_side_scan(kit->store, SIDE_OUTBOX, BYTES(""), BYTES(""), side_scan_writes, kit));
     store_kit_assert_list(
-        store_side_scan(kit->store, SIDE_SENT, BYTES(""), BYTES(""), store_kit_list_side, &list),
+        store_side_scan(kit->store, SIDE_WAITING, BYTES(""), BYTES(""), store_kit_list_side, &list),
         &list, "b=v c=v d=v ");
     store_kit_commit(kit);
 }
