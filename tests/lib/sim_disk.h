@@ -85,7 +85,8 @@ void sim_disk_set_powersafe(struct sim_disk *disk, bool powersafe);
 /* ---- faults ---- */
 
 enum sim_disk_call {
-    SIM_DISK_OPEN,
+    SIM_DISK_OPEN, /* of a file that is there; else CREATE */
+    SIM_DISK_CREATE,
     SIM_DISK_DELETE,
     SIM_DISK_ACCESS,
     SIM_DISK_READ,
@@ -105,10 +106,10 @@ enum sim_disk_call {
 #define SIM_DISK_BIT(call) (1u << (call))
 /* Each call, and those that change the disk: the points at which a power cut differs. */
 #define SIM_DISK_ANY       ((1u << SIM_DISK_CALL_COUNT) - 1)
-#define SIM_DISK_CHANGES                                                                          \
-    (SIM_DISK_BIT(SIM_DISK_OPEN) | SIM_DISK_BIT(SIM_DISK_DELETE) | SIM_DISK_BIT(SIM_DISK_WRITE) | \
-     SIM_DISK_BIT(SIM_DISK_TRUNCATE) | SIM_DISK_BIT(SIM_DISK_SYNC) |                              \
-     SIM_DISK_BIT(SIM_DISK_RENAME))
+#define SIM_DISK_CHANGES                                              \
+    (SIM_DISK_BIT(SIM_DISK_CREATE) | SIM_DISK_BIT(SIM_DISK_DELETE) |  \
+     SIM_DISK_BIT(SIM_DISK_WRITE) | SIM_DISK_BIT(SIM_DISK_TRUNCATE) | \
+     SIM_DISK_BIT(SIM_DISK_SYNC) | SIM_DISK_BIT(SIM_DISK_RENAME))
 
 enum sim_disk_effect {
     SIM_DISK_FAILS,        /* the call answers `code` and does nothing */
