@@ -10,9 +10,83 @@
 
 enum { BACKUP_STEP_PAGES = 512 };
 
-static enum err system_failed(const char *path, const char *what, struct err_info *info)
+/* ---- the operating system's files ---- */
+
+static bool os_exists(void *context, const char *path)
 {
-    int native = errno;
+    (void)context;
+    return access(path, F_OK) == 0;
+}
+
+static int os_remove(void *context, const char *path)
+{
+    (void)context;
+    return unlink(path) == 0 ? 0 : errno;
+}
+
+/* A link never replaces a file; where there are no hard links, nobody else may make one. */
+static int os_rename(void *context, const char *from, const char *to)
+{
+    (void)context;
+    if (link(from, to) == 0) {
+        (void)unlink(from);
+        return 0;
+    }
+    if (errno != EPERM && errno != ENOTSUP && errno != ENOSYS)
+        return errno;
+    if (access(to, F_OK) == 0)
+        return EEXIST;
+    return rename(from, to) == 0 ? 0 : errno;
+}
+
+static int sync_path(const char *path, int flags)
+{
+    int file = open(path, flags | O_CLOEXEC);
+    if (file < 0)
+        return errno;
+    int native = fsync(file) == 0 ? 0 : errno;
+    (void)close(file);
+    return native;
+}
+
+static int os_sync(void *context, const char *path)
+{
+    (void)context;
+    return sync_path(path, O_RDONLY);
+}
+
+static int os_sync_folder(void *context, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    (void)context;
+    if (slash == NULL)
+        return sync_path(".", O_RDONLY | O_DIRECTORY);
+    char *folder = sqlite3_mprintf("%.*s", slash == path ? 1 : (int)(slash - path), path);
+    int native = folder == NULL ? ENOMEM : sync_path(folder, O_RDONLY | O_DIRECTORY);
+    sqlite3_free(folder);
+    return native;
+}
+
+static const struct store_sqlite_files os_files = {
+    .exists = os_exists,
+    .remove = os_remove,
+    .rename = os_rename,
+    .sync = os_sync,
+    .sync_folder = os_sync_folder,
+};
+
+static const struct store_sqlite_files *files_of(const struct sqlite_store *s)
+{
+    return s->options.files == NULL ? &os_files : s->options.files;
+}
+
+/* ---- the copy ---- */
+
+/* native: an errno value; 0 is ERR_OK. */
+static enum err system_failed(int native, const char *path, const char *what, struct err_info *info)
+{
+    if (native == 0)
+        return ERR_OK;
     enum err err = native == EEXIST                       ? ERR_EXISTS
                    : native == ENOSPC || native == EDQUOT ? ERR_FULL
                    : native == ENOMEM                     ? ERR_NOMEM
@@ -30,30 +104,6 @@ static enum err copy_failed(sqlite3 *db, int native, const char *path, struct er
     if (info != NULL)
         info->native = native;
     return sqlite_store_code(native);
-}
-
-static enum err sync_path(const char *path, int flags, struct err_info *info)
-{
-    int file = open(path, flags | O_CLOEXEC);
-    if (file < 0)
-        return system_failed(path, "cannot be opened", info);
-    enum err err =
-        fsync(file) == 0 ? ERR_OK : system_failed(path, "cannot be written to the disk", info);
-    (void)close(file);
-    return err;
-}
-
-static enum err sync_folder_of(const char *path, struct err_info *info)
-{
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL)
-        return sync_path(".", O_RDONLY | O_DIRECTORY, info);
-    int size = slash == path ? 1 : (int)(slash - path);
-    char *folder = sqlite3_mprintf("%.*s", size, path);
-    enum err err = folder == NULL ? err_set(info, ERR_NOMEM, "out of memory")
-                                  : sync_path(folder, O_RDONLY | O_DIRECTORY, info);
-    sqlite3_free(folder);
-    return err;
 }
 
 static enum err copy_pages(sqlite3 *to, sqlite3 *from, const char *path,
@@ -111,7 +161,7 @@ static enum err write_partial(struct sqlite_store *s, const char *partial,
     enum err err = sqlite_store_snapshot_open(s, &snapshot);
     if (err != ERR_OK)
         return err_set(info, err, "'%s': the store cannot be read: %s", s->path, err_text(err));
-    int native = sqlite3_open_v2(partial, &to, flags, NULL);
+    int native = sqlite3_open_v2(partial, &to, flags, s->memory ? NULL : s->vfs);
     if (native != SQLITE_OK)
         err = copy_failed(to, native, partial, info);
     if (err == ERR_OK)
@@ -122,22 +172,11 @@ static enum err write_partial(struct sqlite_store *s, const char *partial,
     native = sqlite3_close(to);
     if (err == ERR_OK && native != SQLITE_OK)
         err = copy_failed(to, native, partial, info);
-    return err != ERR_OK ? err : sync_path(partial, O_RDONLY, info);
-}
-
-/* Gives the finished file its name without ever replacing one. */
-static enum err name_copy(const char *partial, const char *path, struct err_info *info)
-{
-    if (link(partial, path) == 0) {
-        (void)unlink(partial);
-        return ERR_OK;
-    }
-    if (errno != EPERM && errno != ENOTSUP && errno != ENOSYS)
-        return system_failed(path, "cannot be created", info);
-    /* A file system without hard links. */
-    if (access(path, F_OK) == 0)
-        return err_set(info, ERR_EXISTS, "'%s' exists already", path);
-    return rename(partial, path) == 0 ? ERR_OK : system_failed(path, "cannot be created", info);
+    if (err != ERR_OK)
+        return err;
+    const struct store_sqlite_files *files = files_of(s);
+    return system_failed(files->sync(files->context, partial), partial,
+                         "cannot be written to the disk", info);
 }
 
 enum err store_sqlite_backup(struct store *store, const char *path,
@@ -145,25 +184,28 @@ enum err store_sqlite_backup(struct store *store, const char *path,
                              struct err_info *info)
 {
     struct sqlite_store *s = sqlite_store_of(store);
+    const struct store_sqlite_files *files = files_of(s);
     assert(s->state == SQLITE_STORE_IDLE);
-    if (access(path, F_OK) == 0)
+    if (files->exists(files->context, path))
         return err_set(info, ERR_EXISTS, "'%s' exists already; a backup never replaces a file",
                        path);
     char *partial = sqlite3_mprintf("%s.partial", path);
     if (partial == NULL)
         return err_set(info, ERR_NOMEM, "out of memory");
-    if (unlink(partial) != 0 && errno != ENOENT) { /* of a backup that was killed */
-        enum err failed = system_failed(partial, "cannot be removed", info);
-        sqlite3_free(partial);
-        return failed;
+    int native = files->remove(files->context, partial); /* of a backup that was killed */
+    enum err err =
+        native == ENOENT ? ERR_OK : system_failed(native, partial, "cannot be removed", info);
+    if (err == ERR_OK) {
+        err = write_partial(s, partial, progress, context, info);
+        if (err == ERR_OK)
+            err = system_failed(files->rename(files->context, partial, path), path,
+                                "cannot be created", info);
+        if (err == ERR_OK)
+            err = system_failed(files->sync_folder(files->context, path), path,
+                                "cannot be written to the disk", info);
+        else
+            (void)files->remove(files->context, partial);
     }
-    enum err err = write_partial(s, partial, progress, context, info);
-    if (err == ERR_OK)
-        err = name_copy(partial, path, info);
-    if (err == ERR_OK)
-        err = sync_folder_of(path, info);
-    else
-        (void)unlink(partial);
     sqlite3_free(partial);
     return err;
 }

@@ -25,6 +25,16 @@ enum store_sqlite_synchronous {
     STORE_SQLITE_OFF,    /* never synced: power loss may destroy the file. Tests */
 };
 
+/* What a backup does to files beside SQLite's own calls. Each returns 0 or an errno value. */
+struct store_sqlite_files {
+    bool (*exists)(void *context, const char *path);
+    int (*remove)(void *context, const char *path);
+    int (*rename)(void *context, const char *from, const char *to); /* never replaces: EEXIST */
+    int (*sync)(void *context, const char *path);
+    int (*sync_folder)(void *context, const char *path); /* the one that holds this path */
+    void *context;
+};
+
 /* All zero but path is a good default. Strings are copied. */
 struct store_sqlite_options {
     const char *path; /* ":memory:" allowed */
@@ -33,9 +43,11 @@ struct store_sqlite_options {
         keeps_log; /* servers. Otherwise log_put and log_delete do nothing and scans find nothing */
     bool read_only; /* the file must exist and fit the model; begin(STORE_WRITE) is ERR_FORBIDDEN */
     bool exclusive; /* for a VFS without shared memory: no other handle, no reader (ERR_INVALID) */
-    size_t cache_bytes;           /* 0: 64 MiB */
-    int busy_timeout_ms;          /* how long begin() waits for another process; 0: not at all */
-    const char *vfs;              /* name of a registered VFS; NULL: the default */
+    size_t cache_bytes;  /* 0: 64 MiB */
+    int busy_timeout_ms; /* how long begin() waits for another process; 0: not at all */
+    const char *vfs;     /* name of a registered VFS; NULL: the default */
+    const struct store_sqlite_files
+        *files;                   /* that go with vfs; NULL: the operating system's. Borrowed */
     int wal_autocheckpoint_pages; /* 0: 2000 (16 MiB); -1: only store_sqlite_checkpoint() */
 };
 

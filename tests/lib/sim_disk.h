@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "common/bytes.h"
+#include "common/store_sqlite/store_sqlite.h"
 
 enum { SIM_DISK_SECTOR = 512, SIM_DISK_NAME_MAX = 200 };
 
@@ -175,5 +176,7 @@ int sim_disk_remove(struct sim_disk *disk, const char *name); /* SQLITE_IOERR_DE
 int sim_disk_rename(struct sim_disk *disk, const char *from, const char *to);
 int sim_disk_sync_file(struct sim_disk *disk, const char *name);
 int sim_disk_sync_folder(struct sim_disk *disk);
+/* For store_sqlite_options.files, so that backups are made on the disk. */
+struct store_sqlite_files sim_disk_files(struct sim_disk *disk);
 
 #endif

@@ -211,11 +211,14 @@ static void the_store_lives_on_it(void **state)
     struct store_kit kit;
     struct store *reader = NULL;
     struct sim_disk *disk = sim_disk_new(1);
+    const struct store_sqlite_files files = sim_disk_files(disk);
+    struct err_info info;
     (void)state;
     store_kit_init(&kit, STORE_KIND_SQLITE_FILE);
     store_close(kit.store);
     kit.store = NULL;
     kit.options.vfs = sim_disk_vfs(disk);
+    kit.options.files = &files;
     store_kit_reopen(&kit);
     store_kit_begin(&kit);
     store_kit_put(&kit, kit.thing, 1, 1, false);
@@ -229,6 +232,8 @@ static void the_store_lives_on_it(void **state)
     store_kit_assert_is(&kit, reader, kit.thing, 2, 0, false);
     store_rollback(reader);
     store_close(reader);
+    assert_ok(store_sqlite_backup(kit.store, "backup", NULL, NULL, &info));
+    assert_err(store_sqlite_backup(kit.store, "backup", NULL, NULL, &info), ERR_EXISTS);
     sim_disk_crash(disk, SIM_DISK_LOSE, 0);
     store_close(kit.store);
     kit.store = NULL;
@@ -238,6 +243,8 @@ static void the_store_lives_on_it(void **state)
     store_kit_assert_is(&kit, kit.store, kit.thing, 2, 2, false);
     store_rollback(kit.store);
     store_close(kit.store);
+    assert_true(sim_disk_exists(disk, "backup"));
+    assert_false(sim_disk_exists(disk, "backup.partial"));
     kit.store = NULL;
     store_kit_done(&kit);
     sim_disk_free(disk);
