@@ -31,9 +31,11 @@ struct failing {
     uint64_t countdown; /* allocations until the failing one, itself included; 0: none will fail */
     bool forever;
     bool failed;
+    bool paused;
 };
 
 static _Thread_local struct failing failing;
+static _Thread_local int64_t live;
 
 #ifndef BEHIND_TSAN /* it must have malloc to itself */
 
@@ -43,7 +45,7 @@ void *REAL(realloc)(void *old, size_t size);
 
 static bool fails_now(void)
 {
-    if (failing.countdown == 0)
+    if (failing.countdown == 0 || failing.paused)
         return false;
     if (failing.countdown > 1) {
         failing.countdown--;
@@ -55,20 +57,49 @@ static bool fails_now(void)
     return true;
 }
 
+static void *counted(void *memory)
+{
+    live += memory != NULL;
+    return memory;
+}
+
 void *malloc(size_t size)
 {
-    return fails_now() ? NULL : REAL(malloc)(size);
+    return fails_now() ? NULL : counted(REAL(malloc)(size));
 }
 
 void *calloc(size_t count, size_t size)
 {
-    return fails_now() ? NULL : REAL(calloc)(count, size);
+    return fails_now() ? NULL : counted(REAL(calloc)(count, size));
 }
 
 void *realloc(void *old, size_t size)
 {
-    return fails_now() ? NULL : REAL(realloc)(old, size);
+    if (fails_now())
+        return NULL;
+    void *memory = REAL(realloc)(old, size);
+    live += (memory != NULL) - (old != NULL && (memory != NULL || size == 0));
+    return memory;
 }
+
+#ifndef BEHIND_ASAN /* it looks for leaks itself */
+
+void *__libc_memalign(size_t alignment, size_t size);
+void __libc_free(void *memory);
+
+/* Never fails on request: unfailing.h takes it for that. */
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    return counted(__libc_memalign(alignment, size));
+}
+
+void free(void *memory)
+{
+    live -= memory != NULL;
+    __libc_free(memory);
+}
+
+#endif
 
 #endif
 
@@ -107,6 +138,29 @@ bool failing_alloc_stop(void)
     failing = (struct failing){0};
     COMPILER_BARRIER();
     return failed;
+}
+
+void failing_alloc_pause(bool paused)
+{
+    COMPILER_BARRIER();
+    failing.paused = paused;
+    COMPILER_BARRIER();
+}
+
+bool failing_alloc_hit(void)
+{
+    COMPILER_BARRIER();
+    return failing.failed;
+}
+
+int64_t failing_alloc_live(void)
+{
+    COMPILER_BARRIER();
+#ifdef BEHIND_ASAN
+    return 0;
+#else
+    return live;
+#endif
 }
 
 uint64_t failing_alloc_each(enum err (*run)(void *context), void *context, enum err expected)

@@ -25,6 +25,15 @@ void failing_alloc_start_forever(uint64_t k);
 /* Back to normal. Returns whether an allocation failed since the start. */
 bool failing_alloc_stop(void);
 
+/* Whether one has failed since the start. */
+bool failing_alloc_hit(void);
+/* While paused, allocations neither count nor fail: in code that is not the one under test. */
+void failing_alloc_pause(bool paused);
+
+/* Blocks of memory that this thread has taken and not given back: two runs of the same leave the same.
+ * Always 0 where a sanitizer looks for leaks itself. */
+int64_t failing_alloc_live(void);
+
 /* Calls run once for each allocation that it makes, failing that one, and asserts (cmocka) that it
  * returns `expected` each time; then once more with none failing, which must return ERR_OK. run
  * frees what it made. Returns how many allocations were failed; 0 when !failing_alloc_works(). */

@@ -137,6 +137,8 @@ enum { SIM_DISK_FAULTS = 4 };
 /* Adds a fault (up to SIM_DISK_FAULTS; the first that hits is the one). */
 void sim_disk_fail(struct sim_disk *disk, const struct sim_disk_fault *fault);
 void sim_disk_no_faults(struct sim_disk *disk);
+/* While paused, calls neither count nor meet faults: who looks is not part of the story. */
+void sim_disk_pause_faults(struct sim_disk *disk, bool paused);
 /* How often a fault has hit since the disk was made. */
 uint64_t sim_disk_hits(const struct sim_disk *disk);
 

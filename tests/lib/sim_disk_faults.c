@@ -40,6 +40,11 @@ void sim_disk_no_faults(struct sim_disk *disk)
     disk->fault_count = 0;
 }
 
+void sim_disk_pause_faults(struct sim_disk *disk, bool paused)
+{
+    disk->paused = paused;
+}
+
 uint64_t sim_disk_hits(const struct sim_disk *disk)
 {
     return disk->hits;
@@ -74,6 +79,8 @@ struct sim_verdict sim_enter(struct sim_disk *disk, uint64_t epoch, enum sim_dis
     struct sim_verdict verdict = {.code = SQLITE_OK};
     if (disk->down || epoch != disk->epoch)
         return (struct sim_verdict){.effect = SIM_DISK_FAILS, .hit = true, .code = SQLITE_IOERR};
+    if (disk->paused)
+        return verdict;
     disk->counts[call]++;
     if (disk->observer != NULL)
         disk->observer(disk->observer_context, call, name, offset, size);

@@ -90,6 +90,7 @@ struct sim_disk {
     uint64_t epoch; /* of the process that runs: handles of another are dead */
     bool down;
     bool powersafe;
+    bool paused;
     uint64_t capacity;
     uint64_t counts[SIM_DISK_CALL_COUNT];
     uint64_t hits;
