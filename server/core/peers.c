@@ -38,6 +38,7 @@ enum err frame_share(struct hub *hub, const struct message *message, struct shar
     return ERR_OK;
 }
 
+/* Who waits for news goes before who gets an answer: the author of a change sees it already. */
 static void note_effect(struct peer *peer)
 {
     struct hub *hub = peer->hub;
@@ -45,6 +46,11 @@ static void note_effect(struct peer *peer)
         return;
     peer->in_effects = true;
     peer->effect_next = NULL;
+    if (peer->answers == 0 && hub->effects) {
+        peer->effect_next = hub->effects;
+        hub->effects = peer;
+        return;
+    }
     if (hub->effects_tail)
         hub->effects_tail->effect_next = peer;
     else
