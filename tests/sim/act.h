@@ -1,0 +1,33 @@
+/* act.h - what the actions of a plan do. */
+#ifndef TESTS_SIM_ACT_H
+#define TESTS_SIM_ACT_H
+
+#include "tests/sim/node.h"
+
+/* A disk with an empty store on it. */
+struct sim_disk *act_template(const struct kit *kit, bool serves);
+/* Headquarters, people, enrolled devices, all running; no faults. */
+void act_set_up(struct world *world);
+void act(struct world *world, const struct action *action);
+/* The faults stop: everybody runs, connects, and is quiet; or liveness is broken. */
+void act_settle(struct world *world);
+/* A further device with a copy of this disk; NULL: there are enough. */
+struct node *act_add_device(struct world *world, struct sim_disk *disk);
+
+/* act_faults.c: false: not one of its kinds. */
+bool act_fault(struct world *world, struct node *node, const struct action *action,
+               struct seeded_rng *dice);
+/* act_copies.c: backups, restores, clones, rollbacks, revocation, rights. */
+bool act_copy(struct world *world, struct node *node, const struct action *action,
+              struct seeded_rng *dice);
+/* byzantine.c */
+bool act_byzantine(struct world *world, struct node *node, const struct action *action,
+                   struct seeded_rng *dice);
+
+/* write.c: one local transaction, of whatever the dice say. forged: among it something that headquarters
+ * has to refuse. */
+void write_transaction(struct node *node, struct seeded_rng *dice, bool forged);
+/* The pairs of records that are always written together. */
+void write_twins(struct node *node);
+
+#endif

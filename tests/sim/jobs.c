@@ -1,0 +1,190 @@
+#include "tests/sim/jobs.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/sim/crypto_fast.h"
+
+enum { JOBS_MOST = 64, SECONDS_OF_A_RUN = 120 };
+
+struct board { /* what a worker tells; shared memory */
+    uint64_t seed, seeds, events;
+    int64_t simulated_us;
+    uint64_t cover[COVER_COUNT], reached[COVER_COUNT]; /* seeds in which it was more than none */
+    bool failed;
+    struct outcome outcome;
+};
+
+void run_one_plan(const struct kit *kit, const struct options *options, const struct plan *plan,
+                  FILE *story, struct outcome *ret)
+{
+    crypto_fast_forget();
+    crypto_real = options->real_crypto || plan->seed % 16 == 0;
+    alarm(SECONDS_OF_A_RUN);
+    world_run(kit, plan, story, ret);
+    alarm(0);
+}
+
+void run_seed(const struct kit *kit, const struct options *options, uint64_t seed, FILE *story,
+              struct outcome *ret)
+{
+    struct plan plan;
+    plan_make(seed, options->devices, options->events, &plan);
+    run_one_plan(kit, options, &plan, story, ret);
+    plan_done(&plan);
+}
+
+bool fails_apart(const struct kit *kit, const struct options *options, const struct plan *plan,
+                 struct outcome *ret)
+{
+    struct outcome *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        abort();
+    memset(shared, 0, sizeof *shared);
+    (void)fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        if (!freopen("/dev/null", "w", stderr))
+            _exit(3);
+        run_one_plan(kit, options, plan, NULL, shared);
+        _exit(0);
+    }
+    int status = 0;
+    (void)waitpid(child, &status, 0);
+    *ret = *shared;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        ret->failed = true;
+        snprintf(ret->invariant, sizeof ret->invariant, "no crash");
+        snprintf(ret->why, sizeof ret->why, "the process ended with %s %d",
+                 WIFSIGNALED(status) ? "signal" : "status",
+                 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    }
+    munmap(shared, sizeof *shared);
+    return ret->failed;
+}
+
+/* ---- workers ---- */
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void work(const struct options *options, struct board *board, uint32_t number, double until)
+{
+    struct kit kit;
+    kit_open(&kit);
+    for (uint32_t i = number; options->seconds > 0 ? now_s() < until : i < options->runs;
+         i += options->jobs) {
+        board->seed = options->seed + i;
+        run_seed(&kit, options, board->seed, NULL, &board->outcome);
+        board->seeds++;
+        board->events += board->outcome.events;
+        board->simulated_us += board->outcome.simulated_us;
+        for (int k = 0; k < COVER_COUNT; k++) {
+            board->cover[k] += board->outcome.cover[k];
+            board->reached[k] += board->outcome.cover[k] > 0;
+        }
+        if (board->outcome.failed) {
+            board->failed = true;
+            break;
+        }
+    }
+    kit_close(&kit);
+}
+
+static void print_figures(const struct board *sum, double seconds, uint32_t jobs)
+{
+    uint64_t faults = 0;
+    for (int k = 0; k < COVER_COUNT; k++)
+        if (cover_is_fault((enum cover)k))
+            faults += sum->cover[k];
+    printf("%llu seeds in %.1f s on %u workers: %.2f seeds/s (%.2f per worker), %.0f events/s, "
+           "%.1f faults/s, "
+           "%.1f simulated days\n",
+           (unsigned long long)sum->seeds, seconds, jobs, (double)sum->seeds / seconds,
+           (double)sum->seeds / seconds / jobs, (double)sum->events / seconds,
+           (double)faults / seconds, (double)sum->simulated_us / 86400e6);
+    for (int fault = 1; fault >= 0; fault--) {
+        printf("%-58s %12s %10s %9s\n", fault ? "injected faults" : "states reached", "in all",
+               "per s", "of seeds");
+        for (int k = 0; k < COVER_COUNT; k++)
+            if (cover_is_fault((enum cover)k) == fault)
+                printf("  %-56s %12llu %10.1f %8.0f%%\n", cover_text((enum cover)k),
+                       (unsigned long long)sum->cover[k], (double)sum->cover[k] / seconds,
+                       sum->seeds ? 100.0 * (double)sum->reached[k] / (double)sum->seeds : 0);
+    }
+}
+
+void print_replay(const struct options *options, uint64_t seed)
+{
+    printf("replay: ./dev sim --seed %llu --nodes %u --events %u --trace%s%s%s\n",
+           (unsigned long long)seed, options->devices, options->events,
+           options->real_crypto ? " --real-crypto" : "", options->bug ? " --bug " : "",
+           options->bug ? options->bug : "");
+}
+
+static void print_failure(const struct options *options, const struct board *board, int status)
+{
+    printf("FAILED seed %llu: ", (unsigned long long)board->seed);
+    if (board->failed)
+        printf("%s: %s\n", board->outcome.invariant, board->outcome.why);
+    else
+        printf("the process ended with %s %d\n", WIFSIGNALED(status) ? "signal" : "status",
+               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    print_replay(options, board->seed);
+}
+
+static void add_up(struct board *sum, const struct board *board)
+{
+    sum->seeds += board->seeds;
+    sum->events += board->events;
+    sum->simulated_us += board->simulated_us;
+    for (int k = 0; k < COVER_COUNT; k++) {
+        sum->cover[k] += board->cover[k];
+        sum->reached[k] += board->reached[k];
+    }
+}
+
+int run_many(const struct options *options)
+{
+    uint32_t jobs = options->jobs < JOBS_MOST ? options->jobs : JOBS_MOST;
+    struct board *boards = mmap(NULL, jobs * sizeof *boards, PROT_READ | PROT_WRITE,
+                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t children[JOBS_MOST];
+    struct board sum = {0};
+    int failed = 0;
+    if (boards == MAP_FAILED)
+        abort();
+    memset(boards, 0, jobs * sizeof *boards);
+    double from = now_s();
+    (void)fflush(NULL);
+    for (uint32_t i = 0; i < jobs; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            work(options, &boards[i], i, from + options->seconds);
+            exit(boards[i].failed ? 1 : 0);
+        }
+    }
+    for (uint32_t i = 0; i < jobs; i++) {
+        int status = 0;
+        (void)waitpid(children[i], &status, 0);
+        if (status != 0) {
+            failed = 1;
+            print_failure(options, &boards[i], status);
+        }
+        add_up(&sum, &boards[i]);
+    }
+    if (!options->quiet)
+        print_figures(&sum, now_s() - from, jobs);
+    munmap(boards, jobs * sizeof *boards);
+    return failed;
+}

@@ -1,0 +1,139 @@
+#include "tests/sim/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/seeded_rng.h"
+
+enum { EVENTS_PER_ACTION = 6 };
+
+/* How often each kind comes among the others; those of 0 to `always` in every plan. */
+static const struct {
+    uint8_t kind, weight;
+    bool always;
+} weights[] = {
+    {ACTION_WRITE, 60, true},      {ACTION_SYNC, 12, true},       {ACTION_LIVE, 8, true},
+    {ACTION_OFFLINE, 3, true},     {ACTION_AGAIN, 2, false},      {ACTION_CUT, 4, false},
+    {ACTION_CUT_INSIDE, 5, false}, {ACTION_HALF_OPEN, 2, false},  {ACTION_ONE_WAY, 2, false},
+    {ACTION_CLOG, 2, false},       {ACTION_CLOG_MANY, 1, false},  {ACTION_NO_NETWORK, 1, false},
+    {ACTION_LINK, 3, false},       {ACTION_KILL, 3, false},       {ACTION_POWER, 3, false},
+    {ACTION_POWER_AT, 3, false},   {ACTION_PAUSE, 1, false},      {ACTION_SKEW, 1, false},
+    {ACTION_FREEZE, 1, false},     {ACTION_NOMEM, 3, false},      {ACTION_FULL, 1, false},
+    {ACTION_IO_ERROR, 2, false},   {ACTION_SYNC_ERROR, 2, false}, {ACTION_BACKUP, 1, false},
+    {ACTION_RESTORE, 1, false},    {ACTION_CLONE, 1, false},      {ACTION_SNAPSHOT, 1, false},
+    {ACTION_ROLLBACK, 1, false},   {ACTION_REVOKE, 1, false},     {ACTION_RIGHTS, 1, false},
+    {ACTION_NIGHT, 1, true},       {ACTION_PARKED, 3, false},     {ACTION_FORGE, 2, false},
+    {ACTION_REPLAY, 2, false},     {ACTION_CHANGE, 1, false},     {ACTION_BEYOND, 1, false},
+    {ACTION_STEAL, 1, false},      {ACTION_GARBAGE, 1, false},
+};
+
+enum { KINDS = sizeof weights / sizeof *weights };
+
+static int64_t gap_us(struct seeded_rng *dice, uint64_t tempo)
+{
+    uint64_t at = seeded_below(dice, 100);
+    if (at < 55 + tempo)
+        return (int64_t)seeded_below(dice, 60000);
+    if (at < 80 + tempo)
+        return (int64_t)seeded_below(dice, 1500000);
+    if (at < 99)
+        return (int64_t)seeded_below(dice, 20000000);
+    return (int64_t)seeded_below(dice, 120000000);
+}
+
+static int64_t night_us(uint64_t dice)
+{
+    int64_t hours = 1 + (int64_t)(dice % 14);
+    if (dice >> 20 & 1)
+        hours *= 24; /* up to a fortnight */
+    return hours * 3600000000;
+}
+
+/* Headquarters among the nodes more often than one of many, where that makes sense. */
+static uint16_t whom(struct seeded_rng *dice, enum action_kind kind, uint32_t devices)
+{
+    bool either = kind == ACTION_KILL || kind == ACTION_POWER || kind == ACTION_POWER_AT ||
+                  kind == ACTION_PAUSE || kind == ACTION_SKEW || kind == ACTION_FREEZE ||
+                  kind == ACTION_NOMEM || kind == ACTION_FULL || kind == ACTION_IO_ERROR ||
+                  kind == ACTION_SYNC_ERROR;
+    if (kind == ACTION_BACKUP || kind == ACTION_RESTORE || kind == ACTION_NIGHT ||
+        (either && seeded_below(dice, 3) == 0))
+        return 0;
+    return (uint16_t)(1 + seeded_below(dice, devices));
+}
+
+void plan_make(uint64_t seed, uint32_t devices, uint32_t events, struct plan *ret)
+{
+    struct seeded_rng dice;
+    uint32_t scaled[KINDS], total = 0;
+    seeded_rng_start(&dice, seed * 2654435761u + 12345);
+    uint64_t rough = seeded_below(&dice, 4); /* how many kinds of faults are on: none, some, most */
+    for (int i = 0; i < KINDS; i++) {
+        bool on = weights[i].always || seeded_below(&dice, 4) < rough;
+        static const uint32_t factors[] = {1, 2, 2, 5};
+        scaled[i] = on ? weights[i].weight * 2u : 0;
+        if (on && !weights[i].always)
+            scaled[i] = scaled[i] * factors[seeded_below(&dice, 4)] / 2;
+        total += scaled[i];
+    }
+    uint64_t tempo = seeded_below(&dice, 15);
+    uint32_t count = events / EVENTS_PER_ACTION + 1;
+    *ret = (struct plan){.seed = seed, .devices = devices};
+    ret->actions = calloc(count, sizeof *ret->actions);
+    if (!ret->actions)
+        abort();
+    int64_t now = 1000000;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t pick = seeded_below(&dice, total);
+        int k = 0;
+        while (pick >= scaled[k])
+            pick -= scaled[k++];
+        struct action *action = &ret->actions[ret->count++];
+        *action = (struct action){.at_us = now, .kind = weights[k].kind};
+        action->node = whom(&dice, (enum action_kind)action->kind, devices);
+        action->dice = seeded_u64(&dice);
+        now += gap_us(&dice, tempo);
+        if (action->kind == ACTION_NIGHT)
+            now += night_us(action->dice);
+    }
+    ret->end_us = now;
+}
+
+void plan_part(const struct plan *plan, const bool *keep, struct plan *ret)
+{
+    *ret = *plan;
+    ret->count = 0;
+    ret->actions = calloc(plan->count + 1, sizeof *ret->actions);
+    if (!ret->actions)
+        abort();
+    for (uint32_t i = 0; i < plan->count; i++)
+        if (keep[i])
+            ret->actions[ret->count++] = plan->actions[i];
+}
+
+void plan_done(struct plan *plan)
+{
+    free(plan->actions);
+    *plan = (struct plan){0};
+}
+
+static const char *const names[] = {
+#define ACTION_NAME(name, text) #name,
+    ACTION_LIST(ACTION_NAME)
+#undef ACTION_NAME
+};
+static const char *const texts[] = {
+#define ACTION_TEXT(name, text) text,
+    ACTION_LIST(ACTION_TEXT)
+#undef ACTION_TEXT
+};
+
+const char *action_name(enum action_kind kind)
+{
+    return names[kind];
+}
+
+const char *action_text(enum action_kind kind)
+{
+    return texts[kind];
+}

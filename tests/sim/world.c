@@ -1,0 +1,209 @@
+#include "tests/sim/world.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/act.h"
+#include "tests/sim/oracle.h"
+#include "tests/sim/sim_model.h"
+
+static const int64_t epoch_ms = 1760000000000;
+enum { OFTEN = 64, EVENTS_MOST = 400000 };
+
+int64_t world_ms(const struct world *world)
+{
+    return epoch_ms + world->now_us / 1000;
+}
+
+/* ---- what is told ---- */
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * 0x9e3779b97f4a7c15;
+    return hash ^ hash >> 29;
+}
+
+void world_note(struct world *world, uint64_t a, uint64_t b, uint64_t c)
+{
+    world->hash = mix(mix(mix(world->hash, a), b), c);
+}
+
+void world_note_bytes(struct world *world, const void *data, size_t size)
+{
+    const uint8_t *at = data;
+    uint64_t hash = mix(world->hash, size), word;
+    for (; size >= 8; at += 8, size -= 8) {
+        memcpy(&word, at, 8);
+        hash = mix(hash, word);
+    }
+    for (; size > 0; at++, size--)
+        hash = mix(hash, *at);
+    world->hash = hash;
+}
+
+void say(struct world *world, const char *format, ...)
+{
+    va_list arguments;
+    if (!world->story)
+        return;
+    int64_t ms = world->now_us / 1000;
+    fprintf(world->story, "%4lld:%02lld:%02lld:%02lld.%03lld ", (long long)(ms / 86400000),
+            (long long)(ms / 3600000 % 24), (long long)(ms / 60000 % 60),
+            (long long)(ms / 1000 % 60), (long long)(ms % 1000));
+    va_start(arguments, format);
+    vfprintf(world->story, format, arguments);
+    va_end(arguments);
+    fputc('\n', world->story);
+}
+
+void broken(struct world *world, const char *invariant, const char *format, ...)
+{
+    va_list arguments;
+    if (world->failed)
+        return;
+    world->failed = true;
+    snprintf(world->invariant, sizeof world->invariant, "%s", invariant);
+    va_start(arguments, format);
+    vsnprintf(world->why, sizeof world->why, format, arguments);
+    va_end(arguments);
+    say(world, "BROKEN: %s: %s", world->invariant, world->why);
+}
+
+/* ---- events ---- */
+
+void world_at(struct world *world, int64_t at_us, struct event event)
+{
+    event.at_us = at_us;
+    heap_put(&world->heap, event);
+}
+
+struct link *world_link(struct world *world, uint32_t number)
+{
+    return number < world->link_count ? world->links[number] : NULL;
+}
+
+bool world_step(struct world *world)
+{
+    struct event event;
+    if (world->failed || !heap_take(&world->heap, &event))
+        return false;
+    if (event.at_us > world->now_us)
+        world->now_us = event.at_us;
+    if (event.kind == EVENT_ACTION) {
+        world_note(world, (uint64_t)event.at_us, event.kind, event.what);
+        world->events++;
+        world->activity++;
+        act(world, &world->plan->actions[event.what]);
+        return true;
+    }
+    struct node *node = &world->nodes[event.node];
+    if (event.life && event.life != node->life)
+        return true;
+    if (node->paused_us > world->now_us && event.kind != EVENT_MEND) {
+        event.at_us = node->paused_us;
+        if (node->paused_us - world->now_us > 3600000000 && event.kind == EVENT_DELIVER)
+            world->cover[COVER_LONG_DELAY]++;
+        heap_put(&world->heap, event);
+        return true;
+    }
+    world_note(world, (uint64_t)world->now_us, event.kind, (uint64_t)event.node << 32 | event.what);
+    world->events++;
+    world->activity += event.kind == EVENT_TURN || event.kind == EVENT_START ||
+                       event.kind == EVENT_OPEN || event.kind == EVENT_CONNECT ||
+                       event.kind == EVENT_END;
+    node_event(node, &event);
+    if (world->events % OFTEN == 0)
+        oracle_now_and_then(world);
+    if (world->events > EVENTS_MOST)
+        broken(world, "liveness", "%u events and no end", EVENTS_MOST);
+    return !world->failed;
+}
+
+bool world_settle(struct world *world, int64_t quiet_us, int64_t limit_us)
+{
+    int64_t until = world->now_us + limit_us, since = world->now_us;
+    uint64_t before = world->activity;
+    while (world->now_us - since < quiet_us && world->now_us < until) {
+        if (world->heap.count == 0)
+            return true;
+        if (!world_step(world))
+            return false;
+        if (world->activity != before) {
+            before = world->activity;
+            since = world->now_us;
+        }
+    }
+    return world->now_us - since >= quiet_us;
+}
+
+/* ---- the kit ---- */
+
+void kit_open(struct kit *kit)
+{
+    struct err_info info = {0};
+    *kit = (struct kit){0};
+    if (model_parse(bytes_of_text(sim_model_json), &kit->model, &info) != ERR_OK ||
+        crypto_new(&kit->crypto) != ERR_OK) {
+        fprintf(stderr, "satchel_sim: %s\n", info.message);
+        exit(2);
+    }
+    for (int i = 0; i < 2; i++)
+        kit->template[i] = act_template(kit, i == 1);
+}
+
+void kit_close(struct kit *kit)
+{
+    for (int i = 0; i < 2; i++)
+        sim_disk_free(kit->template[i]);
+    crypto_free(kit->crypto);
+    model_free(kit->model);
+}
+
+/* ---- a run ---- */
+
+static void run_plan(struct world *world)
+{
+    const struct plan *plan = world->plan;
+    for (uint32_t i = 0; i < plan->count && !world->failed; i++) {
+        const struct event event = {.kind = EVENT_ACTION, .what = i};
+        world_at(world, plan->actions[i].at_us, event);
+    }
+    while (!world->failed && world->now_us < plan->end_us && world_step(world))
+        continue;
+    if (world->now_us < plan->end_us)
+        world->now_us = plan->end_us;
+}
+
+void world_run(const struct kit *kit, const struct plan *plan, FILE *story, struct outcome *ret)
+{
+    struct world world = {.kit = kit, .plan = plan, .story = story, .hash = plan->seed};
+    seeded_rng_start(&world.dice, plan->seed ^ 0x5eed);
+    sim_disk_seed_sqlite((uint32_t)plan->seed);
+    world.ledger = ledger_new();
+    world.node_capacity = SIM_NODES_MAX;
+    world.nodes = calloc(world.node_capacity, sizeof *world.nodes);
+    if (!world.nodes)
+        abort();
+    act_set_up(&world);
+    run_plan(&world);
+    if (!world.failed)
+        act_settle(&world);
+    if (!world.failed)
+        oracle_end(&world);
+    *ret = (struct outcome){.failed = world.failed,
+                            .hash = world.hash,
+                            .events = world.events,
+                            .simulated_us = world.now_us};
+    memcpy(ret->invariant, world.invariant, sizeof ret->invariant);
+    memcpy(ret->why, world.why, sizeof ret->why);
+    for (uint32_t i = 0; i < world.node_count; i++)
+        node_done(&world.nodes[i]);
+    memcpy(ret->cover, world.cover, sizeof ret->cover);
+    for (uint32_t i = 0; i < world.link_count; i++)
+        link_free(world.links[i]);
+    free(world.links);
+    free(world.nodes);
+    heap_done(&world.heap);
+    ledger_free(world.ledger);
+}
