@@ -479,11 +479,6 @@ void vectors_check(struct vectors *v, const char *path)
     buf_done(&v->text);
 }
 
-unsigned codec_rounds(unsigned n)
-{
-    return getenv("SATCHEL_SLOW_TOOL") == NULL ? n : (n + 9) / 10;
-}
-
 bool codec_bench(void)
 {
     return getenv("SATCHEL_BENCH") != NULL;

@@ -52,8 +52,6 @@ void vectors_start(struct vectors *v, const char *about);
 void vectors_add(struct vectors *v, const char *name, const char *meaning, struct bytes bytes);
 void vectors_check(struct vectors *v, const char *path);
 
-/* n, or a tenth of it under a tool that makes everything slow (SATCHEL_SLOW_TOOL). */
-unsigned codec_rounds(unsigned n);
 /* Whether the environment asks for a benchmark; seconds of processor time. */
 bool codec_bench(void);
 double codec_now(void);

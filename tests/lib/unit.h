@@ -42,6 +42,12 @@ static inline void unit_assert_text(struct bytes got, const char *expected, cons
     _fail(file, line);
 }
 
+/* n, or a tenth of it under a tool that makes everything slow (SATCHEL_SLOW_TOOL). */
+static inline unsigned unit_rounds(unsigned n)
+{
+    return getenv("SATCHEL_SLOW_TOOL") == NULL ? n : (n + 9) / 10;
+}
+
 /* A literal with NUL bytes inside it, as a view. */
 #define BYTES(literal) bytes_of(literal, sizeof(literal) - 1)
 

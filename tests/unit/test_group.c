@@ -66,7 +66,7 @@ static void random_groups_come_back(void **state)
     struct seeded_rng r;
 
     seeded_rng_init(&r, 20260102);
-    for (unsigned i = 0; i < codec_rounds(2000); i++) {
+    for (unsigned i = 0; i < unit_rounds(2000); i++) {
         struct group group, got, peeked;
 
         arena_reset(&f->arena);
@@ -108,7 +108,7 @@ static void truncated_groups_are_refused(void **state)
     struct seeded_rng r;
 
     seeded_rng_init(&r, 20260103);
-    for (unsigned i = 0; i < codec_rounds(60); i++) {
+    for (unsigned i = 0; i < unit_rounds(60); i++) {
         struct group group, got;
 
         arena_reset(&f->arena);
@@ -137,7 +137,7 @@ static void changed_bytes_do_no_harm(void **state)
 {
     struct fixture *f = *state;
     struct seeded_rng r;
-    unsigned rounds = codec_rounds(20000), taken = 0;
+    unsigned rounds = unit_rounds(20000), taken = 0;
 
     seeded_rng_init(&r, 20260104);
     for (unsigned i = 0; i < rounds; i++) {

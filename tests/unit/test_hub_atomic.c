@@ -2,7 +2,7 @@
  * markers in one of them, whatever the pages, the writers and the cuts. Every view is looked at after
  * every frame, and counted.
  *
- * ctest: timeout=900 valgrind=no */
+ * ctest: timeout=900 */
 #include "tests/lib/pair.h"
 
 enum { GROUP = 10, SETS_MAX = 100 };
@@ -209,12 +209,12 @@ static void small_pages_under_constant_writes_show_no_half(void **state)
     stage_start(&s, 1, &limits, 12, false);
     fill(&s);
     pair_connect(&s.pair, s.puller, false);
-    for (int i = 0; i < 3000; i++) { /* a commit between any two frames */
+    for (unsigned i = 0; i < unit_rounds(3000); i++) { /* a commit between any two frames */
         if (!step(&s))
             break;
         commit(&s);
     }
-    assert_true(checkpoints(&s) > 20); /* it gets on, however fast the writer is */
+    assert_true(checkpoints(&s) > unit_rounds(20) / 2); /* it gets on, however fast the writer is */
     finish(&s);
 }
 
@@ -229,14 +229,15 @@ static void live_pages_show_no_half(void **state)
     while (step(&s))
         continue;
     uint64_t before = checkpoints(&s);
-    for (int i = 0; i < 300; i++) { /* one frame, or some, or none between two commits */
+    const unsigned commits = unit_rounds(300);
+    for (unsigned i = 0; i < commits; i++) { /* one frame, or some, or none between two commits */
         commit(&s);
         for (uint64_t n = seeded_below(&s.pair.seeded, 12); n && step(&s); n--)
             continue;
     }
     while (step(&s))
         continue;
-    assert_int_equal(checkpoints(&s) - before, 300); /* each commit was one */
+    assert_int_equal(checkpoints(&s) - before, commits); /* each commit was one */
     struct hub_stats stats;
     hub_stats(s.pair.hub, &stats);
     assert_int_equal(stats.fallbacks, 0);

@@ -1,7 +1,7 @@
 /* Frames, proofs, silence and queues that no honest device would show to headquarters, and the answer to
  * each: a defined code, bounded memory, and others go on (tests/lib/scene.h).
  *
- * ctest: timeout=900 valgrind=no */
+ * ctest: timeout=900 */
 #include "server/core/hub_internal.h"
 #include "tests/lib/scene.h"
 

@@ -54,7 +54,7 @@ static void random_messages_come_back(void **state)
     struct seeded_rng r;
 
     seeded_rng_init(&r, 20260130);
-    for (unsigned i = 0; i < message_type_count * codec_rounds(300); i++) {
+    for (unsigned i = 0; i < message_type_count * unit_rounds(300); i++) {
         enum message_type type = message_types[i % message_type_count];
         struct message message, got;
 
@@ -102,7 +102,7 @@ static void changed_bytes_do_no_harm(void **state)
     struct seeded_rng r;
 
     seeded_rng_init(&r, 20260132);
-    for (unsigned i = 0; i < codec_rounds(20000); i++) {
+    for (unsigned i = 0; i < unit_rounds(20000); i++) {
         enum message_type type = message_types[seeded_below(&r, message_type_count)];
         struct message message, got;
 

@@ -1,5 +1,5 @@
 /* Every way in which a model file can be wrong, with the place and the words that a person reads. */
-/* ctest: timeout=900 valgrind=no */
+/* ctest: timeout=900 */
 #include "tests/lib/quoted_model.h"
 
 struct wrong {

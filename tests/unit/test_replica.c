@@ -1,7 +1,7 @@
 /* What a replica has to survive: refused groups, changes of scope, large groups, wrong clocks. In the end
  * nothing that was written is lost and all agree.
  *
- * ctest: timeout=900 valgrind=no */
+ * ctest: timeout=900 */
 #include "tests/lib/pair.h"
 
 static struct replica_status status_of(struct pair_device *device)

@@ -1,6 +1,6 @@
 /* Copies and restores of either side, and damage: nothing that was written is lost and all agree.
  *
- * ctest: timeout=900 valgrind=no */
+ * ctest: timeout=900 */
 #include "tests/lib/pair_copy.h"
 
 static struct replica_status status_of(struct pair_device *device)

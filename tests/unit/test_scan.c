@@ -350,7 +350,7 @@ static bool msgpack_c_takes(const uint8_t *data, size_t size)
 static void agrees_with_msgpack_c(void **state)
 {
     struct seeded_rng r;
-    unsigned rounds = codec_rounds(200000), taken = 0;
+    unsigned rounds = unit_rounds(200000), taken = 0;
 
     (void)state;
     seeded_rng_init(&r, 20260101);
