@@ -12,7 +12,7 @@
  *             merges per operation. Ranks, revisions and the order's oracle are part of the state
  *             where the order of decision has a say.
  *
- * ctest: timeout=900 */
+ * ctest: timeout=900 asan=no (the same code runs under the sanitizers with random histories) */
 #include "tests/lib/unit.h"
 
 #include <inttypes.h>
