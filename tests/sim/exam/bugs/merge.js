@@ -95,29 +95,30 @@ static int compare_rank(`,
     ]],
   },
   {
-    name: 'set-removes-unseen', area, file: 'protocol/merge_set.c',
-    why: 'Taking a tag out also takes out what somebody else has put in since: all pairs after the'
-      + ' removed one go. Needs a concurrent add and removal.',
+    name: 'set-add-lost', area, file: 'protocol/merge_set.c',
+    why: 'Two people tag a customer at the same time: the tag that the second one has not seen is'
+      + ' dropped, as if the set were one value.',
     edits: [[
-      'pairs[kept++] = pairs[i];\n    }\n    for (uint32_t i = 0; i < write->add_count; i++)',
-      `if (!(PLANTED && write->remove_count > 0 && i + 1 == count && count > 1))
-            pairs[kept++] = pairs[i];
-    }
-    for (uint32_t i = 0; i < write->add_count; i++)`,
+      `    for (uint32_t i = 0; i < count; i++) {
+        if (write->remove_count == 0 || bsearch(`,
+      `    for (uint32_t i = 0; i < count; i++) {
+        bool dropped = false;
+        for (uint16_t k = 0; current != NULL && k < current->count; k++)
+            dropped = dropped || (dot_equal(&current->candidates[k].dot, &pairs[i].dot) &&
+                                  !dot_equal(&pairs[i].dot, insert) &&
+                                  !dot_set_has(write->seen, &pairs[i].dot));
+        if (PLANTED && dropped)
+            continue;
+        if (write->remove_count == 0 || bsearch(`,
     ]],
   },
   {
-    name: 'set-element-once', area, file: 'protocol/merge_set.c',
-    why: 'The pair of a removal is looked up by the element and the wrong dot: the insert\'s instead of'
-      + ' the adder\'s. An element added later cannot be removed any more.',
+    name: 'set-removal-names-insert', area, file: 'client/core/replica_write.c',
+    why: 'A removal names the dot of the record\'s insert instead of the one that added the element: the'
+      + ' tag cannot be taken out any more.',
     edits: [[
-      'removes[i] = write->removes[i];\n    if (write->remove_count > 1)',
-      `{
-        removes[i] = write->removes[i];
-        if (PLANTED && !dot_is_none(&write->seen.dots[0]) && write->seen.count > 0)
-            removes[i].dot = write->seen.dots[0];
-    }
-    if (write->remove_count > 1)`,
+      'struct set_pair pair = state ? state->pairs[i]',
+      'struct set_pair pair = state && !(PLANTED && i < before_count) ? state->pairs[i]',
     ]],
   },
   {

@@ -38,12 +38,12 @@ module.exports = [
     why: 'Answers of a turn that failed are kept and leave with the next one: promises of something that'
       + ' was taken back.',
     edits: [[
-      `        frames_drop(&peer->staged_head, &peer->staged_tail);
-        if (peer->saved_valid) {`,
+      `        for (const struct queued_frame *n = peer->staged_head; n; n = n->next)
+            peer->answers -= !frame_is_feed(n->frame);`,
       `        if (PLANTED)
             peer_publish_staged(peer);
-        frames_drop(&peer->staged_head, &peer->staged_tail);
-        if (peer->saved_valid) {`,
+        for (const struct queued_frame *n = peer->staged_head; n; n = n->next)
+            peer->answers -= !frame_is_feed(n->frame);`,
     ]],
   },
   {
