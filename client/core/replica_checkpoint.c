@@ -123,6 +123,22 @@ static const struct group_result *result_of(const struct install *in, uint64_t o
     return NULL;
 }
 
+/* A pending insert's row goes, unless the confirmed record that has its id stands in its place. */
+static enum err drop_insert(struct install *in, const struct mutation *mutation, const struct dot *dot)
+{
+    struct store_row row;
+    struct version_head head;
+    arena_reset(&in->entry);
+    enum err e = store_row_get(in->r->store, mutation->table, &mutation->id, &in->entry, &row);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    if (version_peek(row.version, &head) != ERR_OK)
+        return ERR_CORRUPT;
+    return dot_equal(&head.insert, dot)
+               ? store_row_delete(in->r->store, mutation->table, &mutation->id)
+               : ERR_OK;
+}
+
 static enum err leave_pending(struct install *in, const struct group *group, bool in_effect)
 {
     for (uint32_t m = 0; m < group->mutation_count; m++) {
@@ -134,7 +150,7 @@ static enum err leave_pending(struct install *in, const struct group *group, boo
         if (t) {
             base_remove_pending(&t->base, &group->dot);
         } else if (!in_effect && mutation->op == MUTATION_INSERT) {
-            e = store_row_delete(in->r->store, mutation->table, &mutation->id);
+            e = drop_insert(in, mutation, &group->dot);
             if (e != ERR_OK)
                 return e;
         }

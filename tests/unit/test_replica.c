@@ -132,6 +132,30 @@ static void more_parked_groups_than_one_checkpoint_tells_are_all_told(void **sta
     pair_done(&p);
 }
 
+/* Two devices insert a record of one id: the second insert is set aside, and its author shows what the
+ * first one wrote. */
+static void a_parked_insert_leaves_the_record_of_its_id(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct dot dot;
+    pair_init(&p, NULL, 26);
+    struct pair_device *a = pair_enrol(&p, "anna", "admin"), *b = pair_enrol(&p, "boris", "admin");
+    const struct model_table *party = table_of(&p, "party");
+    const uint16_t name = column_of(party, "name");
+    struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
+    pair_sync(&p, a);
+    const struct value value = value_text(bytes_of_text("Apex"));
+    assert_ok(replica_begin(b->replica, p.now_ms));
+    assert_ok(replica_insert(b->replica, party, &id, &name, &value, 1, NULL));
+    assert_ok(replica_commit(b->replica, &dot));
+    pair_sync(&p, b);
+    assert_int_equal(status_of(b).parked_count, 1);
+    assert_string_equal(pair_cell(&p, b, "party", id, "name"), "Acme");
+    pair_assert_equal(&p, b);
+    pair_done(&p);
+}
+
 static void a_mended_group_is_taken(void **state)
 {
     (void)state;
@@ -404,6 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_poison_group_of_a_thousand_is_explained_and_the_others_arrive),
         cmocka_unit_test(more_parked_groups_than_one_checkpoint_tells_are_all_told),
+        cmocka_unit_test(a_parked_insert_leaves_the_record_of_its_id),
         cmocka_unit_test(a_mended_group_is_taken),
         cmocka_unit_test(what_builds_on_a_parked_group_waits_and_falls_with_it),
         cmocka_unit_test(a_user_who_moves_to_another_branch_sees_that_one),
