@@ -113,6 +113,8 @@ struct store_ops {
                           struct bytes to, store_side_fn *fn, void *context);
     enum err (*row_scan)(struct store *store, const struct model_table *table,
                          const struct uuid *after, store_id_fn *fn, void *context);
+    enum err (*dead_scan)(struct store *store, const struct model_table *table, store_id_fn *fn,
+                          void *context);
 };
 
 struct store {
@@ -158,6 +160,9 @@ enum err store_row_delete(struct store *store, const struct model_table *table,
 /* All live ids above `after` (NULL: from the first), in order. */
 enum err store_row_scan(struct store *store, const struct model_table *table,
                         const struct uuid *after, store_id_fn *fn, void *context);
+/* All dead ids, in order. */
+enum err store_dead_scan(struct store *store, const struct model_table *table, store_id_fn *fn,
+                         void *context);
 /* Ids of the records of `table`, live and dead, whose parent column refers to `parent`. */
 enum err store_children(struct store *store, const struct model_table *table,
                         const struct uuid *parent, store_id_fn *fn, void *context);

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROGRESS_MS = 200 };
+enum { PROGRESS_MS = 200, REST_MS = 30 };
 
 struct satchel_loop {
     struct client_loop *net;
@@ -27,6 +27,7 @@ struct satchel_loop {
     unsigned waiting; /* handles between two sessions */
     unsigned busy;    /* handles that are not caught up */
     bool told;        /* a callback was called */
+    int64_t rest_us;  /* when the stores may be tidied, if nothing happens until then; 0: they are */
 };
 
 /* ---- the loop ---- */
@@ -409,6 +410,20 @@ static void tell_progress(struct satchel_loop *loop)
     }
 }
 
+/* What a commit would otherwise have to do is done while nobody waits. A failure is met again, and told,
+ * at the handle's next use of its store. */
+static void tidy_stores(struct satchel_loop *loop, bool resting)
+{
+    int64_t now_us = clock_mono(&loop->clock).us;
+    if (!resting) {
+        loop->rest_us = now_us + REST_MS * 1000;
+    } else if (loop->rest_us != 0 && loop->rest_us <= now_us) {
+        loop->rest_us = 0;
+        for (struct satchel *h = loop->first; h != NULL; h = h->sync.after)
+            (void)store_sqlite_tidy(h->store);
+    }
+}
+
 static int64_t shorter(int64_t a, int64_t b)
 {
     return a < 0 ? b : b < 0 || a < b ? a : b;
@@ -431,9 +446,12 @@ enum satchel_code satchel_loop_run(struct satchel_loop *loop, int wake_fd, int64
         int64_t slice_ms = shorter(left_ms, retry_links(loop));
         if (loop->busy > loop->waiting)
             slice_ms = shorter(slice_ms, PROGRESS_MS);
+        if (loop->rest_us != 0)
+            slice_ms = shorter(slice_ms, REST_MS);
         enum err e = client_loop_run(loop->net, wake_fd, slice_ms, &woken);
         if (e != ERR_OK)
             return (enum satchel_code)e;
+        tidy_stores(loop, woken == CLIENT_WOKEN_BY_TIME);
         if (woken == CLIENT_WOKEN_BY_TIME)
             tell_progress(loop);
         bool over = timeout_ms >= 0 &&

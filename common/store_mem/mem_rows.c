@@ -175,6 +175,22 @@ enum err mem_row_scan(struct store *store, const struct model_table *table,
                     show_live, &to);
 }
 
+static int show_dead(void *context, const struct mem_entry *entry)
+{
+    const struct id_scan *to = context;
+    struct uuid id;
+    memcpy(id.byte, entry->key.data, sizeof id.byte);
+    return entry->row.dead ? to->fn(to->context, &id) : 0;
+}
+
+enum err mem_dead_scan(struct store *store, const struct model_table *table, store_id_fn *fn,
+                       void *context)
+{
+    struct id_scan to = {.fn = fn, .context = context};
+    return mem_scan(mem_of(store), map_of(table, MAP_ROWS), bytes_of(NULL, 0), true,
+                    bytes_of(NULL, 0), show_dead, &to);
+}
+
 static int show_child(void *context, const struct mem_entry *entry)
 {
     const struct id_scan *to = context;

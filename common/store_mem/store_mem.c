@@ -299,6 +299,7 @@ static const struct store_ops mem_ops = {
     .side_delete = mem_side_delete,
     .side_scan = mem_side_scan,
     .row_scan = mem_row_scan,
+    .dead_scan = mem_dead_scan,
 };
 
 enum err store_mem_open(const struct model *model, struct store **ret_store)

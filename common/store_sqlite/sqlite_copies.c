@@ -141,6 +141,19 @@ enum err sqlite_store_dead_delete(struct sqlite_store *s, const struct model_tab
     return delete_copy(s, STATEMENT_DEAD_DELETE, table, id);
 }
 
+enum err sqlite_store_dead_scan(struct store *store, const struct model_table *table,
+                                store_id_fn *fn, void *context)
+{
+    struct sqlite_store *s = sqlite_store_of(store);
+    enum err err = ERR_OK;
+    assert(s->state != SQLITE_STORE_IDLE);
+    sqlite3_stmt *taken = sqlite_store_take(s, STATEMENT_DEAD_SCAN, &err);
+    if (taken == NULL)
+        return err;
+    (void)sqlite3_bind_int64(taken, 1, table->id);
+    return sqlite_store_scan_ids(s, STATEMENT_DEAD_SCAN, taken, fn, context);
+}
+
 enum err sqlite_store_base_get(struct store *store, const struct model_table *table,
                                const struct uuid *id, struct arena *arena,
                                struct store_row *ret_row)

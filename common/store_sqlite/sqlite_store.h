@@ -36,6 +36,7 @@ enum statement {
     STATEMENT_DEAD_GET,
     STATEMENT_DEAD_PUT,
     STATEMENT_DEAD_DELETE,
+    STATEMENT_DEAD_SCAN,
     STATEMENT_BASE_GET,
     STATEMENT_BASE_PUT,
     STATEMENT_BASE_DELETE,
@@ -72,6 +73,7 @@ struct sqlite_store {
     sqlite3 *db;
     sqlite3 *source;        /* reader of ":memory:": where begin() copies from; else NULL */
     int64_t source_version; /* of the copy; -1: none yet */
+    int log_pages, tidied_pages; /* in the log after the last commit; of them in the file too */
     char *path;             /* as SQLite is given it */
     char *vfs;              /* or NULL */
     bool memory;
@@ -176,6 +178,8 @@ enum err sqlite_store_dead_put(struct sqlite_store *s, const struct model_table 
                                const struct uuid *id, const struct store_row *row);
 enum err sqlite_store_dead_delete(struct sqlite_store *s, const struct model_table *table,
                                   const struct uuid *id);
+enum err sqlite_store_dead_scan(struct store *store, const struct model_table *table,
+                                store_id_fn *fn, void *context);
 enum err sqlite_store_base_get(struct store *store, const struct model_table *table,
                                const struct uuid *id, struct arena *arena,
                                struct store_row *ret_row);

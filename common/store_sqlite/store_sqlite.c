@@ -8,7 +8,8 @@
 
 enum {
     CACHE_BYTES = 64 << 20,
-    AUTOCHECKPOINT_PAGES = 2000, /* 16 MiB */
+    AUTOCHECKPOINT_PAGES = 4000, /* 32 MiB */
+    TIDY_PAGES = 128,            /* 1 MiB */
 };
 
 struct sqlite_store *sqlite_store_of(struct store *store)
@@ -49,16 +50,34 @@ static void sqlite_store_close(struct store *store)
 
 /* A failed sync leaves unknown what is on the disk, and a second one may wrongly succeed: SQLite
  * itself would pass over the error of an automatic checkpoint, so the checkpoint is made here. */
-static int after_commit(void *context, sqlite3 *db, const char *name, int frames)
+static void tidy(struct sqlite_store *s)
 {
-    struct sqlite_store *s = context;
-    if (frames < s->options.wal_autocheckpoint_pages)
-        return SQLITE_OK;
-    int native = sqlite3_wal_checkpoint_v2(db, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    int native = sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, &s->tidied_pages);
     enum err err = sqlite_store_code(native);
     if (err == ERR_IO || err == ERR_CORRUPT)
         s->ended = err;
+}
+
+static int after_commit(void *context, sqlite3 *db, const char *name, int frames)
+{
+    struct sqlite_store *s = context;
+    (void)db;
+    (void)name;
+    if (frames < s->log_pages)
+        s->tidied_pages = 0; /* the log began anew */
+    s->log_pages = frames;
+    if (frames >= s->options.wal_autocheckpoint_pages)
+        tidy(s);
     return SQLITE_OK; /* the commit itself stands */
+}
+
+enum err store_sqlite_tidy(struct store *store)
+{
+    struct sqlite_store *s = sqlite_store_of(store);
+    assert(s->state == SQLITE_STORE_IDLE);
+    if (s->ended == ERR_OK && s->log_pages - s->tidied_pages >= TIDY_PAGES)
+        tidy(s);
+    return s->ended;
 }
 
 /* Memory-mapped I/O stays off: an I/O error would then be a signal, not a code, and a stray write
@@ -396,6 +415,7 @@ static const struct store_ops sqlite_store_ops = {
     .side_delete = sqlite_store_side_delete,
     .side_scan = sqlite_store_side_scan,
     .row_scan = sqlite_store_row_scan,
+    .dead_scan = sqlite_store_dead_scan,
 };
 
 enum err store_sqlite_open(const struct store_sqlite_options *options, const struct model *model,

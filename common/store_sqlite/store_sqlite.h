@@ -48,7 +48,7 @@ struct store_sqlite_options {
     const char *vfs;     /* name of a registered VFS; NULL: the default */
     const struct store_sqlite_files
         *files;                   /* that go with vfs; NULL: the operating system's. Borrowed */
-    int wal_autocheckpoint_pages; /* 0: 2000 (16 MiB); -1: only store_sqlite_checkpoint() */
+    int wal_autocheckpoint_pages; /* 0: 4000 (32 MiB); -1: only when asked */
 };
 
 /* Opens or creates the file and brings it to the model: tables and columns that the file lacks are
@@ -81,6 +81,10 @@ typedef void store_sqlite_problem_fn(void *context, const char *text);
 /* Reads everything: integrity_check, each log row has its record, dead rows, base copies and side
  * tables can be read. No transaction may be open on the handle. ERR_CORRUPT when fn was called. */
 enum err store_sqlite_verify(struct store *store, store_sqlite_problem_fn *fn, void *context);
+
+/* For a moment when nobody waits: moves the log into the database file if enough has gathered (1 MiB),
+ * so that commits need not. No transaction may be open on the handle. ERR_IO, ERR_CORRUPT end it. */
+enum err store_sqlite_tidy(struct store *store);
 
 /* Moves the log into the database file and empties it, as far as readers allow (no error if they
  * hold it). ERR_BUSY, ERR_FULL, ERR_IO. */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/store_sqlite/store_sqlite.h"
 #include "common/text.h"
 #include "server/main/command.h"
 #include "server/main/house.h"
@@ -59,6 +60,12 @@ static void print_start(const struct run *run)
     buf_done(&pin);
 }
 
+static enum err rest(void *context)
+{
+    struct house *house = context;
+    return store_sqlite_tidy(house->store);
+}
+
 static enum err start(struct run *run, struct err_info *info)
 {
     struct house *house = &run->house;
@@ -77,6 +84,8 @@ static enum err start(struct run *run, struct err_info *info)
     if (e != ERR_OK)
         return e;
     const struct server_net_config config = {
+        .rest = rest,
+        .rest_context = house,
         .address = run->address.host,
         .port = run->address.port,
         .certificate_path = run->certificate,

@@ -244,7 +244,7 @@ static enum err watch_stop(struct server_net *net, struct err_info *info)
 
 static enum err open_all(struct server_net *net, struct err_info *info)
 {
-    uint32_t timer_count = net->config.connections_max + CONTROL_CLIENTS_MAX + 4;
+    uint32_t timer_count = net->config.connections_max + CONTROL_CLIENTS_MAX + 5;
     uint64_t seed = 0;
     enum err err = rng_u64(net->config.rng, &seed);
     if (err == ERR_OK) {
@@ -281,6 +281,7 @@ enum err server_net_open(const struct server_net_config *config, struct hub *hub
     net->hub = hub;
     net->listener_pause = (struct net_timer){.owner = net, .kind = TIMER_LISTENER};
     net->stop_limit = (struct net_timer){.owner = net, .kind = TIMER_STOP};
+    net->rest = (struct net_timer){.owner = net, .kind = TIMER_REST};
     net->waker_fd = -1;
     net->poll.fd = -1;
     net_timers_init(&net->timers);
@@ -347,6 +348,7 @@ static void fire_timers(struct server_net *net)
             }
             break;
         case TIMER_STOP: net->stop_over = true; break;
+        case TIMER_REST: net->resting = true; break;
         }
     }
 }
@@ -367,6 +369,9 @@ static enum err turn_hub(struct server_net *net)
     enum err err = hub_turn(net->hub, now);
     net->stats.turns++;
     net->turn_not_before_us = 0;
+    if (net->config.rest) {
+        net_timer_set(&net->timers, &net->rest, net_deadline_us(net, SERVER_NET_REST_MS));
+    }
     if (err == ERR_OK) {
         return ERR_OK;
     }
@@ -427,7 +432,13 @@ static enum err run(struct server_net *net)
         if (net->stopping && (net->stats.connections == 0 || net->stop_over)) {
             return ERR_OK;
         }
-        err = wait_for_events(net);
+        if (net->resting) {
+            net->resting = false;
+            err = net->config.rest(net->config.rest_context);
+        }
+        if (err == ERR_OK) {
+            err = wait_for_events(net);
+        }
         if (err != ERR_OK) {
             return err;
         }

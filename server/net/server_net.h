@@ -24,6 +24,7 @@
 #define SERVER_NET_MESSAGE_TIMEOUT_MS   15000
 #define SERVER_NET_HANG_UP_TIMEOUT_MS   5000
 #define SERVER_NET_STOP_TIMEOUT_MS      3000
+#define SERVER_NET_REST_MS              30
 
 struct server_net;
 
@@ -36,6 +37,10 @@ struct server_net_config {
     const struct clock *clock;
     const struct rng *rng;
     const struct log *log;                     /* NULL: quiet */
+    /* Called when nothing has happened for SERVER_NET_REST_MS since the hub's last turn; NULL: not.
+     * What it returns other than ERR_OK ends server_net_run(). */
+    enum err (*rest)(void *context);
+    void *rest_context;
     uint32_t connections_max, per_address_max; /* 0: as above */
     int64_t handshake_timeout_ms, message_timeout_ms, hang_up_timeout_ms, stop_timeout_ms; /* 0 */
 };

@@ -71,7 +71,7 @@ struct control_client {
     bool unsettled; /* the answer waits for the socket */
 };
 
-enum timer_kind { TIMER_CONNECTION, TIMER_CONTROL_CLIENT, TIMER_LISTENER, TIMER_STOP };
+enum timer_kind { TIMER_CONNECTION, TIMER_CONTROL_CLIENT, TIMER_LISTENER, TIMER_STOP, TIMER_REST };
 
 struct server_net {
     struct server_net_config config; /* zeros replaced */
@@ -87,14 +87,14 @@ struct server_net {
     struct connection *adopting; /* not yet seen by the library's callbacks to the end */
     struct hash_map per_address;
     struct net_timers timers;
-    struct net_timer listener_pause, stop_limit;
+    struct net_timer listener_pause, stop_limit, rest;
     int64_t turn_not_before_us; /* after an error that may pass */
     int64_t ticked_us;          /* the hub's last tick */
     struct net_poll poll;
     struct net_stage stage;
     struct buf frame;
     struct server_net_stats stats;
-    bool stopping, stop_over, tls_ready;
+    bool stopping, stop_over, resting, tls_ready;
     int waker_fd;
     bool stop_asked;
 };
