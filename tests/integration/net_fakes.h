@@ -419,10 +419,10 @@ static inline void fake_server_stop(struct fake_server *server)
     hub_close(server->hub);
 }
 
-/* Until a counter of the server's thread has this value; fails after 5 s. */
+/* Until a counter of the server's thread has this value; fails after 30 s. */
 static inline void fake_wait(const atomic_int *counter, int value)
 {
-    for (int i = 0; i < 5000 && *counter != value; i++) {
+    for (int i = 0; i < 30000 && *counter != value; i++) {
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     assert_int_equal(*counter, value);
