@@ -188,6 +188,14 @@ struct cursor *cursor_get(struct replica *r, uint32_t bucket)
     return &r->cursors[i];
 }
 
+bool bucket_subscribed(const struct replica *r, uint32_t bucket)
+{
+    for (uint32_t i = 0; i < r->cursor_count; i++)
+        if (r->cursors[i].bucket == bucket)
+            return true;
+    return false;
+}
+
 static int load_cursor(void *context, struct bytes key, struct bytes value)
 {
     struct replica *r = context;

@@ -226,8 +226,10 @@ enum err base_show(struct replica *r, const struct model_table *table, const str
         enum err e = store_base_delete(r->store, table, id);
         if (e != ERR_OK)
             return e;
-        return base->present ? store_row_put(r->store, table, id, &base->row)
-                             : store_row_delete(r->store, table, id);
+        /* what the outbox held here longer than its bucket goes now */
+        bool stays = base->present && bucket_subscribed(r, base->row.bucket);
+        return stays ? store_row_put(r->store, table, id, &base->row)
+                     : store_row_delete(r->store, table, id);
     }
     struct record record = {0};
     enum err e = base->present ? record_from_row(table, &base->row, arena, &record) : ERR_OK;

@@ -123,9 +123,14 @@ static const struct group_result *result_of(const struct install *in, uint64_t o
     return NULL;
 }
 
-/* A pending insert's row goes, unless the confirmed record that has its id stands in its place. */
-static enum err drop_insert(struct install *in, const struct mutation *mutation, const struct dot *dot)
+/* The row of an insert that waited goes if it was set aside, unless the confirmed record that has its
+ * id stands in its place; and if it took effect in a bucket that is out of scope by now: nothing of it
+ * comes back then. */
+static enum err insert_decided(struct install *in, const struct mutation *mutation,
+                               const struct dot *dot, bool in_effect)
 {
+    if (in_effect && in->checkpoint->live) /* decided in this session's scope */
+        return ERR_OK;
     struct store_row row;
     struct version_head head;
     arena_reset(&in->entry);
@@ -134,9 +139,8 @@ static enum err drop_insert(struct install *in, const struct mutation *mutation,
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     if (version_peek(row.version, &head) != ERR_OK)
         return ERR_CORRUPT;
-    return dot_equal(&head.insert, dot)
-               ? store_row_delete(in->r->store, mutation->table, &mutation->id)
-               : ERR_OK;
+    bool stays = in_effect ? bucket_subscribed(in->r, row.bucket) : !dot_equal(&head.insert, dot);
+    return stays ? ERR_OK : store_row_delete(in->r->store, mutation->table, &mutation->id);
 }
 
 static enum err leave_pending(struct install *in, const struct group *group, bool in_effect)
@@ -149,8 +153,8 @@ static enum err leave_pending(struct install *in, const struct group *group, boo
             return e;
         if (t) {
             base_remove_pending(&t->base, &group->dot);
-        } else if (!in_effect && mutation->op == MUTATION_INSERT) {
-            e = drop_insert(in, mutation, &group->dot);
+        } else if (mutation->op == MUTATION_INSERT) {
+            e = insert_decided(in, mutation, &group->dot, in_effect);
             if (e != ERR_OK)
                 return e;
         }
@@ -281,6 +285,8 @@ static enum err drop_unseen(struct install *in)
         struct unseen unseen = {
             .in = in, .table = &r->model->tables[i], .list = {.arena = &in->arena}};
         enum err e = store_row_scan(r->store, unseen.table, NULL, collect_unseen, &unseen);
+        if (e == ERR_OK)
+            e = store_dead_scan(r->store, unseen.table, collect_unseen, &unseen);
         for (uint32_t k = 0; e == ERR_OK && k < unseen.list.count; k++) {
             struct touched *t;
             struct store_row row;

@@ -106,6 +106,8 @@ enum err mark_set(struct replica *r, const struct mark *from);
 enum err mark_combine(struct replica *r, const struct mark *with, bool meet);
 enum err mark_save(struct replica *r);
 struct cursor *cursor_get(struct replica *r, uint32_t bucket); /* makes it; NULL: no memory */
+/* Whether there is a cursor of it: every bucket in scope of which something has come has one. */
+bool bucket_subscribed(const struct replica *r, uint32_t bucket);
 enum err cursors_save(struct replica *r);
 void own_key(uint64_t origin, uint64_t oseq, uint8_t out[REPLICA_KEY]);
 bool is_own_pending(const struct replica *r, const struct dot *dot);

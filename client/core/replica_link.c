@@ -405,11 +405,16 @@ static int collect_leaving(void *context, const struct uuid *id)
 {
     struct leaving *leaving = context;
     struct store_row row;
+    struct version_head head;
     arena_reset(&leaving->row_arena);
     enum err e = store_row_get(leaving->r->store, leaving->table, id, &leaving->row_arena, &row);
     if (e != ERR_OK)
         return (int)e;
     if (row.bucket == 0 || welcomes(leaving->welcome, row.bucket))
+        return 0;
+    if (version_peek(row.version, &head) != ERR_OK)
+        return ERR_CORRUPT;
+    if (is_own_pending(leaving->r, &head.insert))
         return 0;
     return store_ids_add(&leaving->list, id);
 }
@@ -426,6 +431,8 @@ static enum err drop_rows(struct replica *r, const struct message_welcome *welco
         leaving.list = (struct store_ids){.arena = &leaving.arena};
         arena_reset(&leaving.arena);
         e = store_row_scan(r->store, leaving.table, NULL, collect_leaving, &leaving);
+        if (e == ERR_OK)
+            e = store_dead_scan(r->store, leaving.table, collect_leaving, &leaving);
         for (uint32_t i = 0; e == ERR_OK && i < leaving.list.count; i++) {
             const struct uuid *id = &leaving.list.ids[i];
             struct base base;

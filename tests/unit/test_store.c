@@ -206,6 +206,27 @@ static void row_scan_is_ordered_and_can_be_stopped(void **state)
     store_kit_commit(kit);
 }
 
+static void dead_scan_is_ordered_and_of_the_dead(void **state)
+{
+    struct store_kit *kit = *state;
+    struct store_kit_list list = {0};
+    static const uint32_t numbers[] = {40, 10, 30, 20, 50};
+
+    store_kit_begin(kit);
+    for (size_t i = 0; i < 5; i++)
+        store_kit_put(kit, kit->thing, numbers[i], numbers[i], i % 2 == 0);
+    store_kit_put(kit, kit->purchase, 25, 1, true);
+    store_kit_assert_list(store_dead_scan(kit->store, kit->thing, store_kit_list_id, &list), &list,
+                          "30 40 50 ");
+    store_kit_put(kit, kit->thing, 40, 40, false);
+    list.stop_after = 1;
+    store_kit_assert_list(store_dead_scan(kit->store, kit->thing, store_kit_list_id, &list), &list,
+                          "30 ");
+    list.fail_after = 1;
+    assert_err(store_dead_scan(kit->store, kit->thing, store_kit_list_id, &list), ERR_CLOSED);
+    store_kit_commit(kit);
+}
+
 static void put_part(struct store_kit *kit, uint32_t number, uint32_t parent, bool dead)
 {
     struct uuid id = store_kit_id(number);
@@ -486,6 +507,7 @@ int main(void)
         STORE_KIT_TEST(insert_is_for_what_is_not_there),
         STORE_KIT_TEST(a_record_is_live_or_dead),
         STORE_KIT_TEST(row_scan_is_ordered_and_can_be_stopped),
+        STORE_KIT_TEST(dead_scan_is_ordered_and_of_the_dead),
         STORE_KIT_TEST(children_live_and_dead_in_order),
         STORE_KIT_TEST(base_copies_and_their_absent_marker),
         STORE_KIT_TEST(the_log_is_ordered_within_its_bucket),
