@@ -37,7 +37,6 @@ enum statement {
     STATEMENT_DEAD_PUT,
     STATEMENT_DEAD_DELETE,
     STATEMENT_DEAD_SCAN,
-    STATEMENT_DEAD_SCAN,
     STATEMENT_BASE_GET,
     STATEMENT_BASE_PUT,
     STATEMENT_BASE_DELETE,
@@ -179,8 +178,6 @@ enum err sqlite_store_dead_put(struct sqlite_store *s, const struct model_table 
                                const struct uuid *id, const struct store_row *row);
 enum err sqlite_store_dead_delete(struct sqlite_store *s, const struct model_table *table,
                                   const struct uuid *id);
-enum err sqlite_store_dead_scan(struct store *store, const struct model_table *table,
-                                store_id_fn *fn, void *context);
 enum err sqlite_store_dead_scan(struct store *store, const struct model_table *table,
                                 store_id_fn *fn, void *context);
 enum err sqlite_store_base_get(struct store *store, const struct model_table *table,

@@ -416,7 +416,6 @@ static const struct store_ops sqlite_store_ops = {
     .side_scan = sqlite_store_side_scan,
     .row_scan = sqlite_store_row_scan,
     .dead_scan = sqlite_store_dead_scan,
-    .dead_scan = sqlite_store_dead_scan,
 };
 
 enum err store_sqlite_open(const struct store_sqlite_options *options, const struct model *model,
