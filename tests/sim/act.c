@@ -234,8 +234,7 @@ static bool shares_identity(const struct world *world, const struct node *node)
 {
     for (uint32_t i = 1; i < world->node_count; i++) {
         const struct node *one = &world->nodes[i];
-        if (one != node && !one->erased &&
-            uuid_equal(&one->identity.device, &node->identity.device))
+        if (one != node && uuid_equal(&one->identity.device, &node->identity.device))
             return true;
     }
     return false;

@@ -320,10 +320,14 @@ void ledger_cloned(struct world *world, uint16_t device)
 void ledger_restored(struct world *world, const struct copy *copy)
 {
     struct ledger *l = world->ledger;
+    memset(l->first_unacked, 0, sizeof l->first_unacked);
+    memset(l->acked_upto, 0, sizeof l->acked_upto);
     for (uint32_t i = 0; i < l->tx_count; i++) {
         struct tx *tx = &l->txs[i];
         bool held = tx->acked_us != 0 && tx->acked_us <= copy->at_us;
-        if (!held && !tx->here)
-            tx->uncertain = true;
+        if (held)
+            continue;
+        tx->acked_us = 0; /* until it has been brought again */
+        tx->uncertain |= !tx->here;
     }
 }

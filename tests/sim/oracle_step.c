@@ -179,7 +179,7 @@ static void acknowledged(struct node *node)
     }
     uint64_t upto = progress.acknowledged_upto > status.decided_upto ? progress.acknowledged_upto
                                                                      : status.decided_upto;
-    if (upto <= l->acked_upto[n])
+    if (!progress.authenticated || upto <= l->acked_upto[n])
         return;
     l->acked_upto[n] = upto;
     for (uint32_t i = l->first_unacked[n]; i < l->tx_count; i++) {

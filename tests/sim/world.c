@@ -175,6 +175,26 @@ static void run_plan(struct world *world)
         world->now_us = plan->end_us;
 }
 
+/* The disks as they are, for sqlite3 and people: a folder's name comes from the environment. */
+static void dump_disks(const struct world *world, const char *folder)
+{
+    static const char *const files[] = {"store.db", "store.db-wal"};
+    char path[500];
+    for (uint32_t i = 0; i < world->node_count; i++)
+        for (int k = 0; k < 2; k++) {
+            size_t size = (size_t)sim_disk_size(world->nodes[i].disk, files[k]);
+            uint8_t *data = malloc(size + 1);
+            snprintf(path, sizeof path, "%s/%s.db%s", folder, world->nodes[i].name, k ? "-wal" : "");
+            FILE *file = data ? fopen(path, "w") : NULL;
+            if (file) {
+                size = sim_disk_peek(world->nodes[i].disk, files[k], 0, data, size);
+                (void)fwrite(data, 1, size, file);
+                (void)fclose(file);
+            }
+            free(data);
+        }
+}
+
 void world_run(const struct kit *kit, const struct plan *plan, FILE *story, struct outcome *ret)
 {
     struct world world = {.kit = kit, .plan = plan, .story = story, .hash = plan->seed};
@@ -197,6 +217,9 @@ void world_run(const struct kit *kit, const struct plan *plan, FILE *story, stru
                             .simulated_us = world.now_us};
     memcpy(ret->invariant, world.invariant, sizeof ret->invariant);
     memcpy(ret->why, world.why, sizeof ret->why);
+    const char *folder = getenv("SATCHEL_SIM_DUMP");
+    if (world.failed && story && folder)
+        dump_disks(&world, folder);
     for (uint32_t i = 0; i < world.node_count; i++)
         node_done(&world.nodes[i]);
     memcpy(ret->cover, world.cover, sizeof ret->cover);
