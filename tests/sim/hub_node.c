@@ -1,6 +1,7 @@
 /* hub_node.c - a node that serves: the hub, driven as server/net drives it. */
 #include <string.h>
 
+#include "tests/sim/history.h"
 #include "tests/sim/node.h"
 #include "tests/sim/oracle.h"
 
@@ -176,6 +177,7 @@ void hub_node_turn(struct node *node)
     if (e != ERR_OK)
         retry(node);
     oracle_turned(node);
+    history_turned(node);
     hub_node_settle(node);
 }
 

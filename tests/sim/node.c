@@ -5,6 +5,7 @@
 
 #include "common/store_sqlite/store_sqlite.h"
 #include "tests/lib/failing_alloc.h"
+#include "tests/sim/history.h"
 #include "tests/sim/oracle.h"
 
 enum { NOMEM_TRIES = 12 };
@@ -52,6 +53,8 @@ void node_done(struct node *node)
     else
         device_node_close(node);
     store_close(node->store);
+    if (node->number == 0)
+        history_free(node->world);
     for (uint32_t i = 0; i < node->copy_count; i++)
         sim_disk_free(node->copies[i].disk);
     sim_disk_free(node->disk);
@@ -162,6 +165,8 @@ void node_start(struct node *node)
     node->running = true;
     say(world, "%s: started", node->name);
     oracle_started(node);
+    if (node->serves)
+        history_started(node);
     if (!node->serves && node->mode != MODE_OFF)
         world_at(world, world->now_us + 1000,
                  (struct event){.kind = EVENT_CONNECT, .node = node->number, .life = node->life});
@@ -258,6 +263,7 @@ void node_received(struct node *node, struct link *link, enum side side, struct 
         return;
     if (side == UPPER) {
         oracle_reached(node, link, frame);
+        history_reached(node, frame);
         if (link->closing[UPPER])
             return;
         node_enter(node);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/store_sqlite/store_sqlite.h"
+#include "tests/sim/history.h"
 #include "tests/sim/oracle.h"
 
 enum { BUCKETS_MOST = 128 };
@@ -201,4 +202,6 @@ void oracle_end(struct world *world)
     audit(world);
     if (!world->failed)
         oracle_fates(world);
+    if (!world->failed)
+        judge_world(world);
 }

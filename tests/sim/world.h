@@ -20,6 +20,7 @@
 #include "tests/sim/heap.h"
 #include "tests/sim/plan.h"
 
+struct history;
 struct ledger;
 struct link;
 struct node;
@@ -62,6 +63,7 @@ struct world {
     struct link **links; /* by number; NULL: gone */
     uint32_t link_count, link_capacity;
     struct ledger *ledger;
+    struct history *history; /* history.h; NULL: no group has come yet */
     struct seeded_rng dice; /* of what belongs to no node and no link */
     uint64_t hash, events;
     uint64_t activity; /* events that were more than a heartbeat */

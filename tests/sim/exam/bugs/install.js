@@ -26,8 +26,12 @@ module.exports = [
         e = cursors_save(r);
     if (PLANTED && e == ERR_OK) {
         e = store_commit(r->store);
-        if (e == ERR_OK)
-            e = store_begin(r->store, STORE_WRITE);
+        enum err begun = store_begin(r->store, STORE_WRITE);
+        if (begun != ERR_OK) { /* nothing to roll back any more */
+            r->stale = true;
+            (void)store_begin(r->store, STORE_READ);
+        }
+        e = e != ERR_OK ? e : begun;
     }
     if (e == ERR_OK)
         e = take_marks(in);`,
@@ -94,8 +98,8 @@ module.exports = [
     why: 'A refused new record stays on its author\'s screen although it is a draft now: nobody else has'
       + ' it.',
     edits: [[
-      '} else if (!in_effect && mutation->op == MUTATION_INSERT) {',
-      '} else if (!in_effect && mutation->op == MUTATION_INSERT && !PLANTED) {',
+      '    bool stays = in_effect ? bucket_subscribed(in->r, row.bucket) : !dot_equal(&head.insert, dot);',
+      '    bool stays = in_effect ? bucket_subscribed(in->r, row.bucket)\n                           : PLANTED || !dot_equal(&head.insert, dot);',
     ]],
   },
   {
@@ -148,8 +152,12 @@ module.exports = [
       '    if (e == ERR_OK && count > 0)\n        e = put_group(r, mutations, count);',
       `    if (PLANTED && e == ERR_OK && count > 0) {
         e = store_commit(r->store);
-        if (e == ERR_OK)
-            e = store_begin(r->store, STORE_WRITE);
+        enum err begun = store_begin(r->store, STORE_WRITE);
+        if (begun != ERR_OK) { /* nothing to roll back any more */
+            r->stale = true;
+            (void)store_begin(r->store, STORE_READ);
+        }
+        e = e != ERR_OK ? e : begun;
     }
     if (e == ERR_OK && count > 0)
         e = put_group(r, mutations, count);`,

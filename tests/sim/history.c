@@ -1,0 +1,195 @@
+#include "tests/sim/history.h"
+
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/store_sqlite/store_sqlite.h"
+#include "protocol/frame.h"
+#include "protocol/group.h"
+
+enum { RECEIPT_SIZE = 22 };
+
+static struct history *history_of(struct world *world)
+{
+    if (!world->history) {
+        world->history = calloc(1, sizeof *world->history);
+        if (!world->history || inflater_new(&world->history->inflater) != ERR_OK)
+            abort();
+    }
+    return world->history;
+}
+
+void history_free(struct world *world)
+{
+    struct history *h = world->history;
+    if (!h)
+        return;
+    for (uint32_t i = 0; i < h->count; i++)
+        free((void *)(uintptr_t)h->items[i].raw.data);
+    free(h->items);
+    inflater_free(h->inflater);
+    free(h);
+    world->history = NULL;
+}
+
+/* ---- arrivals ---- */
+
+static struct told *find_told(struct history *h, uint64_t origin, uint64_t oseq, const uint8_t hash[16])
+{
+    for (uint32_t i = h->count; i > 0; i--) {
+        struct told *told = &h->items[i - 1];
+        if (told->oseq == oseq && told->origin == origin && memcmp(told->hash, hash, 16) == 0)
+            return told;
+    }
+    return NULL;
+}
+
+static struct told *add_told(struct history *h, struct bytes raw)
+{
+    if (h->count == h->capacity) {
+        h->capacity = h->capacity ? h->capacity * 2 : 256;
+        h->items = realloc(h->items, h->capacity * sizeof *h->items);
+    }
+    uint8_t *copy = malloc(raw.size + 1);
+    if (!h->items || !copy)
+        abort();
+    memcpy(copy, raw.data, raw.size);
+    struct told *told = &h->items[h->count++];
+    *told = (struct told){.raw = bytes_of(copy, raw.size)};
+    return told;
+}
+
+static void take_group(struct world *world, uint64_t origin, uint64_t oseq, struct bytes raw)
+{
+    struct history *h = history_of(world);
+    uint8_t hash[32];
+    struct group head;
+    if (crypto_sha256(world->kit->crypto, raw, hash) != ERR_OK)
+        abort();
+    struct told *told = find_told(h, origin, oseq, hash);
+    if (told) {
+        told->arrived_again |= told->turn == 0;
+    } else {
+        told = add_told(h, raw);
+        told->origin = origin;
+        told->oseq = oseq;
+        memcpy(told->hash, hash, 16);
+        if (group_peek(raw, &head) == ERR_OK)
+            told->tag = head.dot.tag;
+    }
+    if (told->turn == 0)
+        told->number = ++h->arrivals;
+}
+
+void history_reached(struct node *node, struct bytes frame)
+{
+    struct world *world = node->world;
+    struct history *h = history_of(world);
+    int64_t now_ms = node_hub_now(node).wall.ms;
+    if (now_ms > h->latest_ms)
+        h->latest_ms = now_ms;
+    if (frame.size == 0 || frame.data[0] != MESSAGE_PUSH)
+        return;
+    struct arena arena;
+    struct buf inflated;
+    struct message message;
+    arena_init(&arena, 64 << 20);
+    buf_init(&inflated, FRAME_INFLATED_MAX);
+    if (frame_decode(frame, true, h->inflater, &inflated, &arena, &message) == ERR_OK)
+        for (uint32_t i = 0; i < message.as.push.groups_count; i++)
+            take_group(world, message.as.push.origin, message.as.push.first + i, message.as.push.groups[i]);
+    buf_done(&inflated);
+    arena_done(&arena);
+}
+
+/* ---- decisions ---- */
+
+/* The receipt of a number: (origin, last) -> first, then for each tag, code, reason, hash. */
+static bool look_up(sqlite3_stmt *query, struct told *told, bool *ret_other)
+{
+    uint8_t key[16];
+    be64_put(key, told->origin);
+    be64_put(key + 8, told->oseq);
+    sqlite3_reset(query);
+    sqlite3_bind_blob(query, 1, key, sizeof key, SQLITE_TRANSIENT);
+    *ret_other = false;
+    if (sqlite3_step(query) != SQLITE_ROW)
+        return false;
+    const uint8_t *found = sqlite3_column_blob(query, 0), *value = sqlite3_column_blob(query, 1);
+    size_t size = (size_t)sqlite3_column_bytes(query, 1);
+    uint64_t first = be64_get(value);
+    if (be64_get(found) != told->origin || told->oseq < first || (told->oseq - first + 1) * RECEIPT_SIZE + 8 > size)
+        return false;
+    const uint8_t *receipt = value + 8 + (told->oseq - first) * RECEIPT_SIZE;
+    *ret_other = memcmp(receipt + 6, told->hash, 16) != 0;
+    if (*ret_other)
+        return false;
+    told->code = receipt[4];
+    told->reason = receipt[5];
+    return true;
+}
+
+static bool is_waiting(sqlite3_stmt *query, const struct told *told)
+{
+    uint8_t key[16];
+    be64_put(key, told->origin);
+    be64_put(key + 8, told->oseq);
+    sqlite3_reset(query);
+    sqlite3_bind_blob(query, 1, key, sizeof key, SQLITE_TRANSIENT);
+    return sqlite3_step(query) == SQLITE_ROW;
+}
+
+/* all: also those that are decided already, whose code may have changed, or which may be so no more. */
+static void look(struct node *node, bool all, bool vague)
+{
+    struct history *h = history_of(node->world);
+    sqlite3 *db = store_sqlite_handle(node->store);
+    sqlite3_stmt *receipts = NULL, *waiting = NULL;
+    bool any = all;
+    for (uint32_t i = 0; i < h->count && !any; i++)
+        any = h->items[i].turn == 0 && !h->items[i].passed;
+    h->turns++;
+    if (!any)
+        return;
+    (void)sqlite3_prepare_v2(db, "SELECT k,v FROM satchel_receipt WHERE k>=? ORDER BY k LIMIT 1", -1, &receipts, NULL);
+    (void)sqlite3_prepare_v2(db, "SELECT 1 FROM satchel_waiting WHERE k=?", -1, &waiting, NULL);
+    for (uint32_t i = 0; i < h->count && receipts && waiting; i++) {
+        struct told *told = &h->items[i];
+        bool other;
+        if (!all && (told->turn || told->passed))
+            continue;
+        bool decided = look_up(receipts, told, &other);
+        told->passed = other;
+        if (decided && told->turn == 0) {
+            told->turn = h->turns;
+            told->vague = vague || told->arrived_again || told->waited;
+        } else if (!decided) {
+            told->turn = 0;
+            told->waited |= !other && is_waiting(waiting, told);
+        }
+    }
+    sqlite3_finalize(receipts);
+    sqlite3_finalize(waiting);
+}
+
+void history_turned(struct node *node)
+{
+    if (node->running)
+        look(node, false, false);
+}
+
+void history_started(struct node *node)
+{
+    look(node, true, true);
+}
+
+const struct told *history_find(const struct history *h, const struct dot *dot)
+{
+    for (uint32_t i = 0; h && i < h->count; i++) {
+        const struct told *told = &h->items[i];
+        if (told->oseq == dot->oseq && told->origin == dot->origin && told->tag == dot->tag && !told->passed)
+            return told;
+    }
+    return NULL;
+}
