@@ -14,9 +14,10 @@ enum { JOBS_MOST = 64, SECONDS_OF_A_RUN = 120 };
 
 struct board { /* what a worker tells; shared memory */
     uint64_t seed, seeds, events;
+    uint32_t next, failures; /* the next to run, counted from the first */
     int64_t simulated_us;
     uint64_t cover[COVER_COUNT], reached[COVER_COUNT]; /* seeds in which it was more than none */
-    bool failed;
+    bool failed, stop;
     struct outcome outcome;
 };
 
@@ -78,12 +79,16 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void work(const struct options *options, struct board *board, uint32_t number, double until)
+/* Runs its seeds until one fails, or it is told to stop. */
+static void work(const struct options *options, struct board *board, double until)
 {
     struct kit kit;
     kit_open(&kit);
-    for (uint32_t i = number; options->seconds > 0 ? now_s() < until : i < options->runs;
+    board->failed = false;
+    for (uint32_t i = board->next;
+         !board->stop && (options->seconds > 0 ? now_s() < until : i < options->runs);
          i += options->jobs) {
+        board->next = i + options->jobs;
         board->seed = options->seed + i;
         run_seed(&kit, options, board->seed, NULL, &board->outcome);
         board->seeds++;
@@ -154,37 +159,66 @@ static void add_up(struct board *sum, const struct board *board)
     }
 }
 
+static pid_t start(const struct options *options, struct board *board, double until)
+{
+    (void)fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        work(options, board, until);
+        exit(board->failed ? 1 : 0);
+    }
+    return child;
+}
+
+/* A worker has ended. Returns whether another one goes on in its place. */
+static bool ended(const struct options *options, struct board *boards, uint32_t jobs,
+                  uint32_t which, int status)
+{
+    if (status == 0)
+        return false;
+    print_failure(options, &boards[which], status);
+    boards[which].failures++;
+    for (uint32_t i = 0; i < jobs && !options->keep_going; i++)
+        boards[i].stop = true;
+    return options->keep_going;
+}
+
 int run_many(const struct options *options)
 {
-    uint32_t jobs = options->jobs < JOBS_MOST ? options->jobs : JOBS_MOST;
+    uint32_t jobs = options->jobs < JOBS_MOST ? options->jobs : JOBS_MOST, failures = 0;
     struct board *boards = mmap(NULL, jobs * sizeof *boards, PROT_READ | PROT_WRITE,
                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t children[JOBS_MOST];
     struct board sum = {0};
-    int failed = 0;
     if (boards == MAP_FAILED)
         abort();
     memset(boards, 0, jobs * sizeof *boards);
     double from = now_s();
-    (void)fflush(NULL);
     for (uint32_t i = 0; i < jobs; i++) {
-        children[i] = fork();
-        if (children[i] == 0) {
-            work(options, &boards[i], i, from + options->seconds);
-            exit(boards[i].failed ? 1 : 0);
-        }
+        boards[i].next = i;
+        children[i] = start(options, &boards[i], from + options->seconds);
+    }
+    for (uint32_t left = jobs; left > 0;) {
+        int status = 0;
+        pid_t child = wait(&status);
+        uint32_t i = 0;
+        while (i < jobs && children[i] != child)
+            i++;
+        if (i == jobs)
+            break;
+        if (ended(options, boards, jobs, i, status))
+            children[i] = start(options, &boards[i], from + options->seconds);
+        else
+            left--;
     }
     for (uint32_t i = 0; i < jobs; i++) {
-        int status = 0;
-        (void)waitpid(children[i], &status, 0);
-        if (status != 0) {
-            failed = 1;
-            print_failure(options, &boards[i], status);
-        }
         add_up(&sum, &boards[i]);
+        failures += boards[i].failures;
     }
     if (!options->quiet)
         print_figures(&sum, now_s() - from, jobs);
+    if (failures)
+        printf("%u seeds failed\n", failures);
     munmap(boards, jobs * sizeof *boards);
-    return failed;
+    return failures > 0;
 }

@@ -9,7 +9,7 @@ struct options {
     uint32_t devices, events, jobs;
     double seconds; /* 0: by `runs` */
     uint32_t runs;  /* seeds from `seed` on */
-    bool trace, real_crypto, quiet;
+    bool trace, real_crypto, quiet, keep_going;
     const char *bug; /* planted, in an exam build */
 };
 

@@ -19,6 +19,7 @@ static const char usage_text[] =
     "  --from N          the first seed (1)       --nodes N   devices beside headquarters (12)\n"
     "  --events N        about so many (2000)     --twice     each seed twice, hashes compared\n"
     "  --real-crypto     Ed25519 in every run     --quiet     no figures\n"
+    "  --keep-going      do not stop at the first failure\n"
     "  --bug NAME        plants a bug (builds for the exam only)\n";
 
 enum mode { MODE_NONE, MODE_SEED, MODE_MANY, MODE_SHRINK, MODE_LIST, MODE_FILE };
@@ -128,6 +129,8 @@ static bool flag(struct command *c, const char *name)
         c->options.real_crypto = true;
     else if (strcmp(name, "--quiet") == 0)
         c->options.quiet = true;
+    else if (strcmp(name, "--keep-going") == 0)
+        c->options.keep_going = true;
     else if (strcmp(name, "--twice") == 0)
         c->twice = true;
     else if (strcmp(name, "--list") == 0)
