@@ -295,7 +295,8 @@ enum err handle_prove(struct hub *hub, struct peer *peer, const struct message_p
     peer->session.device = peer->hello_device;
     peer->session.origin = message->origin;
     /* what a restored headquarters has forgotten is decided anew: its results are told again */
-    peer->session.floor = message->floor < origin->upto ? message->floor : origin->upto;
+    peer->session.stated = message->floor < origin->upto ? message->floor : origin->upto;
+    peer->session.floor = peer->session.stated;
     peer->session.offset_ms = hub->now.wall.ms - message->wall_ms;
     peer->session.scope = hub->scope_revision;
     return welcome(hub, peer, message, origin);

@@ -100,6 +100,9 @@ enum err handle_subscribe(struct hub *hub, struct peer *peer, const struct messa
         if (e != ERR_OK)
             return e;
     }
+    /* what was told with the feed that it drops now is told again */
+    peer->session.floor = peer->session.stated;
+    peer->session.told = 0;
     peer->page_credit = (int64_t)message->credit;
     peer->session.pull = PULL_CATCHING_UP;
     hub->stats.catch_ups++;

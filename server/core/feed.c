@@ -250,7 +250,6 @@ static enum err add_results(struct hub *hub, struct peer *peer, struct message_c
     checkpoint->results_count = count;
     checkpoint->marks = mark;
     checkpoint->marks_count = 1;
-    peer->session.floor = mark->upto;
     return ERR_OK;
 }
 
@@ -284,6 +283,8 @@ static enum err send_checkpoint(struct hub *hub, struct peer *peer, const struct
     if (e != ERR_OK)
         return e;
     e = peer_queue(hub, peer, frame);
+    if (e == ERR_OK && own)
+        peer->session.floor = message.as.checkpoint.marks[0].upto;
     if (sees_all && !own)
         *shared = frame; /* kept for the others */
     else

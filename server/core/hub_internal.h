@@ -88,7 +88,10 @@ struct peer_session {
     enum peer_state state;
     enum pull_state pull;
     struct uuid device, user;
-    uint64_t origin, floor;
+    uint64_t origin;
+    uint64_t stated;         /* own groups up to here are decided, as the device knows: a subscription
+                                tells of those above, whatever was told before it */
+    uint64_t floor;          /* the same, with what this subscription has told */
     int64_t offset_ms;       /* our clock minus the device's */
     bool reconcile;
     bool fresh_subscription; /* the catch-up has to start over */

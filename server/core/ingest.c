@@ -287,6 +287,9 @@ enum err handle_discard(struct hub *hub, struct peer *peer, const struct message
         return tell_discarded(hub, peer, message->oseq);
     if (e != ERR_OK)
         return e;
+    if (message->origin == peer->session.origin && message->oseq > 0 &&
+        message->oseq <= peer->session.stated)
+        peer->session.stated = message->oseq - 1;
     if (peer->session.pull == PULL_CATCHING_UP && message->origin == peer->session.origin &&
         message->oseq > 0 && message->oseq <= peer->session.floor) {
         peer->session.floor = message->oseq - 1; /* told with the checkpoint, from a new snapshot */

@@ -81,6 +81,10 @@ static void note(struct hostile *h, const struct message *m)
     case MESSAGE_FORK:
         h->fork_oseq = m->as.fork.oseq;
         break;
+    case MESSAGE_CHECKPOINT:
+        for (uint32_t i = 0; i < m->as.checkpoint.results_count; i++)
+            h->results += (uint32_t)m->as.checkpoint.results[i].count;
+        break;
     case MESSAGE_PAGE:
         h->rows += (uint32_t)(m->as.page.to - m->as.page.from);
         break;

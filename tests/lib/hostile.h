@@ -23,7 +23,7 @@ struct hostile {
     enum err failure;       /* code of the FAILURE that came; ERR_OK: none */
     uint32_t received[32];  /* messages, by type */
     uint64_t acked_upto, fork_oseq;
-    uint32_t acked_ranges, rows;
+    uint32_t acked_ranges, rows, results;
     uint64_t bytes;         /* received */
     struct buf feed;        /* every PAGE and CHECKPOINT that came, in order */
 };

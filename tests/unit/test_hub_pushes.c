@@ -43,6 +43,40 @@ static void a_group_pushed_twice_is_applied_once(void **state)
     scene_end(&s);
 }
 
+/* A device that subscribes again has dropped what it was sent before: the results come once more. */
+static void results_are_told_again_to_who_subscribes_again(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct dot dot;
+    scene_start(&s, 23, NULL);
+    const struct model_table *party = model_table_by_name(s.pair.model, bytes_of_text("party"));
+    const uint16_t name = model_column_by_name(party, bytes_of_text("name"))->index;
+    const struct value value = value_text(bytes_of_text("Apex"));
+    struct uuid id = pair_insert(&s.pair, s.good, "party", "name", "Acme");
+    pair_sync(&s.pair, s.good);
+    assert_ok(replica_begin(s.bad->replica, s.pair.now_ms));
+    assert_ok(replica_insert(s.bad->replica, party, &id, &name, &value, 1, NULL));
+    assert_ok(replica_commit(s.bad->replica, &dot));
+    const struct bytes *groups;
+    hostile_open(&s.h);
+    hostile_subscribe(&s.h, NULL, 0, 1 << 20);
+    hostile_settle(&s.h);
+    assert_int_equal(s.h.results, 0);
+    assert_int_equal(hostile_groups(&s.h, 1, &s.arena, &groups), 1);
+    hostile_push(&s.h, 1, groups, 1);
+    hostile_settle(&s.h);
+    assert_int_equal(s.h.results, 1); /* live */
+    hostile_subscribe(&s.h, NULL, 0, 1 << 20);
+    hostile_settle(&s.h);
+    assert_int_equal(s.h.results, 2);
+    hostile_subscribe(&s.h, NULL, 0, 1 << 20);
+    hostile_settle(&s.h);
+    assert_int_equal(s.h.results, 3);
+    s.parties = 1;
+    scene_end(&s);
+}
+
 static void another_group_under_a_number_in_use_is_a_fork(void **state)
 {
     (void)state;
@@ -444,6 +478,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_group_pushed_twice_is_applied_once),
+        cmocka_unit_test(results_are_told_again_to_who_subscribes_again),
         cmocka_unit_test(another_group_under_a_number_in_use_is_a_fork),
         cmocka_unit_test(nobody_writes_under_another_devices_origin),
         cmocka_unit_test(numbers_without_sense_end_the_session),
