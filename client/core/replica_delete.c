@@ -56,9 +56,10 @@ static enum err delete_tree(struct replica *r, const struct model_table *table, 
         e = err_set(info, ERR_FORBIDDEN, "records of '%s' are never deleted", table->name);
     if (e != ERR_OK)
         return e;
-    struct mutation *mutation = write_mutation(r, table, MUTATION_DELETE, id);
-    if (!mutation)
-        return err_set(info, ERR_LIMIT, "the transaction has too many changes");
+    struct mutation *mutation;
+    e = write_mutation(r, table, MUTATION_DELETE, id, &mutation, info);
+    if (e != ERR_OK)
+        return e;
     mutation->insert = record.version.insert;
     e = seen_map(r, &record, mutation);
     uint32_t at = r->mutation_count - 1;
@@ -114,10 +115,13 @@ static enum err restore_tree(struct replica *r, const struct model_table *table,
         return ERR_OK; /* alive, or deleted on another occasion */
     if (e != ERR_OK)
         return e;
-    struct mutation *mutation = write_mutation(r, table, MUTATION_RESTORE, id);
+    struct mutation *mutation;
+    e = write_mutation(r, table, MUTATION_RESTORE, id, &mutation, info);
+    if (e != ERR_OK)
+        return e;
     struct dot *dots = arena_calloc(&r->arena, record.version.delete_count + 1u, sizeof *dots);
-    if (!mutation || !dots)
-        return err_set(info, ERR_LIMIT, "the transaction has too many changes");
+    if (!dots)
+        return err_set(info, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
     for (uint16_t i = 0; i < record.version.delete_count; i++)
         dots[i] = record.version.deletes[i].dot;
     mutation->insert = record.version.insert;

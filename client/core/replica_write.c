@@ -36,22 +36,22 @@ void replica_rollback(struct replica *r)
         replica_abort(r);
 }
 
-struct mutation *write_mutation(struct replica *r, const struct model_table *table,
-                                     enum mutation_op op, const struct uuid *id)
+enum err write_mutation(struct replica *r, const struct model_table *table, enum mutation_op op,
+                        const struct uuid *id, struct mutation **ret, struct err_info *info)
 {
     if (r->mutation_count >= GROUP_MUTATIONS_MAX)
-        return NULL;
+        return err_set(info, ERR_LIMIT, "the transaction has too many changes");
     if (r->mutation_count == r->mutation_capacity) {
         uint32_t capacity = r->mutation_capacity ? r->mutation_capacity * 2 : 1024;
         struct mutation *grown = realloc(r->mutations, capacity * sizeof *grown);
         if (!grown)
-            return NULL;
+            return err_set(info, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
         r->mutations = grown;
         r->mutation_capacity = capacity;
     }
-    struct mutation *mutation = &r->mutations[r->mutation_count++];
-    *mutation = (struct mutation){.table = table, .op = op, .id = *id};
-    return mutation;
+    *ret = &r->mutations[r->mutation_count++];
+    **ret = (struct mutation){.table = table, .op = op, .id = *id};
+    return ERR_OK;
 }
 
 /* ---- checking ---- */
@@ -174,9 +174,12 @@ enum err replica_insert(struct replica *r, const struct model_table *table, stru
     if (e != ERR_OK)
         return e;
     e = make_id(r, id);
-    struct mutation *mutation = e == ERR_OK ? write_mutation(r, table, MUTATION_INSERT, id) : NULL;
-    if (!mutation)
-        return err_set(info, e == ERR_OK ? ERR_LIMIT : e, "the transaction has too many changes");
+    if (e != ERR_OK)
+        return err_set(info, e, "%s", err_text(e));
+    struct mutation *mutation;
+    e = write_mutation(r, table, MUTATION_INSERT, id, &mutation, info);
+    if (e != ERR_OK)
+        return e;
     e = insert_writes(r, table, row, given, mutation);
     if (e == ERR_OK)
         e = insert_row(r, mutation, row);
@@ -420,9 +423,10 @@ enum err replica_update(struct replica *r, const struct model_table *table, cons
             e = unit_update(r, table, &record, &table->units[u], row, &writes[write_count++], info);
     if (e != ERR_OK || write_count == 0)
         return e;
-    struct mutation *mutation = write_mutation(r, table, MUTATION_UPDATE, id);
-    if (!mutation)
-        return err_set(info, ERR_LIMIT, "the transaction has too many changes");
+    struct mutation *mutation;
+    e = write_mutation(r, table, MUTATION_UPDATE, id, &mutation, info);
+    if (e != ERR_OK)
+        return e;
     mutation->insert = record.version.insert;
     mutation->writes = writes;
     mutation->write_count = write_count;
