@@ -120,24 +120,10 @@ enum err hub_create(const struct hub_config *config, struct hub_now now, struct 
     return e;
 }
 
-static int count_entry(void *context, struct bytes key, struct bytes value)
-{
-    (void)key;
-    (void)value;
-    ++*(uint64_t *)context;
-    return ERR_OK;
-}
-
-static enum err count_all(struct hub *hub, enum store_side side, uint64_t *ret)
-{
-    *ret = 0;
-    return store_side_scan(hub->store, side, bytes_of(NULL, 0), bytes_of(NULL, 0), count_entry, ret);
-}
-
 /* INCARNATION: number BE8 -> id BE8, then per bucket number BE4, first position BE8. */
 static enum err incarnation_add(struct hub *hub)
 {
-    enum err e = count_all(hub, SIDE_INCARNATION, &hub->incarnation_count);
+    enum err e = side_count(hub, SIDE_INCARNATION, &hub->incarnation_count);
     while (e == ERR_OK && hub->incarnation == 0)
         e = rng_u64(hub->config.rng, &hub->incarnation);
     struct buf *b = &hub->row_scratch;
@@ -177,11 +163,11 @@ static enum err hub_start(struct hub *hub, struct err_info *info)
     if (e == ERR_OK)
         e = meta_get_u64(hub, "scope_revision", 1, &hub->scope_revision);
     if (e == ERR_OK)
-        e = count_all(hub, SIDE_WAITING, &hub->waiting_count);
+        e = side_count(hub, SIDE_WAITING, &hub->waiting_count);
     if (e == ERR_OK)
-        e = count_all(hub, SIDE_PARKED, &hub->parked_count);
+        e = side_count(hub, SIDE_PARKED, &hub->parked_count);
     if (e == ERR_OK && hub->config.inspect)
-        return count_all(hub, SIDE_INCARNATION, &hub->incarnation_count);
+        return side_count(hub, SIDE_INCARNATION, &hub->incarnation_count);
     if (e == ERR_OK)
         e = incarnation_add(hub);
     if (e == ERR_OK)
@@ -434,29 +420,6 @@ static void turn_undo(struct hub *hub)
     state_drop(hub);
 }
 
-static enum err state_reload(struct hub *hub)
-{
-    enum err e = store_begin(hub->store, STORE_READ);
-    if (e != ERR_OK)
-        return e;
-    e = state_load(hub);
-    if (e == ERR_OK)
-        e = count_all(hub, SIDE_WAITING, &hub->waiting_count);
-    if (e == ERR_OK)
-        e = count_all(hub, SIDE_PARKED, &hub->parked_count);
-    if (e == ERR_OK)
-        e = meta_get_u64(hub, "scope_revision", 1, &hub->scope_revision);
-    if (e == ERR_OK)
-        e = audit_load(hub);
-    struct origin *origin;
-    if (e == ERR_OK)
-        e = origin_get(hub, hub->incarnation, &origin);
-    if (e == ERR_OK)
-        hub->own_oseq = origin->upto;
-    store_rollback(hub->store);
-    return e;
-}
-
 static void turn_done(struct hub *hub, struct intent *end)
 {
     while (hub->intents != end) {
@@ -479,8 +442,8 @@ static enum err turn_failed(struct hub *hub, enum err e)
     turn_clear(hub);
     if (err_class(e) == ERR_CLASS_FATAL)
         return e;
-    enum err again = state_reload(hub);
-    arena_reset(&hub->turn);
+    hub->stale = true;
+    enum err again = hub_refresh(hub);
     return again == ERR_OK ? e : again;
 }
 
@@ -514,10 +477,13 @@ enum err hub_transact(struct hub *hub, hub_body *body, void *context)
 {
     if (hub->config.inspect)
         return inspect(hub, body, context);
+    enum err e = hub_refresh(hub);
+    if (e != ERR_OK)
+        return e;
     hub->stats_saved = hub->stats;
     hub->checks_saved = hub->checks_tail;
     hub->in_turn = true; /* frames are held until the commit */
-    enum err e = store_begin(hub->store, STORE_WRITE);
+    e = store_begin(hub->store, STORE_WRITE);
     if (e == ERR_OK) {
         e = body(hub, context);
         if (e == ERR_OK)
@@ -537,10 +503,9 @@ enum err hub_transact(struct hub *hub, hub_body *body, void *context)
     }
     feed_publish(hub);
     send_pongs(hub);
-    if (hub->scope_changed)
-        e = scope_refresh(hub);
+    hub->scope_due |= hub->scope_changed;
     turn_clear(hub);
-    return e;
+    return hub_renew_rights(hub);
 }
 
 /* A message that fails alone, again and again or for a reason that will not go away, ends its peer's
@@ -557,14 +522,14 @@ static enum err turn_again(struct hub *hub, const struct turn *turn, enum err e)
     if (err_class(e) == ERR_CLASS_FATAL)
         return e;
     if (err_class(e) == ERR_CLASS_RETRY)
-        hub->retry_us = hub->now.mono.us + 100000; /* nothing is lost: the batch is done again */
+        hub->retry_us = hub->now.mono.us + HUB_RETRY_US; /* nothing is lost: the batch is done again */
     if (turn->taken > 1) {
         hub->one_by_one = turn->taken;
     } else if (turn->taken == 1 && is_to_blame(hub->intents, e)) {
         if (hub->intents->peer)
             peer_fail(hub, hub->intents->peer, e, err_text(e));
         turn_done(hub, hub->intents->next);
-        hub->retry_us = 0;
+        hub->retry_us = hub->stale ? hub->retry_us : 0;
     }
     return ERR_OK;
 }
@@ -574,10 +539,14 @@ enum err hub_turn(struct hub *hub, struct hub_now now)
     hub->now = now;
     if (hub->retry_us > 0 && now.mono.us < hub->retry_us)
         return ERR_OK;
+    const struct turn none = {0};
     hub->retry_us = 0;
-    enum err e = ERR_OK;
+    enum err e = hub_refresh(hub);
+    if (e == ERR_OK)
+        e = hub_renew_rights(hub);
+    if (e != ERR_OK)
+        return turn_again(hub, &none, e);
     if (!hub->intents || hub->check_count > CHECKS_MAX) { /* when nobody waits for an answer */
-        const struct turn none = {0};
         e = verify_some(hub);
         if (e != ERR_OK)
             return turn_again(hub, &none, e);

@@ -222,6 +222,8 @@ struct hub {
     struct intent *intents, *intents_tail;
     size_t intent_bytes;
     int64_t retry_us; /* the turn failed for now: again then */
+    bool stale;       /* memory is not as the store has it; see refresh.c */
+    bool scope_due;   /* rights have changed, live sessions do not know yet */
     uint32_t one_by_one; /* messages to take each in a turn of its own: one of them fails */
     bool in_turn;
 
@@ -243,6 +245,12 @@ struct hub {
     bool scope_changed;
     struct hub_stats stats, stats_saved;
 };
+
+/* refresh.c: what a failure has left to be done. Outside of a transaction; OK if nothing is due. */
+enum { HUB_RETRY_US = 100000 };
+enum err side_count(struct hub *hub, enum store_side side, uint64_t *ret);
+enum err hub_refresh(struct hub *hub);      /* store errors, ERR_NOMEM: memory is still stale */
+enum err hub_renew_rights(struct hub *hub); /* only what is fatal; else it is tried again */
 
 /* state.c: what is held in memory and follows the transaction. */
 enum err state_load(struct hub *hub);

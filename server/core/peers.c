@@ -232,7 +232,7 @@ void hub_next_frame(struct hub *hub, struct peer *peer, struct hub_now now, stru
 {
     hub->now = now;
     buf_reset(out);
-    if (!peer->out_head && peer->session.pull == PULL_CATCHING_UP) {
+    if (!peer->out_head && peer->session.pull == PULL_CATCHING_UP && !hub->stale) {
         enum err e = catch_up_next(hub, peer);
         if (e != ERR_OK) {
             log_write(hub->config.log, LOG_LEVEL_ERROR, "catching up: %s", err_text(e));
