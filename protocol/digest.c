@@ -2,7 +2,8 @@
  *
  *   [table id, id, dead, version, (column id, value) ...]
  *
- * The columns are those that are not NULL, ascending. */
+ * The columns are those whose value is not their default, ascending: a column that a later model adds
+ * changes no digest, since every store fills it with its default. */
 #include "protocol/digest.h"
 
 #include "protocol/pack.h"
@@ -10,6 +11,11 @@
 #include <string.h>
 
 enum { DIGEST_FIELDS = 4 };
+
+static bool is_default(const struct model_table *table, const struct store_row *row, uint16_t column)
+{
+    return value_equal(&row->values[column], &table->columns[column].fallback);
+}
 
 enum err digest_row(struct crypto *crypto, const struct model_table *table, const struct uuid *id,
                     const struct store_row *row, struct buf *scratch, struct digest *ret)
@@ -19,7 +25,7 @@ enum err digest_row(struct crypto *crypto, const struct model_table *table, cons
     enum err err;
 
     for (uint16_t i = 0; i < table->column_count; i++)
-        present += row->values[i].kind != VALUE_NULL;
+        present += !is_default(table, row, i);
     buf_reset(scratch);
     pack_array(scratch, DIGEST_FIELDS + 2 * present);
     pack_uint(scratch, table->id);
@@ -27,7 +33,7 @@ enum err digest_row(struct crypto *crypto, const struct model_table *table, cons
     pack_bool(scratch, row->dead);
     pack_binary(scratch, row->version);
     for (uint16_t i = 0; i < table->column_count; i++) {
-        if (row->values[i].kind == VALUE_NULL)
+        if (is_default(table, row, i))
             continue;
         pack_uint(scratch, table->columns[i].id);
         pack_value(scratch, &row->values[i]);

@@ -127,6 +127,39 @@ static void everything_counts(void **state)
     }
 }
 
+/* An older model has the same digest of a row that has the new columns at their defaults; another value,
+ * NULL too, changes it. */
+static void a_column_at_its_default_does_not_count(void **state)
+{
+    static const char text[] = "{\"name\":\"m\",\"version\":1,\"tables\":[{\"id\":20,\"name\":"
+                               "\"t\",\"bucket\":\"company\","
+                               "\"columns\":[{\"id\":1,\"name\":\"a\",\"type\":\"text\"}%s]}]}";
+    static const char more[] = ",{\"id\":2,\"name\":\"b\",\"type\":\"text\",\"default\":\"none\"},"
+                               "{\"id\":3,\"name\":\"c\",\"type\":\"integer\"}";
+    struct fixture *f = *state;
+    struct model *models[2];
+    struct digest digests[2], other;
+    struct value values[3] = {value_text(BYTES("x")), value_text(BYTES("none")), value_null()};
+    struct store_row row = {.values = values, .version = BYTES("v")};
+    struct uuid id = {{1}};
+    for (int i = 0; i < 2; i++) {
+        char json[500];
+        (void)snprintf(json, sizeof json, text, i == 0 ? "" : more);
+        assert_ok(model_parse(bytes_of_text(json), &models[i], NULL));
+        digests[i] = digest(f, model_table_by_id(models[i], 20), &id, &row);
+    }
+    assert_true(same(&digests[0], &digests[1]));
+    values[1] = value_null();
+    other = digest(f, model_table_by_id(models[1], 20), &id, &row);
+    assert_false(same(&digests[1], &other));
+    values[1] = value_text(BYTES("none"));
+    values[2] = value_int(0);
+    other = digest(f, model_table_by_id(models[1], 20), &id, &row);
+    assert_false(same(&digests[1], &other));
+    model_free(models[0]);
+    model_free(models[1]);
+}
+
 static void sums_do_not_depend_on_the_order(void **state)
 {
     struct digest items[100], forward = {{0}}, backward = {{0}}, zero = {{0}};
@@ -189,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_canonical_form, setup, teardown),
         cmocka_unit_test_setup_teardown(everything_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_column_at_its_default_does_not_count, setup, teardown),
         cmocka_unit_test(sums_do_not_depend_on_the_order),
         cmocka_unit_test(sums_carry_and_wrap),
         cmocka_unit_test_setup_teardown(a_form_that_does_not_fit, setup, teardown),
