@@ -68,6 +68,12 @@ uint16_t fuzz_u16(struct fuzz_input *in)
     return (uint16_t)(high << 8 | fuzz_u8(in));
 }
 
+uint32_t fuzz_u24(struct fuzz_input *in)
+{
+    uint32_t high = fuzz_u16(in);
+    return high << 8 | fuzz_u8(in);
+}
+
 uint64_t fuzz_u64(struct fuzz_input *in)
 {
     uint64_t value = 0;

@@ -5,6 +5,8 @@
  *             is a libFuzzer program; by any compiler, with replay.c as main(), it replays its corpus.
  * Input:      a target reads its input front to back by fuzz_u8() and the like. Past the end all is
  *             zero, so that every prefix of an input is an input.
+ * Order:      one choice per statement: compilers differ in the order in which they evaluate
+ *             arguments, and an input has to mean the same everywhere.
  * Failing:    fuzz_check() prints and aborts; cmocka's assertions of tests/lib do the same.
  * Memory:     fuzz_begin() .. fuzz_end() watch what is allocated meanwhile, under the address
  *             sanitizer: not more than the limit at any moment, and nothing left at the end.
@@ -49,6 +51,7 @@ struct fuzz_input fuzz_input_of(const uint8_t *data, size_t size);
 bool fuzz_more(const struct fuzz_input *in);
 uint8_t fuzz_u8(struct fuzz_input *in);
 uint16_t fuzz_u16(struct fuzz_input *in);
+uint32_t fuzz_u24(struct fuzz_input *in);
 uint64_t fuzz_u64(struct fuzz_input *in);
 /* [0, bound), bound > 0: one byte where bound <= 256, else eight. */
 uint64_t fuzz_below(struct fuzz_input *in, uint64_t bound);

@@ -150,7 +150,9 @@ static bool change(struct scene *s, struct entries *e, struct fuzz_input *in)
     } else if (kind < 216) { /* one more, of any key */
         memcpy(key, e->keys[which].data, 8);
         key[8] = fuzz_u8(in);
-        put(s, bytes_of(key, 1 + fuzz_u8(in) % 9), more);
+        size_t size = 1 + fuzz_u8(in) % 9;
+        put(s, bytes_of(key, size), more);
+        changed = size != 8 || !bytes_equal(value, more);
     } else if (kind < 240) {
         changed = change_head(s, e, in);
     } else {

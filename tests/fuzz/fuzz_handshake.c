@@ -36,6 +36,12 @@ static void attach(struct guest *g)
     g->challenged = g->may_enter = g->code_sent = false;
 }
 
+static void give(struct guest *g, const struct message *m)
+{
+    if (frame_encode(m, g->h.deflater, &g->h.payload, &g->h.frame) == ERR_OK)
+        hostile_send_bytes(&g->h, buf_view(&g->h.frame));
+}
+
 static void look(struct guest *g)
 {
     struct hostile *h = &g->h;
@@ -69,7 +75,7 @@ static void hello(struct guest *g, struct fuzz_input *in)
     else if (kind < 128)
         pool_change(&g->world.pool, in, &g->arena, &m);
     uint32_t before = h->received[MESSAGE_CHALLENGE];
-    hostile_send(h, &m);
+    give(g, &m);
     look(g);
     if (h->received[MESSAGE_CHALLENGE] == before)
         return;
@@ -104,7 +110,7 @@ static void prove(struct guest *g, struct fuzz_input *in)
     }
     memcpy(g->old_proof, signature, 64);
     g->may_enter |= right;
-    hostile_send(h, &m);
+    give(g, &m);
     look(g);
 }
 
@@ -123,8 +129,7 @@ static void enrol(struct guest *g, struct fuzz_input *in)
         pool_change(&g->world.pool, in, &g->arena, &m);
     g->code_sent |= bytes_equal(m.as.enrol.code, bytes_of(g->code, 16)) && g->challenged &&
                     uuid_is_nil(&g->named);
-    if (frame_encode(&m, NULL, &g->h.payload, &g->h.frame) == ERR_OK)
-        hostile_send_bytes(&g->h, buf_view(&g->h.frame));
+    give(g, &m);
     look(g);
 }
 

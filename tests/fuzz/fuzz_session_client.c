@@ -19,6 +19,7 @@ struct session {
     struct inflater *inflater;
     struct deflater *deflater;
     struct buf inflated, payload, frame;
+    bool misled; /* about what became of its own groups: no honest server can know of that */
 };
 
 static struct hub_now hub_now(const struct session *s)
@@ -72,10 +73,22 @@ static void receive(struct session *s, struct bytes frame)
     free(copy);
 }
 
+/* What headquarters has not said. */
+static void receive_false(struct session *s, struct bytes frame)
+{
+    struct replica_status before = {0}, after = {0};
+    replica_status(s->device->replica, &before);
+    receive(s, frame);
+    replica_status(s->device->replica, &after);
+    s->misled |= before.decided_upto != after.decided_upto ||
+                 before.outbox_count != after.outbox_count ||
+                 before.parked_count != after.parked_count;
+}
+
 static void send(struct session *s, const struct message *message, bool deflated)
 {
     if (frame_encode(message, deflated ? s->deflater : NULL, &s->payload, &s->frame) == ERR_OK)
-        receive(s, buf_view(&s->frame));
+        receive_false(s, buf_view(&s->frame));
 }
 
 /* --- frames ----------------------------------------------------------------------------------- */
@@ -124,6 +137,8 @@ static void deliver(struct session *s, struct bytes frame, struct fuzz_input *in
     uint8_t kind = in ? fuzz_u8(in) : 0;
     fuzz_ok(frame_decode(frame, true, s->inflater, &s->inflated, &s->arena, &message));
     pool_add_message(&s->world.pool, &message);
+    if (message.type == MESSAGE_CHECKPOINT && kind >= 144)
+        s->misled = true; /* its results may be lost */
     if (kind < 144) {
         receive(s, frame);
     } else if (kind < 208) {
@@ -132,7 +147,7 @@ static void deliver(struct session *s, struct bytes frame, struct fuzz_input *in
     } else if (kind < 224) {
         uint8_t *copy = fuzz_copy(frame);
         copy[fuzz_u16(in) % frame.size] ^= (uint8_t)(1u << kind % 8);
-        receive(s, bytes_of(copy, frame.size));
+        receive_false(s, bytes_of(copy, frame.size));
         free(copy);
     } else if (kind < 240) {
         receive(s, frame);
@@ -181,13 +196,11 @@ static void page(struct session *s, struct fuzz_input *in)
     uint64_t from = pool_number(&w->pool, in), to;
     uint8_t kind = fuzz_u8(in);
     struct bytes body = pool_page(&w->pool, in, w->pair.model, from, &s->arena, &to);
+    uint64_t bucket = kind < 192 ? 1u + kind % 4u : pool_number(&w->pool, in);
+    uint64_t live = fuzz_u8(in) % 2;
     struct message message = {
         .type = MESSAGE_PAGE,
-        .as.page = {.bucket = kind < 192 ? 1u + kind % 4u : pool_number(&w->pool, in),
-                    .from = from,
-                    .to = to,
-                    .live = fuzz_u8(in) % 2,
-                    .body = body}};
+        .as.page = {.bucket = bucket, .from = from, .to = to, .live = live, .body = body}};
     send(s, &message, false);
 }
 
@@ -344,7 +357,7 @@ static void recovers(struct session *s)
         if (s->device->why == ERR_OK && !status.reconcile)
             break;
     }
-    if (s->device->why != ERR_OK || status.outbox_count > 0)
+    if (s->device->why != ERR_OK || status.outbox_count > 0 || s->misled)
         return; /* it may have been told that it is of another customer file, or the like */
     fuzz_check(!status.reconcile, "it never agrees");
     fuzz_ok(store_begin(s->device->store, STORE_READ));

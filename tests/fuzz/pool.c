@@ -156,9 +156,11 @@ struct dot pool_dot(const struct pool *pool, struct fuzz_input *in)
     struct dot dot = {1, 1, 1};
     if (count)
         dot = pool->dots[choice % count];
-    if (choice >= 240)
-        dot = (struct dot){fuzz_number(in), fuzz_number(in), (uint32_t)fuzz_number(in)};
-    else if (choice >= 224)
+    if (choice >= 240) {
+        dot.origin = fuzz_number(in);
+        dot.oseq = fuzz_number(in);
+        dot.tag = (uint32_t)fuzz_number(in);
+    } else if (choice >= 224)
         dot.oseq += fuzz_u8(in) % 5 - 1u;
     else if (choice >= 216)
         dot.tag ^= fuzz_u8(in);
@@ -240,21 +242,24 @@ static struct oseq_range make_oseq_range(const struct making *m)
 
 static struct bucket_name make_bucket_name(const struct making *m)
 {
-    return (struct bucket_name){(uint32_t)pool_number(m->pool, m->in), fuzz_u8(m->in) % 6,
-                                pool_id(m->pool, m->in)};
+    struct bucket_name name = {.number = (uint32_t)pool_number(m->pool, m->in)};
+    name.kind = fuzz_u8(m->in) % 6;
+    name.key = pool_id(m->pool, m->in);
+    return name;
 }
 
 static struct bucket_position make_bucket_position(const struct making *m)
 {
-    return (struct bucket_position){(uint32_t)pool_number(m->pool, m->in),
-                                    pool_number(m->pool, m->in)};
+    struct bucket_position position = {.bucket = (uint32_t)pool_number(m->pool, m->in)};
+    position.position = pool_number(m->pool, m->in);
+    return position;
 }
 
 static struct bucket_digest make_bucket_digest(const struct making *m)
 {
-    struct bucket_digest digest = {.bucket = (uint32_t)pool_number(m->pool, m->in),
-                                   .position = pool_number(m->pool, m->in),
-                                   .count = pool_number(m->pool, m->in)};
+    struct bucket_digest digest = {.bucket = (uint32_t)pool_number(m->pool, m->in)};
+    digest.position = pool_number(m->pool, m->in);
+    digest.count = pool_number(m->pool, m->in);
     digest.sum[0] = fuzz_u8(m->in);
     return digest;
 }
@@ -262,7 +267,8 @@ static struct bucket_digest make_bucket_digest(const struct making *m)
 static struct incarnation make_incarnation(const struct making *m)
 {
     struct bucket_position *first = need(m->arena, 2, sizeof *first);
-    struct incarnation made = {pool_number(m->pool, m->in), first, fuzz_u8(m->in) % 3};
+    struct incarnation made = {.id = pool_number(m->pool, m->in), .first = first};
+    made.first_count = fuzz_u8(m->in) % 3;
     for (uint32_t i = 0; i < made.first_count; i++)
         first[i] = make_bucket_position(m);
     return made;
@@ -271,8 +277,9 @@ static struct incarnation make_incarnation(const struct making *m)
 static struct mark make_mark(const struct making *m)
 {
     struct oseq_range *ranges = need(m->arena, 3, sizeof *ranges);
-    struct mark mark = {pool_number(m->pool, m->in), pool_number(m->pool, m->in), ranges,
-                        fuzz_u8(m->in) % 4};
+    struct mark mark = {.origin = pool_number(m->pool, m->in), .ranges = ranges};
+    mark.upto = pool_number(m->pool, m->in);
+    mark.range_count = fuzz_u8(m->in) % 4;
     for (uint32_t i = 0; i < mark.range_count; i++)
         ranges[i] = make_oseq_range(m);
     return mark;
@@ -280,9 +287,12 @@ static struct mark make_mark(const struct making *m)
 
 static struct group_result make_group_result(const struct making *m)
 {
-    return (struct group_result){pool_number(m->pool, m->in), pool_number(m->pool, m->in),
-                                 fuzz_u8(m->in) % 8, fuzz_u8(m->in) % 20,
-                                 pool_text(m->in, 100, m->arena)};
+    struct group_result result = {.oseq = pool_number(m->pool, m->in)};
+    result.count = pool_number(m->pool, m->in);
+    result.code = fuzz_u8(m->in) % 8;
+    result.reason = fuzz_u8(m->in) % 20;
+    result.detail = pool_text(m->in, 100, m->arena);
+    return result;
 }
 
 /* Field by field; with `only` >= 0 that field alone. */

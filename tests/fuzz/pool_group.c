@@ -88,8 +88,10 @@ static struct set_pair *pairs_of(const struct pool *pool, struct fuzz_input *in,
     static const char *const elements[] = {"a", "x", "y", "", "\xd1\x8f", "\xff"};
     uint32_t count = fuzz_u8(in) % SET_MAX, kept = 0;
     struct set_pair *pairs = need(arena, SET_MAX, sizeof *pairs);
-    for (uint32_t i = 0; i < count; i++)
-        pairs[i] = (struct set_pair){bytes_of_text(elements[fuzz_u8(in) % 6]), pool_dot(pool, in)};
+    for (uint32_t i = 0; i < count; i++) {
+        pairs[i].element = bytes_of_text(elements[fuzz_u8(in) % 6]);
+        pairs[i].dot = pool_dot(pool, in);
+    }
     qsort(pairs, count, sizeof *pairs, compare_pairs);
     for (uint32_t i = 0; i < count; i++)
         if (kept == 0 || compare_pairs(&pairs[kept - 1], &pairs[i]) != 0)
@@ -136,7 +138,7 @@ static void writes_of(const struct pool *pool, struct fuzz_input *in, struct mut
 {
     const struct model_table *table = mutation->table;
     struct unit_write *writes = need(arena, table->unit_count, sizeof *writes);
-    uint32_t chosen = (uint32_t)fuzz_u16(in) << 8 | fuzz_u8(in);
+    uint32_t chosen = fuzz_u24(in);
     for (uint16_t i = 0; i < table->unit_count; i++)
         if (chosen >> i % 24 & 1)
             writes[mutation->write_count++] = write_of(pool, in, mutation, &table->units[i], arena);
@@ -146,9 +148,9 @@ static void writes_of(const struct pool *pool, struct fuzz_input *in, struct mut
 static struct mutation mutation_of(const struct pool *pool, struct fuzz_input *in,
                                    const struct model *model, struct arena *arena)
 {
-    struct mutation m = {.table = &model->tables[fuzz_u8(in) % model->table_count],
-                         .op = (enum mutation_op)(1 + fuzz_u8(in) % 4),
-                         .id = pool_id(pool, in)};
+    struct mutation m = {.table = &model->tables[fuzz_u8(in) % model->table_count]};
+    m.op = (enum mutation_op)(1 + fuzz_u8(in) % 4);
+    m.id = pool_id(pool, in);
     if (m.op != MUTATION_INSERT)
         m.insert = pool_dot(pool, in);
     if (m.op == MUTATION_DELETE) {
@@ -171,11 +173,10 @@ void pool_group(const struct pool *pool, struct fuzz_input *in, const struct mod
                 struct arena *arena, struct group *ret)
 {
     struct mutation *mutations = need(arena, 4, sizeof *mutations);
-    *ret = (struct group){.dot = pool_dot(pool, in),
-                          .stamp = pool_number(pool, in),
-                          .model_version = fuzz_u8(in) < 240 ? model->version : fuzz_u8(in),
-                          .mutations = mutations,
-                          .mutation_count = 1 + fuzz_u8(in) % 4};
+    *ret = (struct group){.dot = pool_dot(pool, in), .mutations = mutations};
+    ret->stamp = pool_number(pool, in);
+    ret->model_version = fuzz_u8(in) < 240 ? model->version : fuzz_u8(in);
+    ret->mutation_count = 1 + fuzz_u8(in) % 4;
     if (fuzz_u8(in) >= 240)
         ret->renamed = pool_dot(pool, in);
     for (uint32_t i = 0; i < ret->mutation_count; i++)
@@ -213,15 +214,14 @@ void pool_version(const struct pool *pool, struct fuzz_input *in, const struct m
                   struct arena *arena, struct version *ret)
 {
     struct unit_state *units = need(arena, table->unit_count, sizeof *units);
-    *ret = (struct version){.insert = pool_dot(pool, in),
-                            .insert_stamp = pool_number(pool, in),
-                            .revision = pool_number(pool, in),
-                            .units = units};
+    *ret = (struct version){.insert = pool_dot(pool, in), .units = units};
+    ret->insert_stamp = pool_number(pool, in);
+    ret->revision = pool_number(pool, in);
     uint8_t kind = fuzz_u8(in);
     if (kind < 96)
         return;
     ret->stamp_adjusted = kind % 2;
-    uint32_t chosen = (uint32_t)fuzz_u16(in) << 8 | fuzz_u8(in);
+    uint32_t chosen = fuzz_u24(in);
     for (uint16_t i = 0; i < table->unit_count; i++)
         if (chosen >> i % 24 & 1)
             units[ret->unit_count++] = state_of(pool, in, table, &table->units[i], arena);
@@ -264,7 +264,7 @@ static enum err add_delta(const struct pool *pool, struct fuzz_input *in, struct
     uint16_t count = 0;
     struct uuid id = pool_id(pool, in);
     struct dot dot = pool_dot(pool, in);
-    uint32_t chosen = (uint32_t)fuzz_u16(in) << 8 | fuzz_u8(in);
+    uint32_t chosen = fuzz_u24(in);
     for (uint16_t i = 0; i < table->unit_count; i++)
         if (chosen >> i % 24 & 1)
             units[count++] =
@@ -272,8 +272,9 @@ static enum err add_delta(const struct pool *pool, struct fuzz_input *in, struct
     uint64_t previous = fuzz_number(in) / 2;
     if (count == 0)
         return ERR_INVALID;
-    return page_write_delta(w, at, table, &id, previous, previous + 1 + fuzz_u8(in) % 3, &dot,
-                            pool_number(pool, in), units, count);
+    uint64_t revision = previous + 1 + fuzz_u8(in) % 3;
+    uint64_t stamp = pool_number(pool, in);
+    return page_write_delta(w, at, table, &id, previous, revision, &dot, stamp, units, count);
 }
 
 struct bytes pool_page(const struct pool *pool, struct fuzz_input *in, const struct model *model,
@@ -289,6 +290,8 @@ struct bytes pool_page(const struct pool *pool, struct fuzz_input *in, const str
         const struct model_table *table = &model->tables[fuzz_u8(in) % model->table_count];
         uint8_t kind = fuzz_u8(in);
         uint64_t at = from + 1 + (kind >= 240 ? fuzz_u8(in) : 0);
+        uint64_t oseq;
+        uint32_t mutation;
         struct uuid id;
         switch (kind % 4) {
         case PAGE_ROW: e = add_row(pool, in, &w, at, table, arena); break;
@@ -298,7 +301,9 @@ struct bytes pool_page(const struct pool *pool, struct fuzz_input *in, const str
             e = page_write_gone(&w, at, table, &id);
             break;
         default:
-            e = page_write_own(&w, at, pool_number(pool, in), fuzz_u8(in) % 5, fuzz_number(in));
+            oseq = pool_number(pool, in);
+            mutation = fuzz_u8(in) % 5;
+            e = page_write_own(&w, at, oseq, mutation, fuzz_number(in));
         }
         if (e == ERR_OK)
             *ret_to = from = at;
