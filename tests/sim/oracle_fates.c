@@ -252,22 +252,23 @@ static void check_counters(struct fates *f)
 /* An element is there exactly if it was added, and nobody who saw it took it out. */
 static void check_sets(struct fates *f)
 {
+    static const char *const fates[] = {"unknown", "applied", "parked", "waiting", "lost", "held"};
     const struct ledger *l = f->l;
-    bool *removed = calloc(l->op_count + 1u, sizeof *removed);
+    uint32_t *removed = calloc(l->op_count + 1u, sizeof *removed); /* by this transaction, plus one */
     if (!removed)
         abort();
     for (uint32_t i = 0; i < l->op_count; i++)
         if (l->ops[i].kind == OP_REMOVE && l->txs[l->ops[i].tx].fate == FATE_APPLIED &&
             (uint64_t)l->ops[i].number < l->op_count)
-            removed[l->ops[i].number] = true;
+            removed[l->ops[i].number] = l->ops[i].tx + 1;
     for (uint32_t i = 0; i < l->op_count && !f->world->failed; i++) {
         const struct op *op = &l->ops[i];
-        bool expected = l->txs[op->tx].fate == FATE_APPLIED && !removed[i];
+        bool expected = l->txs[op->tx].fate == FATE_APPLIED && removed[i] == 0;
         if (op->kind == OP_ADD && op->found != expected)
             broken(f->world, "sets",
-                   "element %u of transaction %u is %sin the set, and should %sbe",
-                   i - l->txs[op->tx].first_op, op->tx, op->found ? "" : "not ",
-                   expected ? "" : "not ");
+                   "element %u of transaction %u (%s; taken out by %d) is %sin the set",
+                   i - l->txs[op->tx].first_op, op->tx, fates[l->txs[op->tx].fate],
+                   (int)removed[i] - 1, op->found ? "" : "not ");
     }
     free(removed);
 }
@@ -279,6 +280,7 @@ static void check_sets(struct fates *f)
 static void check_waiting(struct fates *f)
 {
     struct world *world = f->world;
+    hub_node_count(&world->nodes[0]);
     uint32_t waiting =
         look_at_side(f, &world->nodes[0], "SELECT v FROM satchel_waiting", SEEN_WAITING);
     world->cover[COVER_WAITING_AT_END] += waiting;
