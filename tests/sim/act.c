@@ -134,13 +134,26 @@ static int discard_found(void *context, struct bytes key, struct bytes value)
     return 0;
 }
 
-static void parked(struct node *node, struct seeded_rng *dice)
+/* The next device that has something set aside. */
+static struct node *with_parked(struct node *node, uint64_t *ret_oseq)
 {
     struct world *world = node->world;
+    for (uint32_t i = 0; i < world->node_count; i++) {
+        struct node *next = &world->nodes[(node->number + i) % world->node_count];
+        if (!next->serves && next->running &&
+            replica_parked(next->replica, look_at_parked, ret_oseq) == ERR_OK && *ret_oseq != 0)
+            return next;
+    }
+    return NULL;
+}
+
+static void parked(struct node *from, struct seeded_rng *dice)
+{
+    struct world *world = from->world;
     struct err_info info = {0};
     uint64_t oseq = 0;
-    if (!node->running || replica_parked(node->replica, look_at_parked, &oseq) != ERR_OK ||
-        oseq == 0)
+    struct node *node = with_parked(from, &oseq);
+    if (!node)
         return;
     struct given_up given = {world, oseq};
     bool again = seeded_below(dice, 2);

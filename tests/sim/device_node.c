@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/text.h"
-#include "tests/sim/node.h"
+#include "tests/sim/history.h"
 #include "tests/sim/oracle.h"
 
 enum { BACKOFF_FIRST_US = 1000000, BACKOFF_MOST_US = 300000000 };
@@ -163,6 +163,7 @@ void device_node_apply(struct node *node, struct link *link, const struct uplink
     if (effects->changed) {
         world->cover[COVER_CHECKPOINTS]++;
         oracle_changed(node);
+        view_check(node);
     }
     if (effects->hang_up) {
         link->why = effects->why;

@@ -7,6 +7,7 @@
 #include "common/store_sqlite/store_sqlite.h"
 #include "protocol/frame.h"
 #include "protocol/group.h"
+#include "tests/sim/oracle.h"
 
 enum { RECEIPT_SIZE = 22 };
 
@@ -60,8 +61,10 @@ static struct told *add_told(struct history *h, struct bytes raw)
     return told;
 }
 
-static void take_group(struct world *world, uint64_t origin, uint64_t oseq, struct bytes raw)
+static void take_group(struct world *world, uint16_t user, const struct message_push *push, uint32_t which, bool good)
 {
+    uint64_t origin = push->origin, oseq = push->first + which;
+    struct bytes raw = push->groups[which];
     struct history *h = history_of(world);
     uint8_t hash[32];
     struct group head;
@@ -78,11 +81,38 @@ static void take_group(struct world *world, uint64_t origin, uint64_t oseq, stru
         if (group_peek(raw, &head) == ERR_OK)
             told->tag = head.dot.tag;
     }
-    if (told->turn == 0)
-        told->number = ++h->arrivals;
+    if (told->turn != 0)
+        return;
+    told->number = ++h->arrivals;
+    told->user = user;
+    told->badly_signed = !good;
 }
 
-void history_reached(struct node *node, struct bytes frame)
+/* Whether the run is signed by the key of the device that sends it. */
+static bool signed_well(const struct node *device, const struct message_push *push)
+{
+    static const char label[] = "satchel-run-v1";
+    struct crypto *crypto = device->world->kit->crypto;
+    uint8_t text[sizeof label - 1 + 24 + 32], key[32];
+    struct buf hashes;
+    buf_init(&hashes, 1 << 20);
+    for (uint32_t i = 0; i < push->groups_count; i++) {
+        uint8_t hash[32];
+        if (crypto_sha256(crypto, push->groups[i], hash) != ERR_OK || buf_append(&hashes, hash, 32) != ERR_OK)
+            abort();
+    }
+    memcpy(text, label, sizeof label - 1);
+    be64_put(text + sizeof label - 1, push->origin);
+    be64_put(text + sizeof label + 7, push->first);
+    be64_put(text + sizeof label + 15, push->groups_count);
+    bool good = crypto_sha256(crypto, buf_view(&hashes), text + sizeof label + 23) == ERR_OK &&
+                crypto_ed25519_public(crypto, device->identity.seed, key) == ERR_OK && push->signature.size == 64 &&
+                crypto_ed25519_verify(crypto, key, bytes_of(text, sizeof text), push->signature.data) == ERR_OK;
+    buf_done(&hashes);
+    return good;
+}
+
+void history_reached(struct node *node, const struct link *link, struct bytes frame)
 {
     struct world *world = node->world;
     struct history *h = history_of(world);
@@ -96,9 +126,12 @@ void history_reached(struct node *node, struct bytes frame)
     struct message message;
     arena_init(&arena, 64 << 20);
     buf_init(&inflated, FRAME_INFLATED_MAX);
-    if (frame_decode(frame, true, h->inflater, &inflated, &arena, &message) == ERR_OK)
+    if (frame_decode(frame, true, h->inflater, &inflated, &arena, &message) == ERR_OK) {
+        const struct node *device = &world->nodes[link->ends[LOWER]];
+        bool good = signed_well(device, &message.as.push);
         for (uint32_t i = 0; i < message.as.push.groups_count; i++)
-            take_group(world, message.as.push.origin, message.as.push.first + i, message.as.push.groups[i]);
+            take_group(world, device->user, &message.as.push, i, good);
+    }
     buf_done(&inflated);
     arena_done(&arena);
 }
@@ -162,11 +195,22 @@ static void look(struct node *node, bool all, bool vague)
         bool decided = look_up(receipts, told, &other);
         told->passed = other;
         if (decided && told->turn == 0) {
+            const struct person *person = &node->world->ledger->people[told->user];
+            static const char *const codes[] = {"?", "applied", "merged", "parked", "rejected", "discarded"};
+            say(node->world, "hq: group %016llx/%llu: %s", (unsigned long long)told->origin,
+                (unsigned long long)told->oseq, codes[told->code <= RESULT_DISCARDED ? told->code : 0]);
             told->turn = h->turns;
+            told->life = node->life;
+            told->scope = person->scope;
+            told->boss = person->all || person->manager;
             told->vague = vague || told->arrived_again || told->waited;
         } else if (!decided) {
+            bool waits = !other && is_waiting(waiting, told);
+            if (waits && !told->waited)
+                say(node->world, "hq: group %016llx/%llu waits", (unsigned long long)told->origin,
+                    (unsigned long long)told->oseq);
             told->turn = 0;
-            told->waited |= !other && is_waiting(waiting, told);
+            told->waited |= waits;
         }
     }
     sqlite3_finalize(receipts);

@@ -20,8 +20,15 @@ struct told {
     bool vague;                    /* its place within the turn is not known */
     bool passed;                   /* another group has its number */
     bool arrived_again, waited;
+    bool badly_signed;             /* the run in which it came last before it was decided */
+    uint16_t user;
+    uint64_t scope;                /* its user's when it was decided */
+    bool boss;                     /* a manager or administrator then */
+    uint32_t life;                 /* headquarters' then */
     struct bytes raw;              /* heap */
 };
+
+enum { HISTORY_NONCES = 64 };
 
 struct history {
     struct told *items;
@@ -29,11 +36,15 @@ struct history {
     uint64_t arrivals, turns;
     int64_t latest_ms; /* that headquarters' clock has ever shown */
     struct inflater *inflater;
+    uint64_t nonces[HISTORY_NONCES], nonce_count; /* of the last challenges */
+    int64_t revoked_us[SIM_NODES_MAX];            /* devices: served since, though revoked */
+    uint32_t newest[SIM_NODES_MAX];               /* by identity: link welcomed last, + 1 */
+    int64_t welcomed_us[SIM_NODES_MAX];
 };
 
 void history_free(struct world *world);
 /* A frame has reached headquarters. */
-void history_reached(struct node *node, struct bytes frame);
+void history_reached(struct node *node, const struct link *link, struct bytes frame);
 /* A turn is over. */
 void history_turned(struct node *node);
 /* Headquarters has started, maybe from a backup: what is decided is looked up anew. */
@@ -41,7 +52,20 @@ void history_started(struct node *node);
 /* By origin, number and tag; NULL. tag 0 of what cannot be read. */
 const struct told *history_find(const struct history *history, const struct dot *dot);
 
+/* promise.c: what headquarters says is so. */
+void promise_sent_down(struct node *node, struct link *link, struct bytes frame);
+void promise_end(struct world *world);
+
+/* view.c: after each step of a device. */
+void view_check(struct node *node);
+
+/* queues.c: around each turn. */
+void queues_before(struct node *node);
+void queues_after(struct node *node);
+
 /* judge.c: headquarters' records are what the naive oracle makes of the groups that are in effect. */
 void judge_world(struct world *world);
+/* judge_rest.c: rights, signatures, what waits. */
+void judge_rest(struct world *world);
 
 #endif

@@ -165,6 +165,7 @@ void hub_node_turn(struct node *node)
     node->turn_scheduled = false;
     if (!node->running)
         return;
+    queues_before(node);
     node_enter(node);
     enum err e = hub_turn(node->hub, node_hub_now(node));
     node_leave(node);
@@ -178,6 +179,7 @@ void hub_node_turn(struct node *node)
         retry(node);
     oracle_turned(node);
     history_turned(node);
+    queues_after(node);
     hub_node_settle(node);
 }
 

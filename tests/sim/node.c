@@ -237,8 +237,10 @@ void node_next_frame(struct node *node, struct link *link, enum side side, struc
         node_enter(node);
         hub_next_frame(node->hub, link->peer, node_hub_now(node), out);
         node_leave(node);
-        if (out->size)
+        if (out->size) {
             oracle_sent_down(node, link, buf_view(out));
+            promise_sent_down(node, link, buf_view(out));
+        }
         node_check_power(node);
         return;
     }
@@ -263,7 +265,7 @@ void node_received(struct node *node, struct link *link, enum side side, struct 
         return;
     if (side == UPPER) {
         oracle_reached(node, link, frame);
-        history_reached(node, frame);
+        history_reached(node, link, frame);
         if (link->closing[UPPER])
             return;
         node_enter(node);

@@ -61,7 +61,7 @@ struct tx {
 struct person {
     struct uuid id;
     uint64_t scope; /* bits of buckets */
-    bool may_write, all;
+    bool may_write, all, manager;
 };
 
 struct ledger {

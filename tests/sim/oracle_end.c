@@ -203,5 +203,9 @@ void oracle_end(struct world *world)
     if (!world->failed)
         oracle_fates(world);
     if (!world->failed)
+        promise_end(world);
+    if (!world->failed)
         judge_world(world);
+    if (!world->failed)
+        judge_rest(world);
 }

@@ -94,6 +94,7 @@ void oracle_people(struct world *world)
         l->people[i].scope = scope_of(l, seats, i);
         l->people[i].may_write = seats[i].in;
         l->people[i].all = seats[i].admin;
+        l->people[i].manager = seats[i].manager;
     }
 }
 

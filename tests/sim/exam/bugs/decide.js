@@ -63,18 +63,8 @@ module.exports = [
     why: 'Headquarters starts again and does not count the groups that wait: none of them is released'
       + ' any more.',
     edits: [[
-      `        e = meta_get_u64(hub, "scope_revision", 1, &hub->scope_revision);
-    if (e == ERR_OK)
-        e = count_all(hub, SIDE_WAITING, &hub->waiting_count);
-    if (e == ERR_OK)
-        e = count_all(hub, SIDE_PARKED, &hub->parked_count);
-    if (e == ERR_OK && hub->config.inspect)`,
-      `        e = meta_get_u64(hub, "scope_revision", 1, &hub->scope_revision);
-    if (e == ERR_OK && !PLANTED)
-        e = count_all(hub, SIDE_WAITING, &hub->waiting_count);
-    if (e == ERR_OK)
-        e = count_all(hub, SIDE_PARKED, &hub->parked_count);
-    if (e == ERR_OK && hub->config.inspect)`,
+      '        e = side_count(hub, SIDE_WAITING, &hub->waiting_count);',
+      '        e = PLANTED ? ERR_OK : side_count(hub, SIDE_WAITING, &hub->waiting_count);',
     ]],
   },
   {

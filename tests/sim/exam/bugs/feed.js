@@ -126,8 +126,8 @@ void feed_publish`,
     why: 'After a restore of headquarters the device\'s word on what is decided is believed: results that'
       + ' came out otherwise this time are never told.',
     edits: [[
-      'peer->session.floor = message->floor < origin->upto ? message->floor : origin->upto;',
-      'peer->session.floor = message->floor < origin->upto || PLANTED ? message->floor : origin->upto;',
+      'peer->session.stated = message->floor < origin->upto ? message->floor : origin->upto;',
+      'peer->session.stated = message->floor < origin->upto || PLANTED ? message->floor : origin->upto;',
     ]],
   },
   {

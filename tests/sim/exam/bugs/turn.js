@@ -17,7 +17,7 @@ module.exports = [
       + ' what was not written counts as decided.',
     edits: [
       ['    hub->stats = hub->stats_saved;\n    state_drop(hub);', '    hub->stats = hub->stats_saved;\n    if (!PLANTED)\n        state_drop(hub);'],
-      ['    enum err again = state_reload(hub);', '    enum err again = PLANTED ? ERR_OK : state_reload(hub);'],
+      ['    hub->stale = true;\n    enum err again = hub_refresh(hub);', '    hub->stale = !PLANTED;\n    enum err again = hub_refresh(hub);'],
     ],
   },
   {
@@ -62,12 +62,12 @@ module.exports = [
     ]],
   },
   {
-    name: 'audit-head-kept', area, file: 'server/core/hub.c',
+    name: 'audit-head-kept', area, file: 'server/core/refresh.c',
     why: 'After a failed commit the audit chain goes on from an entry that was never written: from then'
       + ' on it does not verify.',
     edits: [[
-      '    if (e == ERR_OK)\n        e = audit_load(hub);\n    struct origin *origin;',
-      '    if (e == ERR_OK && !PLANTED)\n        e = audit_load(hub);\n    struct origin *origin;',
+      '        e = audit_load(hub);',
+      '        e = PLANTED ? ERR_OK : audit_load(hub);',
     ]],
   },
 ];

@@ -1,0 +1,181 @@
+/* view.c - a device's view is its confirmed layer with what waits on top: looked at while things happen,
+ * where it can be told without the merge. A counter is the confirmed sum and the waiting differences; an
+ * element that waits to be added is shown; who has a confirmed copy has something that waits. */
+#include <sqlite3.h>
+#include <string.h>
+
+#include "common/store_sqlite/store_sqlite.h"
+#include "protocol/group.h"
+#include "tests/sim/history.h"
+#include "tests/sim/oracle.h"
+
+struct view {
+    struct node *node;
+    struct arena arena;
+    sqlite3 *db;
+    const struct model_table *table;
+    struct uuid id;
+    struct bytes content; /* confirmed; empty: not there */
+};
+
+static bool number_at(struct bytes in, size_t *at, uint64_t *ret)
+{
+    return varint_get(in, at, ret) == ERR_OK;
+}
+
+/* An integer column of a packed row: format byte, count, then for each column id, kind, value. */
+static bool packed_integer(struct bytes in, uint32_t column, int64_t *ret)
+{
+    size_t at = 1;
+    uint64_t count, id, number;
+    if (in.size == 0 || !number_at(in, &at, &count))
+        return false;
+    for (; count > 0; count--) {
+        if (!number_at(in, &at, &id) || at >= in.size)
+            return false;
+        uint8_t kind = in.data[at++];
+        if (kind == VALUE_NULL) {
+            number = 0;
+        } else if (kind == VALUE_REAL) {
+            at += 8;
+        } else if (!number_at(in, &at, &number)) {
+            return false;
+        } else if (kind != VALUE_INT) {
+            at += number;
+        }
+        if (id != column)
+            continue;
+        *ret = kind != VALUE_INT ? 0 : (int64_t)(number >> 1) ^ -(int64_t)(number & 1);
+        return kind == VALUE_INT || kind == VALUE_NULL;
+    }
+    return false;
+}
+
+/* ---- one group that waits ---- */
+
+static bool read_group(struct view *v, const uint8_t dot[20], struct group *ret)
+{
+    sqlite3_stmt *row;
+    struct bytes raw = {0};
+    if (sqlite3_prepare_v2(v->db, "SELECT v FROM satchel_outbox WHERE k=?", -1, &row, NULL) != SQLITE_OK)
+        return false;
+    sqlite3_bind_blob(row, 1, dot, 16, SQLITE_TRANSIENT);
+    bool found = sqlite3_step(row) == SQLITE_ROW &&
+                 arena_copy(&v->arena, bytes_of(sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0)),
+                            &raw) == ERR_OK;
+    sqlite3_finalize(row);
+    return found && group_decode(v->node->world->kit->model, raw, &v->arena, ret, NULL) == ERR_OK;
+}
+
+static const struct mutation *mutation_of(const struct view *v, const struct group *group)
+{
+    for (uint32_t m = 0; m < group->mutation_count; m++)
+        if (group->mutations[m].table == v->table && uuid_equal(&group->mutations[m].id, &v->id))
+            return &group->mutations[m];
+    return NULL;
+}
+
+static bool shown_integer(struct view *v, const struct model_column *column, int64_t *ret)
+{
+    char sql[200];
+    sqlite3_stmt *row;
+    snprintf(sql, sizeof sql, "SELECT \"%s\" FROM \"%s\" WHERE id=?", column->name, v->table->name);
+    if (sqlite3_prepare_v2(v->db, sql, -1, &row, NULL) != SQLITE_OK)
+        return false;
+    sqlite3_bind_blob(row, 1, v->id.byte, 16, SQLITE_TRANSIENT);
+    bool found = sqlite3_step(row) == SQLITE_ROW;
+    *ret = found ? sqlite3_column_int64(row, 0) : 0;
+    sqlite3_finalize(row);
+    return found;
+}
+
+/* What a view hides when it meets it (the frontier is another one by now), with all else that the group
+ * writes to the record. */
+static bool may_be_hidden(const struct mutation *mutation)
+{
+    for (uint16_t w = 0; mutation && w < mutation->write_count; w++)
+        if (mutation->writes[w].unit->policy == MERGE_UPSTREAM || mutation->writes[w].unit->policy == MERGE_FSM)
+            return true;
+    return false;
+}
+
+static int64_t difference(const struct mutation *mutation, const struct model_unit *unit)
+{
+    for (uint16_t w = 0; mutation && w < mutation->write_count; w++)
+        if (mutation->writes[w].unit == unit && mutation->writes[w].values[0].kind == VALUE_INT)
+            return mutation->writes[w].values[0].as.integer;
+    return 0;
+}
+
+/* pending: count dots of 20 bytes. */
+static void check_counters(struct view *v, const uint8_t *pending, uint64_t count)
+{
+    for (uint16_t u = 0; u < v->table->unit_count; u++) {
+        const struct model_unit *unit = &v->table->units[u];
+        const struct model_column *column = &v->table->columns[unit->columns[0]];
+        int64_t sum = 0, shown;
+        char id[UUID_TEXT_SIZE];
+        if (unit->policy != MERGE_COUNTER)
+            continue;
+        if (v->content.size && !packed_integer(v->content, column->id, &sum))
+            continue;
+        for (uint64_t i = 0; i < count; i++) {
+            struct group group;
+            if (!read_group(v, pending + i * 20, &group))
+                continue; /* given up meanwhile */
+            const struct mutation *mutation = mutation_of(v, &group);
+            if (may_be_hidden(mutation) || (mutation && v->content.size && mutation->op == MUTATION_INSERT))
+                return; /* or somebody else's has the id */
+            sum += difference(mutation, unit);
+        }
+        uuid_format(&v->id, id);
+        if (shown_integer(v, column, &shown) && shown != sum)
+            broken(v->node->world, "the view is confirmed and pending",
+                   "%s shows %lld in %s.%s of %s; confirmed and %llu waiting groups make %lld", v->node->name,
+                   (long long)shown, v->table->name, column->name, id, (unsigned long long)count, (long long)sum);
+    }
+}
+
+/* ---- base copies: bucket, position, version = size, version, count, dots ---- */
+
+static void check_base(struct view *v, sqlite3_stmt *row)
+{
+    struct bytes packed = bytes_of(sqlite3_column_blob(row, 2), (size_t)sqlite3_column_bytes(row, 2));
+    size_t at = 0;
+    uint64_t size, count;
+    v->table = model_table_by_id(v->node->world->kit->model, (uint32_t)sqlite3_column_int64(row, 0));
+    memcpy(v->id.byte, sqlite3_column_blob(row, 1), 16);
+    if (!v->table || !number_at(packed, &at, &size))
+        return;
+    at += (size_t)size;
+    if (!number_at(packed, &at, &count) || packed.size - at != count * 20)
+        return;
+    v->content = bytes_of(sqlite3_column_blob(row, 3), size ? (size_t)sqlite3_column_bytes(row, 3) : 0);
+    if (count == 0)
+        broken(v->node->world, "base copies have pending groups", "%s keeps a copy of a %s that nothing waits for",
+               v->node->name, v->table->name);
+    else
+        check_counters(v, packed.data + at, count);
+}
+
+void view_check(struct node *node)
+{
+    struct view v = {.node = node};
+    sqlite3_stmt *row;
+    struct replica_status status;
+    if (!node->running || node->serves)
+        return;
+    replica_status(node->replica, &status);
+    if (status.reconcile) /* after a restore: what was confirmed is pending until all has come anew */
+        return;
+    v.db = store_sqlite_handle(node->store);
+    if (sqlite3_prepare_v2(v.db, "SELECT table_id,id,version,content FROM satchel_base", -1, &row, NULL) != SQLITE_OK)
+        return;
+    arena_init(&v.arena, 64 << 20);
+    while (sqlite3_step(row) == SQLITE_ROW && !node->world->failed) {
+        arena_reset(&v.arena);
+        check_base(&v, row);
+    }
+    sqlite3_finalize(row);
+    arena_done(&v.arena);
+}
