@@ -67,8 +67,10 @@ enum err sqlite_store_failed(struct sqlite_store *s, int native)
 {
     enum err err = sqlite_store_code(native);
     assert(err != ERR_OK);
-    if (native == SQLITE_IOERR_FSYNC || native == SQLITE_IOERR_DIR_FSYNC)
+    if (native == SQLITE_IOERR_FSYNC || native == SQLITE_IOERR_DIR_FSYNC) {
+        sqlite_store_log_forget(s);
         s->ended = err;
+    }
     if (s->state != SQLITE_STORE_IDLE && sqlite3_get_autocommit(s->db))
         s->lost = err;
     return err;

@@ -73,6 +73,8 @@ struct sqlite_store {
     sqlite3 *db;
     sqlite3 *source;        /* reader of ":memory:": where begin() copies from; else NULL */
     int64_t source_version; /* of the copy; -1: none yet */
+    uint8_t log_salt[8];         /* of the log then, if log_known */
+    bool log_known;
     int log_pages, tidied_pages; /* in the log after the last commit; of them in the file too */
     char *path;             /* as SQLite is given it */
     char *vfs;              /* or NULL */
@@ -126,6 +128,15 @@ enum err sqlite_store_scan_ids(struct sqlite_store *s, size_t statement, sqlite3
                                store_id_fn *fn, void *context);
 /* What a scan answers to what its fn returned. */
 enum err sqlite_store_fn_result(int result);
+
+/* sqlite_log.c */
+
+/* After the log was opened, and after each commit (log_pages is set): notes where it ends. */
+void sqlite_store_log_begin(struct sqlite_store *s);
+void sqlite_store_log_note(struct sqlite_store *s);
+/* A sync has failed: nothing after that end is found by who opens the file next. As far as the disk lets
+ * it; nothing where the end is not known. */
+void sqlite_store_log_forget(struct sqlite_store *s);
 
 /* sqlite_schema.c */
 

@@ -66,6 +66,7 @@ static int after_commit(void *context, sqlite3 *db, const char *name, int frames
     if (frames < s->log_pages)
         s->tidied_pages = 0; /* the log began anew */
     s->log_pages = frames;
+    sqlite_store_log_note(s);
     if (frames >= s->options.wal_autocheckpoint_pages)
         tidy(s);
     return SQLITE_OK; /* the commit itself stands */
@@ -133,6 +134,7 @@ static enum err configure_journal(struct sqlite_store *s, struct err_info *info)
         native = sqlite3_exec(s->db, "PRAGMA cache_spill=OFF", NULL, NULL, NULL);
     else
         (void)sqlite3_wal_hook(s->db, after_commit, s);
+    sqlite_store_log_begin(s);
     return native == SQLITE_OK ? ERR_OK : sqlite_store_report(s, native, "cannot be opened", info);
 }
 
