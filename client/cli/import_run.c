@@ -230,6 +230,8 @@ static int update(struct running *run, const struct source_row *row, size_t know
     int failed = keep_changes(run, &id, &names);
     if (!failed && run->count == 0) {
         report_counts(import->report)->unchanged += !run->again;
+        if (!first) /* later rows of the key are held against this one, as when it was new */
+            run->known[known].row = row;
     } else if (!failed && first && first != row) {
         char reason[512];
         snprintf(reason, sizeof reason,

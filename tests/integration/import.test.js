@@ -138,6 +138,16 @@ test('importing again changes what has changed, and nothing else', async () => {
   assert.equal((await replica.sql("SELECT city FROM party WHERE code='B2'"))[0].city, 'Tromso');
 });
 
+test('of two rows with one key the first counts, whenever the file is imported', async () => {
+  const replica = fresh();
+  const one = file('party.csv', 'code,name\nA1,Acme\nA1,Apex\n');
+  assert.deepEqual((await replica.import(one)).total,
+    { read: 2, inserted: 1, updated: 0, unchanged: 0, refused: 1, created: 0 });
+  assert.deepEqual((await replica.import(one)).total,
+    { read: 2, inserted: 0, updated: 0, unchanged: 1, refused: 1, created: 0 });
+  assert.equal((await replica.sql('SELECT name FROM party'))[0].name, 'Acme');
+});
+
 test('a dry run says the same and writes nothing', async () => {
   const replica = fresh();
   const one = file('party.csv', 'code,name\nA1,Acme\nB2,\nA1,Acme\nC3,Cinder\n');
