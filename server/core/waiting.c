@@ -79,14 +79,15 @@ static enum err decide_again(struct hub *hub, struct bytes key, bool given_up,
 /* Those that wait for this one dot. */
 static enum err release_waiting(struct hub *hub, const struct dot *dot, struct settled_dot **tail)
 {
-    uint8_t from[20], to[21];
+    uint8_t from[20], to[20];
     enum err in_effect = dot_in_effect(hub, dot);
     if (in_effect != ERR_OK && in_effect != ERR_FORBIDDEN)
         return in_effect == ERR_NOT_FOUND ? ERR_OK : in_effect;
     key_origin(dot->origin, dot->oseq, from);
     be32_put(from + 16, dot->tag);
-    memcpy(to, from, 20);
-    to[20] = 0xff;
+    memcpy(to, from, sizeof to);
+    for (size_t i = sizeof to; i > 0 && ++to[i - 1] == 0; i--)
+        continue; /* the next key after all that begin with this dot, whatever origin follows it */
     for (enum err e = ERR_OK; hub->waiting_count > 0;) {
         struct waiting_keys list = {.arena = &hub->turn};
         e = store_side_scan(hub->store, SIDE_WAITS_FOR, bytes_of(from, sizeof from),
