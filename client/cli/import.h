@@ -178,7 +178,10 @@ int step_bind(struct import *import, struct step *step, const struct source *sou
 int step_set_key(struct import *import, struct step *step, const char *const *names, size_t count);
 void step_default_key(struct step *step);
 
-/* import_run.c: writes the rows. */
+/* import_run.c: opens the transaction of a group, or of a dry run, if none is open. Returns EXIT_DONE or
+ * what was told. */
+int import_begin(struct import *import);
+/* Writes the rows. */
 int step_run(struct import *import, struct step *step, const struct source *source);
 
 /* --- values ------------------------------------------------------------------------------------- */

@@ -94,13 +94,13 @@ static char *row_key(struct running *run)
 
 /* --- writing ------------------------------------------------------------------------------------ */
 
-static int begin(struct running *run)
+int import_begin(struct import *import)
 {
-    if (satchel_in_transaction(run->import->cli->handle))
+    if (satchel_in_transaction(import->cli->handle))
         return EXIT_DONE;
-    run->import->writes = 0;
-    if (satchel_begin(run->import->cli->handle) != SATCHEL_OK)
-        return cli_failed(run->import->cli);
+    import->writes = 0;
+    if (satchel_begin(import->cli->handle) != SATCHEL_OK)
+        return cli_failed(import->cli);
     return EXIT_DONE;
 }
 
@@ -181,7 +181,7 @@ static int insert(struct running *run, const struct source_row *row, const char 
         run->values[count++] = run->values[i];
     }
     run->count = count;
-    int failed = begin(run);
+    int failed = import_begin(run->import);
     if (failed)
         return failed;
     if (satchel_insert(run->import->cli->handle, run->step->table->id, &id, run->columns,
@@ -240,7 +240,7 @@ static int update(struct running *run, const struct source_row *row, size_t know
                  text_get(&names));
         report_refused(import->report, row, "", "", reason);
     } else if (!failed) {
-        failed = begin(run);
+        failed = import_begin(run->import);
         enum satchel_code code = failed
                                      ? SATCHEL_OK
                                      : satchel_update(import->cli->handle, run->step->table->id,

@@ -309,12 +309,15 @@ static enum made create(struct import *import, const struct field *field, const 
                 (struct satchel_field){.column = key, .text = json_string_value(value)};
     }
     memset(id, 0, sizeof *id);
+    if (import_begin(import) != EXIT_DONE)
+        return MADE_FAILED;
     if (satchel_insert_fields(import->cli->handle, by->table->name, id, fields, count) !=
         SATCHEL_OK) {
         snprintf(outcome->reason, sizeof outcome->reason, "%.64s could not be made: %.500s",
                  by->table->name, satchel_last_error(import->cli->handle)->message);
         return MADE_REFUSED;
     }
+    import->writes++;
     for (struct lookup *one = import->lookups; one; one = one->next) {
         if (one->table == by->table)
             lookup_add(one, text, id);

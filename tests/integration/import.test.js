@@ -160,6 +160,19 @@ test('a dry run says the same and writes nothing', async () => {
     { read: 4, inserted: 2, updated: 0, unchanged: 1, refused: 1, created: 0 });
 });
 
+test('a dry run does not write the records that references make either', async () => {
+  const replica = fresh();
+  const rows = file('deals.csv', 'id,account\nD1,Acme\nD2,Borealis\n');
+  const map = file('map.json', { table: 'deal', key: ['code'], columns: { id: 'code',
+    account: { to: 'party', reference: { by: 'name', missing: 'create' } } } });
+  const dry = await replica.import(rows, '--map', map, '--dry-run');
+  assert.equal((await replica.sql('SELECT count(*) AS n FROM party'))[0].n, 0);
+  const real = await replica.import(rows, '--map', map);
+  assert.deepEqual(dry.total, real.total);
+  assert.equal(real.total.created, 2);
+  assert.equal((await replica.sql('SELECT count(*) AS n FROM party'))[0].n, 2);
+});
+
 test('every row not taken is told, with line, column, value and reason', async () => {
   const replica = fresh();
   const errors = path.join(folder, 'errors.csv');
