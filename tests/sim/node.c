@@ -158,11 +158,13 @@ void node_start(struct node *node)
         }
         close_all(node);
         node->life++;
-        world_at(world, world->now_us + 2000000,
+        int64_t wait = (int64_t)2000000 << (node->start_failures < 7 ? node->start_failures++ : 7);
+        world_at(world, world->now_us + wait,
                  (struct event){.kind = EVENT_START, .node = node->number, .life = node->life});
         return;
     }
     node->running = true;
+    node->start_failures = 0;
     say(world, "%s: started", node->name);
     oracle_started(node);
     if (node->serves)

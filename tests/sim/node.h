@@ -41,6 +41,7 @@ struct node {
     struct log log;
     struct sim_disk *disk;
     struct store *store;
+    uint32_t start_failures;
     uint32_t nomem_in; /* allocations; 0: none will fail */
     uint32_t nomem_tries;
     struct copy copies[BACKUPS_MAX];

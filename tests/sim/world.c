@@ -109,6 +109,7 @@ bool world_step(struct world *world)
     }
     world_note(world, (uint64_t)world->now_us, event.kind, (uint64_t)event.node << 32 | event.what);
     world->events++;
+    world->kinds[event.kind]++;
     world->activity += event.kind == EVENT_TURN || event.kind == EVENT_START ||
                        event.kind == EVENT_OPEN || event.kind == EVENT_CONNECT ||
                        event.kind == EVENT_END;
@@ -116,7 +117,12 @@ bool world_step(struct world *world)
     if (world->events % OFTEN == 0)
         oracle_now_and_then(world);
     if (world->events > EVENTS_MOST)
-        broken(world, "liveness", "%u events and no end", EVENTS_MOST);
+        broken(world, "liveness",
+               "%u events and no end (%llu of links, %llu turns, %llu ticks, %llu of clients)",
+               EVENTS_MOST, (unsigned long long)world->kinds[EVENT_DELIVER],
+               (unsigned long long)world->kinds[EVENT_TURN],
+               (unsigned long long)world->kinds[EVENT_TICK],
+               (unsigned long long)world->kinds[EVENT_UPLINK_TICK]);
     return !world->failed;
 }
 
@@ -184,7 +190,8 @@ static void dump_disks(const struct world *world, const char *folder)
         for (int k = 0; k < 2; k++) {
             size_t size = (size_t)sim_disk_size(world->nodes[i].disk, files[k]);
             uint8_t *data = malloc(size + 1);
-            snprintf(path, sizeof path, "%s/%s.db%s", folder, world->nodes[i].name, k ? "-wal" : "");
+            snprintf(path, sizeof path, "%s/%s.db%s", folder, world->nodes[i].name,
+                     k ? "-wal" : "");
             FILE *file = data ? fopen(path, "w") : NULL;
             if (file) {
                 size = sim_disk_peek(world->nodes[i].disk, files[k], 0, data, size);

@@ -66,6 +66,7 @@ struct world {
     struct history *history; /* history.h; NULL: no group has come yet */
     struct seeded_rng dice; /* of what belongs to no node and no link */
     uint64_t hash, events;
+    uint64_t kinds[EVENT_COUNT];
     uint64_t activity; /* events that were more than a heartbeat */
     uint64_t cover[COVER_COUNT];
     FILE *story;   /* NULL: nobody listens */
