@@ -11,6 +11,9 @@
 
 enum { RECEIPT_SIZE = 22 };
 
+static const char receipts_sql[] = "SELECT k,v FROM satchel_receipt WHERE k>=? ORDER BY k LIMIT 1";
+static const char waiting_sql[] = "SELECT 1 FROM satchel_waiting WHERE k=?";
+
 static struct history *history_of(struct world *world)
 {
     if (!world->history) {
@@ -112,13 +115,18 @@ static bool signed_well(const struct node *device, const struct message_push *pu
     return good;
 }
 
+static void note_clock(struct history *h, const struct node *node)
+{
+    int64_t now_ms = node_hub_now(node).wall.ms;
+    if (now_ms > h->latest_ms)
+        h->latest_ms = now_ms;
+}
+
 void history_reached(struct node *node, const struct link *link, struct bytes frame)
 {
     struct world *world = node->world;
     struct history *h = history_of(world);
-    int64_t now_ms = node_hub_now(node).wall.ms;
-    if (now_ms > h->latest_ms)
-        h->latest_ms = now_ms;
+    note_clock(h, node);
     if (frame.size == 0 || frame.data[0] != MESSAGE_PUSH)
         return;
     struct arena arena;
@@ -138,8 +146,10 @@ void history_reached(struct node *node, const struct link *link, struct bytes fr
 
 /* ---- decisions ---- */
 
-/* The receipt of a number: (origin, last) -> first, then for each tag, code, reason, hash. */
-static bool look_up(sqlite3_stmt *query, struct told *told, bool *ret_other)
+/* The receipt of a number: (origin, last) -> first, then for each tag, code, reason, hash.
+ * ret_unread: the disk fails just now. */
+static bool look_up(sqlite3_stmt *query, struct told *told, bool *ret_other,
+                    bool *ret_unread)
 {
     uint8_t key[16];
     be64_put(key, told->origin);
@@ -147,7 +157,9 @@ static bool look_up(sqlite3_stmt *query, struct told *told, bool *ret_other)
     sqlite3_reset(query);
     sqlite3_bind_blob(query, 1, key, sizeof key, SQLITE_TRANSIENT);
     *ret_other = false;
-    if (sqlite3_step(query) != SQLITE_ROW)
+    int result = sqlite3_step(query);
+    *ret_unread = result != SQLITE_ROW && result != SQLITE_DONE;
+    if (result != SQLITE_ROW)
         return false;
     const uint8_t *found = sqlite3_column_blob(query, 0), *value = sqlite3_column_blob(query, 1);
     size_t size = (size_t)sqlite3_column_bytes(query, 1);
@@ -185,14 +197,16 @@ static void look(struct node *node, bool all, bool vague)
     h->turns++;
     if (!any)
         return;
-    (void)sqlite3_prepare_v2(db, "SELECT k,v FROM satchel_receipt WHERE k>=? ORDER BY k LIMIT 1", -1, &receipts, NULL);
-    (void)sqlite3_prepare_v2(db, "SELECT 1 FROM satchel_waiting WHERE k=?", -1, &waiting, NULL);
+    (void)sqlite3_prepare_v2(db, receipts_sql, -1, &receipts, NULL);
+    (void)sqlite3_prepare_v2(db, waiting_sql, -1, &waiting, NULL);
     for (uint32_t i = 0; i < h->count && receipts && waiting; i++) {
         struct told *told = &h->items[i];
-        bool other;
+        bool other, unread;
         if (!all && (told->turn || told->passed))
             continue;
-        bool decided = look_up(receipts, told, &other);
+        bool decided = look_up(receipts, told, &other, &unread);
+        if (unread)
+            continue;
         told->passed = other;
         if (decided && told->turn == 0) {
             const struct person *person = &node->world->ledger->people[told->user];
@@ -217,8 +231,26 @@ static void look(struct node *node, bool all, bool vague)
     sqlite3_finalize(waiting);
 }
 
+bool history_lacks(struct node *node, const struct told *told)
+{
+    sqlite3 *db = store_sqlite_handle(node->store);
+    sqlite3_stmt *receipts = NULL, *waiting = NULL;
+    struct told copy = *told;
+    bool other = false, unread = true, lacks = false;
+    (void)sqlite3_prepare_v2(db, receipts_sql, -1, &receipts, NULL);
+    (void)sqlite3_prepare_v2(db, waiting_sql, -1, &waiting, NULL);
+    if (receipts && waiting && !look_up(receipts, &copy, &other, &unread) && !other && !unread) {
+        lacks = !is_waiting(waiting, told);
+        lacks = lacks && sqlite3_errcode(db) == SQLITE_DONE;
+    }
+    sqlite3_finalize(receipts);
+    sqlite3_finalize(waiting);
+    return lacks;
+}
+
 void history_turned(struct node *node)
 {
+    note_clock(history_of(node->world), node);
     if (node->running)
         look(node, false, false);
 }

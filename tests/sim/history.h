@@ -49,6 +49,9 @@ void history_reached(struct node *node, const struct link *link, struct bytes fr
 void history_turned(struct node *node);
 /* Headquarters has started, maybe from a backup: what is decided is looked up anew. */
 void history_started(struct node *node);
+/* Whether what headquarters has committed lacks the group: neither decided, nor waiting, nor its number taken
+ * by another one. false also where the disk fails just now. */
+bool history_lacks(struct node *node, const struct told *told);
 /* By origin, number and tag; NULL. tag 0 of what cannot be read. */
 const struct told *history_find(const struct history *history, const struct dot *dot);
 

@@ -35,12 +35,8 @@ static void check_ack(struct node *node, const struct message_ack *ack)
     const struct history *h = node->world->history;
     for (uint32_t i = 0; h && i < h->count; i++) {
         const struct told *told = &h->items[i];
-        uint8_t key[16];
-        if (told->origin != ack->origin || told->turn || told->passed || !covered(ack, told->oseq))
-            continue;
-        be64_put(key, told->origin);
-        be64_put(key + 8, told->oseq);
-        if (!is_key(store_sqlite_handle(node->store), "SELECT 1 FROM satchel_waiting WHERE k=?", key, 16))
+        if (told->origin == ack->origin && told->turn == 0 && !told->passed && covered(ack, told->oseq) &&
+            history_lacks(node, told))
             broken(node->world, "nothing leaves before its commit",
                    "group %016llx/%llu is acknowledged, and is not in the store of headquarters",
                    (unsigned long long)told->origin, (unsigned long long)told->oseq);
