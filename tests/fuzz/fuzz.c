@@ -1,6 +1,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include <stdarg.h>
+#include <unistd.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -146,6 +147,40 @@ char *fuzz_text(struct bytes in)
         memcpy(copy, in.data, in.size);
     copy[in.size] = 0;
     return copy;
+}
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+enum { PATHS_MAX = 8 };
+
+static char folder[48], paths[PATHS_MAX][96];
+
+static void remove_files(void)
+{
+    for (int i = 0; i < PATHS_MAX && paths[i][0]; i++)
+        (void)unlink(paths[i]);
+    (void)rmdir(folder);
+}
+
+const char *fuzz_path(const char *name)
+{
+    if (!folder[0]) {
+        snprintf(folder, sizeof folder, "/dev/shm/satchel-fuzz-XXXXXX");
+        if (!mkdtemp(folder)) {
+            snprintf(folder, sizeof folder, "/tmp/satchel-fuzz-XXXXXX");
+            fuzz_check(mkdtemp(folder), "no folder for files");
+        }
+        (void)atexit(remove_files);
+    }
+    size_t start = strlen(folder) + 1;
+    for (int i = 0; i < PATHS_MAX; i++) {
+        if (!paths[i][0])
+            snprintf(paths[i], sizeof paths[i], "%s/%s", folder, name);
+        if (strcmp(paths[i] + start, name) == 0)
+            return paths[i];
+    }
+    fuzz_check(false, "too many files");
+    return NULL;
 }
 
 /* --- memory ----------------------------------------------------------------------------------- */

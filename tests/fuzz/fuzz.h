@@ -77,6 +77,10 @@ size_t fuzz_peak(void);
 
 /* A copy in memory of exactly this size, so that the sanitizer sees a read past its end. */
 uint8_t *fuzz_copy(struct bytes in);
+/* The path of a file in a folder of this process: in memory where the system has that, and gone, with
+ * all files of it that were asked for here, when the process ends. Static per name; at most 8. */
+const char *fuzz_path(const char *name);
+
 /* A terminated copy. */
 char *fuzz_text(struct bytes in);
 

@@ -10,34 +10,14 @@
 #include "server/main/settings.h"
 #include "tests/fuzz/fuzz.h"
 
-#include <unistd.h>
-
-/* A file of this content; its name is static. */
+/* A file of this content. */
 static const char *file_of(struct bytes content)
 {
-    static char path[64];
-    if (!path[0]) {
-        snprintf(path, sizeof path, "/tmp/satchel-fuzz-XXXXXX");
-        fuzz_check(mkdtemp(path), "no folder");
-        strcat(path, "/conf");
-    }
+    const char *path = fuzz_path("conf");
     FILE *file = fopen(path, "wb");
     fuzz_check(file && fwrite(content.data, 1, content.size, file) == content.size, "%s", path);
     fclose(file);
     return path;
-}
-
-static void remove_folder(const char *path)
-{
-    char folder[64];
-    (void)unlink(path);
-    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
-    (void)rmdir(folder);
-}
-
-static void remove_files(void)
-{
-    remove_folder(file_of(bytes_of("", 0)));
 }
 
 static void check_address(const char *text)
@@ -65,8 +45,9 @@ static void check_address(const char *text)
 
 static void check_settings(const struct settings *settings)
 {
-    const char *const texts[] = {settings->name, settings->listen, settings->host,
-                                 settings->certificate, settings->key, settings->sync, settings->log};
+    const char *const texts[] = {settings->name,        settings->listen, settings->host,
+                                 settings->certificate, settings->key,    settings->sync,
+                                 settings->log};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         size_t size = strlen(texts[i]);
         fuzz_check(size <= settings->text.size + 16, "a text of %zu bytes", size);
@@ -89,7 +70,8 @@ static void check_settings(const struct settings *settings)
 static bool writable(const char *text)
 {
     size_t size = strlen(text);
-    return !strpbrk(text, "\n\r") && (size == 0 || (!strchr(" \t", text[0]) && !strchr(" \t", text[size - 1])));
+    return !strpbrk(text, "\n\r") &&
+           (size == 0 || (!strchr(" \t", text[0]) && !strchr(" \t", text[size - 1])));
 }
 
 static void write_and_read(const struct settings *settings, const char *path)
@@ -114,14 +96,9 @@ static void write_and_read(const struct settings *settings, const char *path)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static bool registered;
     static const enum err documented[] = {ERR_PARSE, ERR_INVALID, ERR_TOO_LARGE, ERR_LIMIT, ERR_OK};
     struct settings settings;
     struct err_info info = {0};
-    if (!registered) {
-        registered = true;
-        (void)atexit(remove_files);
-    }
     const char *path = file_of(bytes_of(data, size));
     fuzz_begin(FUZZ_MEMORY_MAX);
     settings_init(&settings);

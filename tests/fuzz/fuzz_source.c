@@ -9,21 +9,22 @@
 #include "client/cli/import.h"
 #include "tests/fuzz/fuzz.h"
 
-#include <unistd.h>
-
 enum { MEMORY_MAX = 256 << 20 };
 
 static bool is_utf8(const char *text, size_t size)
 {
     for (size_t i = 0; i < size;) {
         unsigned char c = (unsigned char)text[i];
-        size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2
-                      : c >= 0xf0 && c < 0xf5 ? 3 : 9;
+        size_t more = c < 0x80                ? 0
+                      : c >= 0xc2 && c < 0xe0 ? 1
+                      : c >= 0xe0 && c < 0xf0 ? 2
+                      : c >= 0xf0 && c < 0xf5 ? 3
+                                              : 9;
         if (more == 9 || i + more >= size)
             return false;
         unsigned char next = more ? (unsigned char)text[i + 1] : 0x80;
-        if ((c == 0xe0 && next < 0xa0) || (c == 0xed && next > 0x9f) || (c == 0xf0 && next < 0x90) ||
-            (c == 0xf4 && next > 0x8f))
+        if ((c == 0xe0 && next < 0xa0) || (c == 0xed && next > 0x9f) ||
+            (c == 0xf0 && next < 0x90) || (c == 0xf4 && next > 0x8f))
             return false;
         for (size_t k = 1; k <= more; k++)
             if (((unsigned char)text[i + k] & 0xc0) != 0x80)
@@ -43,13 +44,15 @@ static void check_rows(const struct source *source, size_t size)
                    "the name of column %zu", c);
     for (size_t i = 0; i < source->row_count; i++) {
         const struct source_row *row = &source->rows[i];
-        fuzz_check(row->number == i + 1, "row %zu says %llu", i + 1, (unsigned long long)row->number);
+        fuzz_check(row->number == i + 1, "row %zu says %llu", i + 1,
+                   (unsigned long long)row->number);
         fuzz_check(row->line == 0 || row->line >= line, "line %llu after %llu",
                    (unsigned long long)row->line, (unsigned long long)line);
         line = row->line ? row->line : line;
         for (size_t c = 0; c < source->column_count; c++) {
             size_t length = row->cells[c] ? strlen(row->cells[c]) : 0;
-            fuzz_check(length == 0 || is_utf8(row->cells[c], length), "row %zu, column %zu", i + 1, c);
+            fuzz_check(length == 0 || is_utf8(row->cells[c], length), "row %zu, column %zu", i + 1,
+                       c);
             total += length;
         }
     }
@@ -93,8 +96,8 @@ static void again(const struct source *source)
     for (size_t i = 0; i < source->row_count; i++)
         for (size_t c = 0; c < source->column_count; c++) {
             const char *a = source->rows[i].cells[c], *b = copy->rows[i].cells[c];
-            fuzz_check(strcmp(a ? a : "", b ? b : "") == 0, "row %zu, column %zu: '%s' is '%s'", i + 1,
-                       c, a ? a : "", b ? b : "");
+            fuzz_check(strcmp(a ? a : "", b ? b : "") == 0, "row %zu, column %zu: '%s' is '%s'",
+                       i + 1, c, a ? a : "", b ? b : "");
         }
     source_done(copy);
     free(copy);
@@ -116,19 +119,18 @@ static bool is_plain(const struct source *source)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const encodings[] = {"auto", "utf-8", "windows-1251", "windows-1252",
-                                            "utf-16", "auto", "auto", "auto"};
+    static const char *const encodings[] = {"auto",   "utf-8", "windows-1251", "windows-1252",
+                                            "utf-16", "auto",  "auto",         "auto"};
     static const char *const delimiters[] = {"auto", ",", ";", "tab", "|", "auto", "auto", "auto"};
     static const char *const places[] = {NULL, "orders", "orders.lines", "a"};
     if (size < 2)
         return 0;
+    const char *path = fuzz_path("file");
     fuzz_begin(MEMORY_MAX);
     const struct source_options options = {.encoding = encodings[data[0] % 8],
                                            .delimiter = delimiters[data[0] / 8 % 8],
                                            .rows = places[data[0] / 64]};
     struct source *source = need(calloc(1, sizeof *source));
-    char path[64];
-    snprintf(path, sizeof path, "/tmp/satchel-fuzz-source-%ld", (long)getpid());
     FILE *file = fopen(path, "wb");
     fuzz_check(file && fwrite(data + 1, 1, size - 1, file) == size - 1, "%s", path);
     fclose(file);
@@ -141,7 +143,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     source_done(source);
     free(source);
-    (void)unlink(path);
     fuzz_end(1 << 16); /* once: what the library keeps. Leaks are the sanitizer's to find */
     return 0;
 }
