@@ -1,8 +1,11 @@
 /* faults - puts every fault into every scripted flow, and prints how many that were.
  *
- *   faults [--part N] [--flow NAME] [--only "FLOW VICTIM SERIES K [K2]"] [--list]
+ *   faults [--part N] [--flow NAME] [--only "FLOW VICTIM SERIES K [K2]"] [--apart] [--list]
  *
- * --part N: each N-th fault of each series (default 1: all of them). --only: one story again. */
+ * --part N: each N-th fault of each series (default 1: all of them). --only: one story again. --apart: each
+ * story in a process of its own, so that those after a failure run as well.
+ *
+ * ctest: labels=asan timeout=600 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +18,8 @@
 static int usage(void)
 {
     (void)fprintf(stderr, "usage: faults [--part N] [--flow NAME] [--series NAME]"
-                          " [--only \"FLOW VICTIM SERIES K [K2]\"] [--list]\n");
+                          " [--only \"FLOW VICTIM SERIES K [K2]\"]"
+                          " [--apart] [--list]\n");
     return 2;
 }
 
@@ -30,10 +34,14 @@ int main(int argc, char **argv)
 {
     struct plan plan = {.part = 1};
     const char *flow = NULL;
-    int64_t found = 0;
+    uint64_t found = 0, wrong = 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--list") == 0)
             return list();
+        if (strcmp(argv[i], "--apart") == 0) {
+            plan.apart = true;
+            continue;
+        }
         if (i + 1 == argc)
             return usage();
         if (strcmp(argv[i], "--part") == 0)
@@ -43,7 +51,7 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--series") == 0)
             plan.series = argv[++i];
         else if (strcmp(argv[i], "--only") == 0)
-            plan.only = argv[++i];
+            plan.only = argv[++i], rig_tells = true;
         else
             return usage();
     }
@@ -51,13 +59,17 @@ int main(int argc, char **argv)
         return usage();
     unfailing_libraries();
     plan.allocations = failing_alloc_works();
+    (void)printf(
+        "                         in a run without faults | faults that hit             |\n"
+        "flow        victim        allocs  calls changes |  allocs  calls  power second |    "
+        "runs\n");
     for (int i = 0; i < flow_count; i++) {
         if (flow != NULL && strcmp(flow, flows[i].name) != 0)
             continue;
         if (plan.only != NULL && strncmp(plan.only, flows[i].name, strlen(flows[i].name)) != 0)
             continue;
-        series_of_flow(&flows[i], &plan);
+        wrong += series_of_flow(&flows[i], &plan);
         found++;
     }
-    return found > 0 ? 0 : usage();
+    return found == 0 ? usage() : wrong > 0 ? 1 : 0;
 }

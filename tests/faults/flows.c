@@ -209,6 +209,7 @@ static void check_backup(struct rig *rig)
     for (int i = 0; i < rig->write_count; i++)
         if (strcmp(rig->writes[i].name, "After it") == 0)
             rig->writes[i].decided = false; /* headquarters is allowed not to know it */
+    rig->restored = true;
     rig_finish(rig);
 }
 
@@ -225,6 +226,7 @@ static void prepare_restore(struct rig *rig)
     sim_disk_free(hub->disk);
     hub->disk = other;
     hub->files = sim_disk_files(other);
+    rig->restored = true;
     for (int i = 0; i < rig->write_count; i++)
         rig->writes[i].decided = false; /* until the restored headquarters says so again */
 }

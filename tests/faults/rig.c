@@ -38,7 +38,27 @@ void rig_fail(const struct rig *rig, const char *format, ...)
     (void)vfprintf(stderr, format, arguments);
     va_end(arguments);
     (void)fprintf(stderr, "\n");
-    _Exit(1);
+    _Exit(RIG_FAILED);
+}
+
+bool rig_tells;
+
+void rig_tell(const struct rig *rig, const char *format, ...)
+{
+    va_list arguments;
+    if (!rig_tells)
+        return;
+    (void)fprintf(stderr, "[%lld] ", (long long)(rig->now_ms - RIG_EPOCH_MS));
+    va_start(arguments, format);
+    (void)vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    (void)fprintf(stderr, "\n");
+}
+
+static void hear(void *context, enum log_level level, const char *text)
+{
+    (void)level;
+    rig_tell(context, "  headquarters: %s", text);
 }
 
 static void must(const struct rig *rig, enum err e, const char *what)
@@ -89,7 +109,7 @@ struct rig *rig_make(bool old)
     rig->story = "the template";
     rig->owns = true;
     rig->victim = -1;
-    rig->now_ms = 1760000000000;
+    rig->now_ms = RIG_EPOCH_MS;
     seeded_rng_start(&rig->seeded, 1);
     rig->rng = seeded_rng_interface(&rig->seeded);
     rig->model = make_model(rig, false);
@@ -159,13 +179,13 @@ static bool is_victim(const struct rig *rig, const struct rig_node *node)
 void rig_enter(struct rig *rig, const struct rig_node *node)
 {
     if (is_victim(rig, node))
-        failing_alloc_pause(false);
+        (void)failing_alloc_pause(false);
 }
 
 void rig_leave(struct rig *rig, const struct rig_node *node)
 {
     if (is_victim(rig, node))
-        failing_alloc_pause(true);
+        (void)failing_alloc_pause(true);
 }
 
 static void start_fault(struct rig *rig, const struct rig_fault *fault)
@@ -179,7 +199,7 @@ static void start_fault(struct rig *rig, const struct rig_fault *fault)
             failing_alloc_start_forever(fault->at);
         else
             failing_alloc_start(fault->at);
-        failing_alloc_pause(true);
+        (void)failing_alloc_pause(true);
         break;
     case RIG_CALL:
         call.at = fault->at;
@@ -198,9 +218,10 @@ static void start_fault(struct rig *rig, const struct rig_fault *fault)
 
 static void start_phase(struct rig *rig, enum rig_phase phase, const struct rig_fault *fault)
 {
+    rig_tell(rig, "the %s fault is in force", phase == RIG_FIRST ? "first" : "second");
     rig->phase = phase;
+    rig->in_vain = 0;
     rig->hits_before = sim_disk_hits(rig->nodes[rig->victim].disk);
-    rig->lies |= fault->kind == RIG_CALL && fault->call.effect == SIM_DISK_SHORT_READ;
     start_fault(rig, fault);
 }
 
@@ -211,7 +232,6 @@ void rig_arm(struct rig *rig, int victim, const struct rig_fault *first,
     rig->first = *first;
     rig->second = second == NULL ? (struct rig_fault){.kind = RIG_NO_FAULT} : *second;
     rig->first_hit = rig->second_hit = false;
-    rig->in_vain = 0;
     start_phase(rig, RIG_FIRST, first);
 }
 
@@ -231,6 +251,8 @@ void rig_mend(struct rig *rig)
 {
     (void)has_hit(rig);
     (void)failing_alloc_stop();
+    if (rig->phase != RIG_WELL)
+        rig_tell(rig, "the machine is well");
     if (rig->victim >= 0)
         sim_disk_no_faults(rig->nodes[rig->victim].disk);
     rig->phase = RIG_WELL;
@@ -239,8 +261,9 @@ void rig_mend(struct rig *rig)
 void rig_in_vain(struct rig *rig, const char *what, enum err why)
 {
     rig->failures++;
+    rig_tell(rig, "%s failed: ERR_%s", what, err_name(why));
     rig->now_ms += 150; /* headquarters does a batch again after 100 ms */
-    if (++rig->in_vain == RIG_PATIENCE && has_hit(rig) &&
+    if (++rig->in_vain >= RIG_PATIENCE && has_hit(rig) &&
         !sim_disk_is_down(rig->nodes[rig->victim].disk))
         rig_mend(rig);
     if (rig->in_vain > RIG_ATTEMPTS)
@@ -254,6 +277,7 @@ static void power_on(struct rig *rig, struct rig_node *node)
 {
     const struct rig_fault *fault = rig->phase == RIG_SECOND ? &rig->second : &rig->first;
     (void)has_hit(rig);
+    rig_tell(rig, "node %d starts after a %s", node->number, fault->kills ? "kill" : "power cut");
     if (!fault->kills)
         sim_disk_crash(node->disk, fault->survivors, fault->survivor_seed);
     sim_disk_start(node->disk);
@@ -302,10 +326,12 @@ static enum err open_node(struct rig *rig, struct rig_node *node, struct err_inf
     if (e != ERR_OK)
         return e;
     if (node->number == RIG_HUB) {
+        node->log = (struct log){.write = hear, .context = rig, .level = LOG_LEVEL_DEBUG};
         const struct hub_config config = {.model = node->model,
                                           .store = node->store,
                                           .crypto = rig->crypto,
                                           .rng = &rig->rng,
+                                          .log = &node->log,
                                           .server_key = {7},
                                           .limits = {.page_rows = 3}};
         e = hub_create(&config, rig_hub_now(rig), info);
@@ -368,6 +394,7 @@ void rig_ready(struct rig *rig, struct rig_node *node)
         rig_stop(rig, node);
         rig_start_machine(rig, node);
         rig->starts++;
+        rig_tell(rig, "node %d starts", node->number);
         rig_enter(rig, node);
         enum err e = open_node(rig, node, &info);
         rig_leave(rig, node);
@@ -375,8 +402,7 @@ void rig_ready(struct rig *rig, struct rig_node *node)
             rig_check_promises(rig, node);
             return;
         }
-        if (e != ERR_OK && e != ERR_NOMEM && e != ERR_BUSY && e != ERR_FULL && e != ERR_IO &&
-            !(e == ERR_CORRUPT && rig->lies && is_victim(rig, node)))
+        if (e != ERR_OK && e != ERR_NOMEM && e != ERR_BUSY && e != ERR_FULL && e != ERR_IO)
             rig_fail(rig, "node %d does not start: ERR_%s: %s", node->number, err_name(e),
                      info.message);
         rig_stop(rig, node);

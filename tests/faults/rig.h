@@ -20,7 +20,8 @@
 #include "tests/lib/seeded_rng.h"
 #include "tests/lib/sim_disk.h"
 
-#define RIG_STORE "store.db"
+#define RIG_STORE    "store.db"
+#define RIG_EPOCH_MS ((int64_t)1760000000000)
 
 enum {
     RIG_NODES = 4, /* node 0 is headquarters */
@@ -28,6 +29,7 @@ enum {
     RIG_WRITES = 24,
     RIG_PATIENCE = 4,
     RIG_ATTEMPTS = 40, /* of one thing; more is no progress */
+    RIG_FAILED = 99,   /* exit code of rig_fail() */
 };
 
 struct rig_node {
@@ -35,7 +37,8 @@ struct rig_node {
     struct sim_disk *disk;
     struct store_sqlite_files files;
     const struct model *model; /* what this program knows; the store may be older */
-    struct store *store;       /* NULL: the process does not run */
+    struct log log;
+    struct store *store; /* NULL: the process does not run */
     struct hub *hub;
     struct replica *replica;
     struct uplink *uplink;
@@ -90,6 +93,7 @@ struct rig {
     struct rig_write writes[RIG_WRITES];
     int write_count;
     struct uuid shared;
+    bool restored;      /* headquarters was, so devices speak of what it has lost */
     uint32_t conflicts; /* that headquarters shall have in the end */
     /* The fault: */
     int victim;
@@ -97,13 +101,16 @@ struct rig {
     struct rig_fault first, second;
     uint64_t hits_before; /* of the victim's disk, when the fault in force was armed */
     bool first_hit, second_hit;
-    int in_vain;               /* attempts since something went well */
+    int in_vain;               /* attempts since the fault in force was armed */
     uint32_t starts, failures; /* of processes; attempts that failed: in this run */
-    bool lies;                 /* a fault that may show wrong content: damage may be met */
 };
 
 void rig_fail(const struct rig *rig, const char *format, ...)
     __attribute__((format(printf, 2, 3), noreturn));
+
+/* With --only the story is told on stderr. */
+extern bool rig_tells;
+void rig_tell(const struct rig *rig, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Headquarters alone, its customer file made, with a model that has the tables below. old: the store is
  * of the older model, without column `note` and table `contact`. */

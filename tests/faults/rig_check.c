@@ -229,7 +229,6 @@ void rig_finish(struct rig *rig)
 {
     rig_mend(rig);
     rig->in_vain = 0;
-    rig->lies = false;
     for (int i = rig->count; i-- > 0;) { /* whatever was promised was promised for this case too */
         sim_disk_crash(rig->nodes[i].disk, SIM_DISK_LOSE, 0);
         rig_stop(rig, &rig->nodes[i]);

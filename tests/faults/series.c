@@ -4,6 +4,9 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/lib/failing_alloc.h"
 
@@ -93,6 +96,9 @@ static struct rig_fault power_fault(const struct power_fault *f, bool after, uin
 
 /* ---- a run ---- */
 
+enum { CHILD_SECONDS = 10 };
+enum { WRONG_MAX = 3 }; /* of a series, when they run apart: the rest of it is left out then */
+
 struct state {
     const struct flow *flow;
     const struct plan *plan;
@@ -100,12 +106,14 @@ struct state {
     int victim;
     char story[160];
     int64_t live; /* blocks that a run leaves: those of the first, which warms caches */
-    uint64_t runs, starts, failures;
-    uint64_t allocations, calls, changes;
+    uint64_t runs;
+    uint64_t seen_allocations, seen[SIM_DISK_CALL_COUNT]; /* of the last run */
+    uint64_t allocations, calls[SIM_DISK_CALL_COUNT];     /* of a run without faults */
+    uint64_t wrong, wrong_in_series;
 };
 
-static void run(struct state *s, const struct rig_fault *first, const struct rig_fault *second,
-                bool *ret_first, bool *ret_second)
+static void run_here(struct state *s, const struct rig_fault *first, const struct rig_fault *second,
+                     bool *ret_first, bool *ret_second)
 {
     int64_t before = failing_alloc_live();
     struct rig *rig = rig_copy(s->template);
@@ -113,12 +121,13 @@ static void run(struct state *s, const struct rig_fault *first, const struct rig
     if (first != NULL)
         rig_arm(rig, s->victim, first, second);
     s->flow->run(rig);
+    s->seen_allocations = failing_alloc_seen();
+    for (uint32_t i = 0; i < SIM_DISK_CALL_COUNT; i++)
+        s->seen[i] = sim_disk_count(rig->nodes[s->victim].disk, SIM_DISK_BIT(i));
     rig_mend(rig);
     *ret_first = rig->first_hit;
     *ret_second = rig->second_hit;
     s->runs++;
-    s->starts += rig->starts;
-    s->failures += rig->failures;
     rig_finish(rig);
     if (s->flow->check != NULL)
         s->flow->check(rig);
@@ -126,8 +135,42 @@ static void run(struct state *s, const struct rig_fault *first, const struct rig
     rig_free(rig);
     left = failing_alloc_live() - before;
     if (left != 0 && s->runs > 2)
-        rig_fail(s->template, "%s: %" PRId64 " blocks of memory were not given back", s->story,
-                 left);
+        rig_fail(&(const struct rig){.story = s->story},
+                 "%" PRId64 " blocks of memory were not given back", left);
+}
+
+/* The same in a child, whose end tells. */
+static void run_apart(struct state *s, const struct rig_fault *first,
+                      const struct rig_fault *second, bool *ret_first, bool *ret_second)
+{
+    int status = 0;
+    (void)fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        const struct rlimit limit = {CHILD_SECONDS, CHILD_SECONDS};
+        (void)setrlimit(RLIMIT_CPU, &limit);
+        run_here(s, first, second, ret_first, ret_second);
+        _exit((*ret_first ? 1 : 0) | (*ret_second ? 2 : 0));
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        rig_fail(s->template, "no process");
+    bool wrong = !WIFEXITED(status) || WEXITSTATUS(status) > 3;
+    if (wrong && WIFSIGNALED(status))
+        (void)fprintf(stderr, "FAILED %s\n  signal %d\n", s->story, WTERMSIG(status));
+    s->runs++;
+    s->wrong += wrong;
+    s->wrong_in_series += wrong;
+    *ret_first = wrong ? s->wrong_in_series < WRONG_MAX : (WEXITSTATUS(status) & 1) != 0;
+    *ret_second = wrong ? s->wrong_in_series < WRONG_MAX : (WEXITSTATUS(status) & 2) != 0;
+}
+
+static void run(struct state *s, const struct rig_fault *first, const struct rig_fault *second,
+                bool *ret_first, bool *ret_second)
+{
+    if (s->plan->apart)
+        run_apart(s, first, second, ret_first, ret_second);
+    else
+        run_here(s, first, second, ret_first, ret_second);
 }
 
 /* Whether this series is asked for, and which of its faults. */
@@ -156,24 +199,34 @@ typedef struct rig_fault make_fault(const void *context, uint64_t k);
 
 /* All faults of a series, or each part-th from a first one that depends on its name: together the
  * series of a part meet different places. */
-static uint64_t series(struct state *s, const char *name, make_fault *make, const void *context)
+static uint64_t series(struct state *s, const char *name, uint64_t count, make_fault *make,
+                       const void *context)
 {
     uint64_t asked, ignored, hits = 0, part = s->plan->part;
-    bool hit = true, second;
+    bool hit, second;
     if (!is_asked(s, name, &asked, &ignored))
         return 0;
     uint64_t from = 0;
+    s->wrong_in_series = 0;
     for (const char *c = name; *c != 0; c++)
         from = from * 31 + (uint64_t)(unsigned char)*c;
-    for (uint64_t k = asked > 0 ? asked : 1 + from % part; hit; k += part) {
+    for (uint64_t k = asked > 0 ? asked : 1 + from % part; asked > 0 || k <= count; k += part) {
         const struct rig_fault fault = make(context, k);
         name_story(s, name, k, 0);
         run(s, &fault, NULL, &hit, &second);
         hits += hit;
-        if (asked > 0)
+        if (asked > 0 || s->wrong_in_series >= WRONG_MAX)
             break;
     }
     return hits;
+}
+
+static uint64_t sum_of(const struct state *s, uint32_t calls)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < SIM_DISK_CALL_COUNT; i++)
+        sum += (calls >> i & 1) != 0 ? s->calls[i] : 0;
+    return sum;
 }
 
 /* ---- single faults ---- */
@@ -210,8 +263,8 @@ static uint64_t allocations(struct state *s)
     const bool once = false, forever = true;
     uint64_t hits = 0;
     if (s->plan->allocations) {
-        hits += series(s, "alloc", make_allocation, &once);
-        hits += series(s, "alloc-on", make_allocation, &forever);
+        hits += series(s, "alloc", s->allocations, make_allocation, &once);
+        hits += series(s, "alloc-on", s->allocations, make_allocation, &forever);
     }
     return hits;
 }
@@ -224,7 +277,7 @@ static uint64_t calls(struct state *s)
             const struct call_context context = {&call_faults[i], forever};
             char name[60];
             (void)snprintf(name, sizeof name, "%s%s", call_faults[i].name, forever ? "-on" : "");
-            hits += series(s, name, make_call, &context);
+            hits += series(s, name, s->calls[call_faults[i].call], make_call, &context);
         }
     return hits;
 }
@@ -238,7 +291,7 @@ static uint64_t powers(struct state *s)
             char name[60];
             (void)snprintf(name, sizeof name, "%s-%s", after ? "after" : "before",
                            power_faults[i].name);
-            hits += series(s, name, make_power, &context);
+            hits += series(s, name, sum_of(s, SIM_DISK_CHANGES), make_power, &context);
         }
     return hits;
 }
@@ -297,6 +350,7 @@ static uint64_t second_faults(struct state *s, const struct second *kind)
     bool sampled = kind->make == second_allocation;
     if (!is_asked(s, kind->name, &asked, &asked_second) || (sampled && !s->plan->allocations))
         return 0;
+    s->wrong_in_series = 0;
     uint64_t step = SECOND_FIRSTS * s->plan->part, step_second = sampled ? 29 : s->plan->part;
     for (uint64_t k = asked > 0 ? asked : 1; first_hit; k += step) {
         const struct rig_fault first = power_fault(&power_faults[k % POWER_FAULTS], false, k);
@@ -319,13 +373,16 @@ static uint64_t second_faults(struct state *s, const struct second *kind)
 /* How many allocations, calls and changes a run without faults has. */
 static void count_all(struct state *s)
 {
+    const struct rig_fault never = allocation_fault(false, UINT64_MAX);
     bool hit, second;
     (void)snprintf(s->story, sizeof s->story, "\"%s %d none 0\"", s->flow->name, s->victim);
-    run(s, NULL, NULL, &hit, &second);
-    run(s, NULL, NULL, &hit, &second);
+    for (int i = 0; i < 3; i++) /* the first ones warm the caches of libraries */
+        run_here(s, &never, NULL, &hit, &second);
+    s->allocations = s->seen_allocations;
+    memcpy(s->calls, s->seen, sizeof s->calls);
 }
 
-void series_of_flow(const struct flow *flow, const struct plan *plan)
+uint64_t series_of_flow(const struct flow *flow, const struct plan *plan)
 {
     struct state s = {.flow = flow, .plan = plan, .template = rig_make(flow->old)};
     flow->prepare(s.template);
@@ -334,18 +391,20 @@ void series_of_flow(const struct flow *flow, const struct plan *plan)
     for (int i = 0; i < 2 && flow->victims[i] >= 0; i++) {
         uint64_t hits[4] = {0};
         s.victim = flow->victims[i];
-        s.runs = s.starts = s.failures = 0;
+        s.runs = 0;
         count_all(&s);
         hits[0] = allocations(&s);
         hits[1] = calls(&s);
         hits[2] = powers(&s);
         for (size_t k = 0; k < sizeof seconds / sizeof *seconds; k++)
             hits[3] += second_faults(&s, &seconds[k]);
-        (void)printf("%-11s %-12s %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64
-                     " %8" PRIu64 "\n",
-                     flow->name, s.victim == RIG_HUB ? "headquarters" : "device", hits[0], hits[1],
-                     hits[2], hits[3], s.runs, s.starts);
+        (void)printf("%-11s %-12s%9" PRIu64 "%7" PRIu64 "%8" PRIu64 " |%8" PRIu64 "%7" PRIu64
+                     "%7" PRIu64 "%7" PRIu64 " |%8" PRIu64 "\n",
+                     flow->name, s.victim == RIG_HUB ? "headquarters" : "device", s.allocations,
+                     sum_of(&s, SIM_DISK_ANY), sum_of(&s, SIM_DISK_CHANGES), hits[0], hits[1],
+                     hits[2], hits[3], s.runs);
         (void)fflush(stdout);
     }
     rig_free(s.template);
+    return s.wrong;
 }

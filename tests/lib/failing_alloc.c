@@ -29,6 +29,7 @@
 
 struct failing {
     uint64_t countdown; /* allocations until the failing one, itself included; 0: none will fail */
+    uint64_t seen;      /* since the start */
     bool forever;
     bool failed;
     bool paused;
@@ -47,6 +48,7 @@ static bool fails_now(void)
 {
     if (failing.countdown == 0 || failing.paused)
         return false;
+    failing.seen++;
     if (failing.countdown > 1) {
         failing.countdown--;
         return false;
@@ -140,11 +142,19 @@ bool failing_alloc_stop(void)
     return failed;
 }
 
-void failing_alloc_pause(bool paused)
+uint64_t failing_alloc_seen(void)
 {
+    COMPILER_BARRIER();
+    return failing.seen;
+}
+
+bool failing_alloc_pause(bool paused)
+{
+    bool was = failing.paused;
     COMPILER_BARRIER();
     failing.paused = paused;
     COMPILER_BARRIER();
+    return was;
 }
 
 bool failing_alloc_hit(void)

@@ -25,10 +25,13 @@ void failing_alloc_start_forever(uint64_t k);
 /* Back to normal. Returns whether an allocation failed since the start. */
 bool failing_alloc_stop(void);
 
+/* How many there have been since the start, up to one that failed alone. */
+uint64_t failing_alloc_seen(void);
 /* Whether one has failed since the start. */
 bool failing_alloc_hit(void);
-/* While paused, allocations neither count nor fail: in code that is not the one under test. */
-void failing_alloc_pause(bool paused);
+/* While paused, allocations neither count nor fail: in code that is not the one under test. Returns whether
+ * they were paused before. */
+bool failing_alloc_pause(bool paused);
 
 /* Blocks of memory that this thread has taken and not given back: two runs of the same leave the same.
  * Always 0 where a sanitizer looks for leaks itself. */

@@ -115,8 +115,10 @@ enum sim_disk_call {
 enum sim_disk_effect {
     SIM_DISK_FAILS,        /* the call answers `code` and does nothing */
     SIM_DISK_HALF_WRITE,   /* a write does its first half, then answers `code`; others as FAILS */
-    SIM_DISK_SHORT_READ,   /* a read gives its first half, zeros, SQLITE_IOERR_SHORT_READ; others as
-                              FAILS. SQLite takes zeros of the database file for a page */
+    SIM_DISK_SHORT_READ,   /* a read of a journal or log gives its first half, zeros, and
+                              SQLITE_IOERR_SHORT_READ; others as FAILS: of the database file SQLite
+                              takes the zeros for a page, since no disk gives less than there is
+                              without an error, and so protects from none that does */
     SIM_DISK_SYNC_LOSES,   /* a sync answers `code`, and what it should have written may never be
                               (by a coin per sector), though reads go on showing it and the next sync
                               succeeds: as Linux does. Others as FAILS */

@@ -106,6 +106,7 @@ struct sim_file {
     struct sim_inode *inode;
     uint64_t epoch;
     char name[SIM_DISK_NAME_MAX]; /* "" without one */
+    bool is_journal;              /* or a log */
     int lock;
     struct sim_shm *shm;
     uint32_t shm_shared, shm_exclusive; /* bits */

@@ -27,7 +27,7 @@ static int sim_read(sqlite3_file *file, void *out, int size, sqlite3_int64 offse
 {
     struct sim_file *f = file_of(file);
     struct sim_verdict v = enter_file(f, SIM_DISK_READ, (uint64_t)offset, (uint64_t)size);
-    bool half = v.code != SQLITE_OK && v.hit && v.effect == SIM_DISK_SHORT_READ;
+    bool half = v.code != SQLITE_OK && v.effect == SIM_DISK_SHORT_READ && f->is_journal;
     if (!sim_goes_on(&v) && !half)
         return v.code;
     size_t wanted = (size_t)size;
@@ -382,6 +382,7 @@ static int sim_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
     f->disk = disk;
     f->inode = inode;
     f->epoch = disk->epoch;
+    f->is_journal = (flags & journals) != 0;
     (void)snprintf(f->name, sizeof f->name, "%s", name == NULL ? "" : name);
     if (ret_flags != NULL)
         *ret_flags = flags;
