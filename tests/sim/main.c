@@ -2,6 +2,7 @@
  * invariants held, 1 one is broken, 2 usage. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/sim/jobs.h"
 
@@ -16,7 +17,8 @@ static const char usage_text[] =
     "       satchel_sim --seeds FILE            the seeds of a file: \"seed devices events  why\"\n"
     "       satchel_sim --shrink SEED           the least of a failing run, and its story\n"
     "       satchel_sim --list                  what can happen, and what is counted\n"
-    "  --from N          the first seed (1)       --nodes N   devices beside headquarters (12)\n"
+    "  --from N          the first seed (1), or now\n"
+    "  --nodes N         devices beside headquarters (12)\n"
     "  --events N        about so many (2000)     --twice     each seed twice, hashes compared\n"
     "  --real-crypto     Ed25519 in every run     --quiet     no figures\n"
     "  --keep-going      do not stop at the first failure\n"
@@ -158,6 +160,11 @@ static bool with_value(struct command *c, const char *name, const char *value)
         c->options.seconds = strtod(value, &end);
         c->mode = MODE_MANY;
         return c->options.seconds > 0;
+    }
+    if (strcmp(name, "--from") == 0 && strcmp(value, "now") == 0) {
+        c->options.seed = (uint64_t)time(NULL) * 1000;
+        printf("seeds from %llu on\n", (unsigned long long)c->options.seed);
+        return true;
     }
     if (!is_number)
         return false;
