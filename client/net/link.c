@@ -274,7 +274,7 @@ static void received(struct client_link *link, struct lws *wsi, const void *in, 
     if (link->hanging_up) {
         return;
     }
-    enum err err = net_receive(&link->in, wsi, in, size, &whole, &message);
+    enum err err = net_receive(&link->in, wsi, NET_MESSAGE_MAX, in, size, &whole, &message);
     if (err != ERR_OK) {
         fail(link, err, ENDING_POLITE, "%s: %s", link->host, err_text(err));
         return;

@@ -8,9 +8,6 @@
 
 static enum err gather(struct net_receiver *receiver, const void *data, size_t size)
 {
-    if (size > (size_t)NET_MESSAGE_MAX - receiver->size) {
-        return ERR_TOO_LARGE;
-    }
     if (size > receiver->capacity - receiver->size) {
         uint32_t capacity = receiver->capacity ? receiver->capacity : CAPACITY_FIRST;
         while (capacity - receiver->size < size) {
@@ -30,23 +27,22 @@ static enum err gather(struct net_receiver *receiver, const void *data, size_t s
     return ERR_OK;
 }
 
-enum err net_receive(struct net_receiver *receiver, struct lws *wsi, const void *data, size_t size,
-                     bool *ret_whole, struct bytes *ret_message)
+enum err net_receive(struct net_receiver *receiver, struct lws *wsi, size_t max, const void *data,
+                     size_t size, bool *ret_whole, struct bytes *ret_message)
 {
     /* How much of this WebSocket frame is still to come tells a message that cannot fit from one
      * that can, before it is gathered. */
     bool last = lws_is_final_fragment(wsi) != 0;
+    size_t gathered = receiver->within ? receiver->size : 0;
     if (!lws_frame_is_binary(wsi)) {
         return ERR_PROTOCOL;
     }
-    if (lws_remaining_packet_payload(wsi) > (size_t)NET_MESSAGE_MAX) {
+    if (gathered > max || size > max - gathered ||
+        lws_remaining_packet_payload(wsi) > max - gathered - size) {
         return ERR_TOO_LARGE;
     }
     *ret_whole = last;
     if (!receiver->within && last) {
-        if (size > (size_t)NET_MESSAGE_MAX) {
-            return ERR_TOO_LARGE;
-        }
         *ret_message = bytes_of(data, size);
         return ERR_OK;
     }

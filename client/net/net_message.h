@@ -32,10 +32,11 @@ struct net_receiver {
     bool within; /* a message has begun and not ended */
 };
 
-/* Takes what a RECEIVE callback brought. *ret_whole: a message is complete, *ret_message is valid
- * until the next call. ERR_PROTOCOL: text; ERR_TOO_LARGE; ERR_NOMEM. */
-enum err net_receive(struct net_receiver *receiver, struct lws *wsi, const void *data, size_t size,
-                     bool *ret_whole, struct bytes *ret_message);
+/* Takes what a RECEIVE callback brought, of a message of at most max bytes (NET_MESSAGE_MAX or less).
+ * *ret_whole: a message is complete, *ret_message is valid until the next call. ERR_PROTOCOL: text;
+ * ERR_TOO_LARGE: is, or says that it will be; ERR_NOMEM. */
+enum err net_receive(struct net_receiver *receiver, struct lws *wsi, size_t max, const void *data,
+                     size_t size, bool *ret_whole, struct bytes *ret_message);
 /* After the message was used: gives back large memory. */
 void net_receiver_trim(struct net_receiver *receiver);
 void net_receiver_done(struct net_receiver *receiver);

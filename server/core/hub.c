@@ -254,6 +254,11 @@ static void intent_free(struct intent *intent)
     free(intent);
 }
 
+size_t hub_message_max(const struct peer *peer)
+{
+    return peer->session.state == PEER_OPEN ? (size_t)FRAME_MAX : (size_t)FRAME_BEFORE_AUTH_MAX;
+}
+
 void hub_receive(struct hub *hub, struct peer *peer, struct bytes frame, struct hub_now now)
 {
     hub->now = now;

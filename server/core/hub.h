@@ -64,6 +64,8 @@ void hub_close(struct hub *hub);
 enum err hub_attach(struct hub *hub, void *context, struct hub_now now, struct peer **ret_peer);
 /* The connection is gone; the peer is freed. */
 void hub_detach(struct hub *hub, struct peer *peer, struct hub_now now);
+/* How many bytes a message of this peer may have: few before it has said who it is (SPEC.md 7.2.2). */
+size_t hub_message_max(const struct peer *peer);
 /* One whole binary message; copied or consumed before it returns. */
 void hub_receive(struct hub *hub, struct peer *peer, struct bytes frame, struct hub_now now);
 /* A text message, an over-long one, a stalled one: what the adapter saw. */

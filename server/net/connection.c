@@ -1,5 +1,7 @@
 #include "server/net/server_net_internal.h"
 
+#include "common/text.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -284,7 +286,8 @@ static int received(struct connection *connection, struct lws *wsi, const void *
     if (connection->state != CONNECTION_UP || connection->hanging_up) {
         return 0;
     }
-    enum err err = net_receive(&connection->in, wsi, in, size, &whole, &message);
+    enum err err = net_receive(&connection->in, wsi, hub_message_max(connection->peer), in, size,
+                               &whole, &message);
     if (err != ERR_OK) {
         /* Whatever the hub has to say about it, nothing more is read from this peer. */
         hub_violation(net->hub, connection->peer, err, net_now(net));
@@ -301,6 +304,35 @@ static int received(struct connection *connection, struct lws *wsi, const void *
     return 0;
 }
 
+/* What is wrong with the payload of a close frame, or NOSTATUS. Other codes that nobody may send are
+ * the library's to answer. */
+static enum lws_close_status close_problem(const uint8_t *in, size_t size)
+{
+    enum { CODE_SIZE = 2, CODES_END = 5000 }; /* RFC 6455 7.4.2 */
+    if (size == 0) {
+        return LWS_CLOSE_STATUS_NOSTATUS;
+    }
+    if (size < CODE_SIZE || be16_get(in) >= CODES_END) {
+        return LWS_CLOSE_STATUS_PROTOCOL_ERR;
+    }
+    return utf8_valid(bytes_of(in + CODE_SIZE, size - CODE_SIZE))
+               ? LWS_CLOSE_STATUS_NOSTATUS
+               : LWS_CLOSE_STATUS_INVALID_PAYLOAD;
+}
+
+/* The library sends the payload back; one that is wrong is answered with what is wrong. */
+static int peer_closes(struct connection *connection, const uint8_t *in, size_t size)
+{
+    enum lws_close_status problem = close_problem(in, size);
+    detach(connection);
+    if (problem == LWS_CLOSE_STATUS_NOSTATUS) {
+        return 0;
+    }
+    set_limit(connection, connection->net->config.hang_up_timeout_ms);
+    lws_close_reason(connection->wsi, problem, NULL, 0);
+    return -1;
+}
+
 int connection_callback(struct connection *connection, struct lws *wsi,
                         enum lws_callback_reasons reason, void *in, size_t size)
 {
@@ -311,7 +343,7 @@ int connection_callback(struct connection *connection, struct lws *wsi,
     case LWS_CALLBACK_ESTABLISHED: return established(connection);
     case LWS_CALLBACK_RECEIVE: return received(connection, wsi, in, size);
     case LWS_CALLBACK_SERVER_WRITEABLE: return writable(connection);
-    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: return peer_closes(connection, in, size);
     case LWS_CALLBACK_CLOSED: detach(connection); return 0;
     case LWS_CALLBACK_WSI_DESTROY:
         if (connection->net->adopting == connection) {

@@ -6,19 +6,25 @@
 
 enum { PATH_MAX_SIZE = 64, HEADER_MAX_SIZE = 128, ANSWER_MAX_SIZE = 512 };
 
-/* Answers, and -1: each answer ends its connection. */
-static int answer(struct lws *wsi, const char *status, const char *type, const char *body)
+/* Answers, and -1: each answer ends its connection. headers: more of them, a line each, or "". */
+static int answer_with(struct lws *wsi, const char *status, const char *headers, const char *type,
+                       const char *body)
 {
     char text[LWS_PRE + ANSWER_MAX_SIZE];
     int size = snprintf(text + LWS_PRE, ANSWER_MAX_SIZE,
-                        "HTTP/1.1 %s\r\ncontent-type: %s\r\ncontent-length: %zu\r\n"
+                        "HTTP/1.1 %s\r\n%scontent-type: %s\r\ncontent-length: %zu\r\n"
                         "cache-control: no-store\r\nx-content-type-options: nosniff\r\n"
                         "connection: close\r\n\r\n%s",
-                        status, type, strlen(body), body);
+                        status, headers, type, strlen(body), body);
     if (size > 0 && size < ANSWER_MAX_SIZE) {
         (void)lws_write(wsi, (unsigned char *)text + LWS_PRE, (size_t)size, LWS_WRITE_HTTP_HEADERS);
     }
     return -1;
+}
+
+static int answer(struct lws *wsi, const char *status, const char *type, const char *body)
+{
+    return answer_with(wsi, status, "", type, body);
 }
 
 /* "" when the method is not GET. */
@@ -66,13 +72,32 @@ static bool is_websocket(struct lws *wsi)
            strcasecmp(upgrade, "websocket") == 0;
 }
 
+static bool is_http_1_1(struct lws *wsi)
+{
+    char version[sizeof "HTTP/1.1"];
+    return lws_hdr_copy(wsi, version, (int)sizeof version, WSI_TOKEN_HTTP) > 0 &&
+           strcmp(version, "HTTP/1.1") == 0;
+}
+
+/* 16 bytes in base64, of which the library looks at none. */
+static bool has_key(struct lws *wsi)
+{
+    enum { KEY_SIZE = 24, PADDING = 2 };
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char key[KEY_SIZE + 2];
+    return lws_hdr_copy(wsi, key, (int)sizeof key, WSI_TOKEN_KEY) == KEY_SIZE &&
+           strspn(key, letters) == KEY_SIZE - PADDING &&
+           strcmp(key + KEY_SIZE - PADDING, "==") == 0;
+}
+
 int http_check_upgrade(struct lws *wsi)
 {
     /* Only what the library's look-up gives: for an upgrade that it does not know, 4.1.6 calls with
      * a pointer into headers that it has freed already. */
     char path[PATH_MAX_SIZE];
     get_path(wsi, path);
-    if (!is_websocket(wsi)) {
+    if (!is_http_1_1(wsi) || !is_websocket(wsi)) {
         return answer(wsi, "400 Bad Request", "text/plain; charset=utf-8",
                       "The only upgrade here is to a WebSocket.\n");
     }
@@ -84,8 +109,13 @@ int http_check_upgrade(struct lws *wsi)
                       "The WebSocket subprotocol must be " NET_SUBPROTOCOL ".\n");
     }
     if (!header_has(wsi, WSI_TOKEN_VERSION, "13")) {
-        return answer(wsi, "426 Upgrade Required", "text/plain; charset=utf-8",
-                      "The WebSocket version must be 13.\n");
+        return answer_with(wsi, "426 Upgrade Required",
+                           "upgrade: websocket\r\nsec-websocket-version: 13\r\n",
+                           "text/plain; charset=utf-8", "The WebSocket version must be 13.\n");
+    }
+    if (!has_key(wsi)) {
+        return answer(wsi, "400 Bad Request", "text/plain; charset=utf-8",
+                      "The key of a WebSocket is 16 bytes in base64.\n");
     }
     return 0;
 }

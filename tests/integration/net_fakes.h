@@ -107,6 +107,12 @@ void hub_close(struct hub *hub)
     free(hub);
 }
 
+size_t hub_message_max(const struct peer *peer)
+{
+    (void)peer;
+    return FRAME_MAX + FRAME_HEADER_SIZE;
+}
+
 enum err hub_attach(struct hub *hub, void *context, struct hub_now now, struct peer **ret_peer)
 {
     struct peer *peer = calloc(1, sizeof *peer);
