@@ -1,6 +1,7 @@
 /* byzantine.c - devices that hold a true key and do what no honest one would. */
 #include <string.h>
 
+#include "client/core/uplink_internal.h"
 #include "tests/sim/act.h"
 #include "tests/sim/oracle.h"
 
@@ -103,6 +104,44 @@ static bool beyond(struct node *node, struct seeded_rng *dice)
     return send_message(node, &message);
 }
 
+/* With a key that is not its own: headquarters must not let it in. */
+static bool impostor(struct node *node)
+{
+    if (!node->running || node->impostor)
+        return false;
+    if (node->up) {
+        struct link *old = node->up;
+        device_node_over(node, ERR_LINK);
+        link_close(old, LOWER, false);
+    }
+    node->impostor = true;
+    node->identity.seed[0] ^= 1; /* device_node_over() puts it right again */
+    node->mode = MODE_ONCE;
+    device_node_connect(node);
+    if (!node->up) {
+        node->impostor = false;
+        node->identity.seed[0] ^= 1;
+    }
+    return node->impostor;
+}
+
+/* What it pushes from now on is signed with another key. */
+static bool missign(struct node *node)
+{
+    node->uplink->identity.seed[0] ^= 1;
+    return true;
+}
+
+/* Gives credit for next to nothing, and wants everything. */
+static bool stingy(struct node *node, struct seeded_rng *dice)
+{
+    const struct message message = {
+        .type = MESSAGE_SUBSCRIBE,
+        .as.subscribe = {.scope = 1, .credit = 1 + seeded_below(dice, 2000), .reconcile = 1}};
+    node->evil = true; /* it will have to connect again to get the rest */
+    return send_message(node, &message);
+}
+
 static bool garbage(struct node *node, struct seeded_rng *dice)
 {
     uint8_t bytes[300];
@@ -126,13 +165,22 @@ bool act_byzantine(struct world *world, struct node *node, const struct action *
         write_transaction(node, dice, true);
         return true;
     }
+    uint64_t how = seeded_below(dice, 3);
+    if (action->kind == ACTION_STEAL && how == 0) {
+        world->cover[COVER_STOLEN] += impostor(node);
+        return true;
+    }
     if (!in_session(node))
         return true;
     switch ((int)action->kind) {
     case ACTION_REPLAY: world->cover[COVER_REPLAYED] += replay(node, dice); break;
     case ACTION_CHANGE: world->cover[COVER_CHANGED] += push_again(node, dice, true); break;
-    case ACTION_STEAL: world->cover[COVER_STOLEN] += push_again(node, dice, false); break;
-    case ACTION_BEYOND: world->cover[COVER_BEYOND] += beyond(node, dice); break;
+    case ACTION_STEAL:
+        world->cover[COVER_STOLEN] += how == 1 ? missign(node) : push_again(node, dice, false);
+        break;
+    case ACTION_BEYOND:
+        world->cover[COVER_BEYOND] += how ? beyond(node, dice) : stingy(node, dice);
+        break;
     case ACTION_GARBAGE: world->cover[COVER_GARBAGE] += garbage(node, dice); break;
     default: return false;
     }

@@ -68,6 +68,11 @@ void device_node_over(struct node *node, enum err why)
     if (!node->up)
         return;
     node->up = NULL;
+    node->evil = false;
+    if (node->impostor) {
+        node->identity.seed[0] ^= 1;
+        node->impostor = false;
+    }
     node->last_why = why;
     if (!node->running)
         return;

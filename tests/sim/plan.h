@@ -49,8 +49,8 @@
     X(FORGE, "Byzantine: writes what it may not")                    \
     X(REPLAY, "Byzantine: sends old pushes again")                   \
     X(CHANGE, "Byzantine: sends a dot again with other content")     \
-    X(BEYOND, "Byzantine: subscribes from beyond the head")          \
-    X(STEAL, "Byzantine: pushes under another's origin")             \
+    X(BEYOND, "Byzantine: subscribes from beyond the head, or without credit")          \
+    X(STEAL, "Byzantine: pushes under another's origin, or with another key")             \
     X(GARBAGE, "Byzantine: sends garbage")
 
 enum action_kind {

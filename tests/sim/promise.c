@@ -125,6 +125,8 @@ void promise_sent_down(struct node *node, struct link *link, struct bytes frame)
         look_into(node, frame);
     if (type != MESSAGE_WELCOME && type != MESSAGE_PAGE && type != MESSAGE_CHECKPOINT && type != MESSAGE_ACK)
         return;
+    if (type == MESSAGE_WELCOME && device->impostor && device->up == link)
+        broken(world, "who proves is let in", "%s has another key than it was enrolled with, and is let in", device->name);
     check_revoked(node, device);
     check_session(node, device, link, type == MESSAGE_WELCOME);
 }
