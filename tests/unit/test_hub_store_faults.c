@@ -1,13 +1,13 @@
-/* Every call of a store fails once, and every allocation, while devices push and pull: nothing that was
- * acknowledged is lost, nothing is applied twice, and all agree when it is over.
+/* Calls of a store fail, with each error in turn, and memory is short, while devices push and pull: nothing
+ * that was acknowledged is lost, nothing is applied twice, and all agree when it is over. Allocations each,
+ * and the calls of a disk below the store: tests/faults.
  *
- * ctest: timeout=1500 valgrind=no */
+ * ctest: timeout=600 valgrind=no */
 #include "tests/lib/failing_alloc.h"
 #include "tests/lib/pair.h"
+#include "tests/lib/unfailing.h"
 
 #include "common/store_mem/store_mem.h"
-
-#include <openssl/crypto.h>
 
 enum { DEVICES = 3, ROUNDS = 3 };
 
@@ -16,6 +16,7 @@ struct play {
     struct pair_device *devices[DEVICES];
     struct uuid shared; /* a record that all of them count in */
     uint32_t inserted, points;
+    uint64_t shortage_at; /* memory is short from this allocation of a turn on; 0: never */
     uint32_t sessions_lost, turns_failed, writes_refused;
 };
 
@@ -60,7 +61,11 @@ static void restart_hub(struct play *play)
 static void turn(struct play *play)
 {
     for (int i = 0; i < 100; i++) {
+        if (play->shortage_at)
+            failing_alloc_start_forever(play->shortage_at);
         enum err e = hub_turn(play->pair.hub, hub_time(play));
+        if (failing_alloc_stop())
+            play->shortage_at = 0;
         if (e != ERR_OK) {
             assert_int_equal(err_class(e), ERR_CLASS_FATAL);
             play->turns_failed++;
@@ -133,8 +138,11 @@ static void sync(struct play *play, struct pair_device *device)
     for (int tries = 0; tries < 6; tries++) {
         struct hub_now now = hub_time(play);
         struct uplink_effects effects;
-        const struct uplink_config config = {.replica = device->replica, .crypto = play->pair.crypto,
-                                             .rng = &play->pair.rng, .agent = "test", .once = true};
+        const struct uplink_config config = {.replica = device->replica,
+                                             .crypto = play->pair.crypto,
+                                             .rng = &play->pair.rng,
+                                             .agent = "test",
+                                             .once = true};
         play->pair.now_ms++;
         uplink_free(device->uplink);
         device->uplink = NULL;
@@ -177,7 +185,8 @@ static void write(struct play *play, struct pair_device *device, bool insert)
             e = replica_get(device->replica, party, &play->shared, &arena, &now);
             if (e == ERR_OK) {
                 const struct value value = value_int(now.record.values[points].as.integer + 1);
-                e = replica_update(device->replica, party, &play->shared, &points, &value, 1, false, &info);
+                e = replica_update(device->replica, party, &play->shared, &points, &value, 1, false,
+                                   &info);
             }
         }
         arena_done(&arena);
@@ -215,11 +224,12 @@ static void play_end(struct play *play)
             sync(play, play->devices[i]);
     snprintf(points, sizeof points, "%u", play->points);
     assert_int_equal(pair_count(&play->pair, NULL, "party"), play->inserted);
-    assert_string_equal(pair_cell(&play->pair, NULL, "party", play->shared, "loyalty_points"), points);
+    assert_string_equal(pair_cell(&play->pair, NULL, "party", play->shared, "loyalty_points"),
+                        points);
     for (int i = 0; i < 2; i++) /* the rep does not hold every bucket */
         pair_assert_equal(&play->pair, play->devices[i]);
-    assert_string_equal(pair_cell(&play->pair, play->devices[2], "party", play->shared, "loyalty_points"),
-                        points);
+    assert_string_equal(
+        pair_cell(&play->pair, play->devices[2], "party", play->shared, "loyalty_points"), points);
     assert_int_equal(pair_count(&play->pair, play->devices[2], "party"), play->inserted);
     if (!strstr(pair_admin(&play->pair, "{\"do\":\"verify\"}"), "\"ok\":true"))
         fail_msg("the store does not verify");
@@ -249,104 +259,63 @@ static void each_call_fails(int which)
     static const enum err errors[] = {ERR_BUSY, ERR_FULL, ERR_NOMEM, ERR_IO};
     uint64_t calls = calls_of(which);
     uint32_t met = 0, plays = 0;
-    uint64_t stride = getenv("SATCHEL_SLOW_TOOL") ? 37 : 1; /* valgrind takes some of them */
-    for (uint64_t k = 1; k <= calls; k += stride) {
+    for (uint64_t k = 1; k <= calls; k++) {
         struct play play;
         play_start(&play);
-        store_mem_fail_at(chosen(&play, which), k, errors[(k / stride) % 4]);
+        store_mem_fail_at(chosen(&play, which), k, errors[k % 4]);
         act(&play);
         met += play.sessions_lost + play.turns_failed + play.writes_refused > 0;
         store_mem_fail_at(chosen(&play, which), 0, ERR_OK);
         play_end(&play);
         plays++;
     }
-    print_message("%llu calls, %u plays, %u of them met the failure\n", (unsigned long long)calls, plays, met);
+    print_message("%llu calls, %u plays, %u of them met the failure\n", (unsigned long long)calls,
+                  plays, met);
     assert_true(met * 10 >= plays * 9); /* few are passed over, as a look-up that may fail */
 }
 
-static void each_call_of_the_hubs_store_fails_once(void **state)
+static void calls_of_the_hubs_store_fail_once(void **state)
 {
     (void)state;
     each_call_fails(-1);
 }
 
-static void each_call_of_a_devices_store_fails_once(void **state)
+static void calls_of_a_devices_store_fail_once(void **state)
 {
     (void)state;
     each_call_fails(1);
 }
 
-static void each_allocation_fails_once(void **state)
+/* Memory is short from the k-th allocation of a turn to its end, so that reading the state anew after the
+ * failure fails as well; then it is there again. Found by the flow "push" of tests/faults: the hub went
+ * on with an empty state, numbered buckets and positions from 1, and lost what it had acknowledged. */
+static void memory_is_short_until_the_end_of_a_turn(void **state)
 {
     (void)state;
     if (!failing_alloc_works())
         skip();
-    uint64_t plays = 0, stride = getenv("SATCHEL_SLOW_TOOL") ? 101 : 1;
-    bool failed = true;
-    for (uint64_t k = 1; failed; k += stride, plays++) {
+    uint32_t plays = 0;
+    bool met = true;
+    for (uint64_t k = 1; met; k++, plays++) {
         struct play play;
         play_start(&play);
-        failing_alloc_start(k);
+        play.shortage_at = k;
         act(&play);
-        failed = failing_alloc_stop();
+        met = play.shortage_at == 0;
+        play.shortage_at = 0;
         play_end(&play);
     }
-    print_message("%llu plays\n", (unsigned long long)plays);
-    assert_true(plays * stride > 500);
-}
-
-/* ---- OpenSSL gets memory that does not fail (test_model_limits.c says why) ---- */
-
-static void *unfailing_malloc(size_t size)
-{
-    uint8_t *memory = aligned_alloc(16, (size + 31) / 16 * 16);
-    assert_non_null(memory);
-    memcpy(memory, &size, sizeof size);
-    return memory + 16;
-}
-
-static void unfailing_free(void *memory)
-{
-    if (memory)
-        free((uint8_t *)memory - 16);
-}
-
-static void *openssl_malloc(size_t size, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    return unfailing_malloc(size);
-}
-
-static void openssl_free(void *memory, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    unfailing_free(memory);
-}
-
-static void *openssl_realloc(void *memory, size_t size, const char *file, int line)
-{
-    uint8_t *other = unfailing_malloc(size);
-    size_t old_size = 0;
-    (void)file;
-    (void)line;
-    if (memory) {
-        memcpy(&old_size, (uint8_t *)memory - 16, sizeof old_size);
-        memcpy(other, memory, old_size < size ? old_size : size);
-        unfailing_free(memory);
-    }
-    return other;
+    print_message("%u plays\n", plays);
+    assert_true(plays > 10);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_call_of_the_hubs_store_fails_once),
-        cmocka_unit_test(each_call_of_a_devices_store_fails_once),
-        cmocka_unit_test(each_allocation_fails_once),
+        cmocka_unit_test(calls_of_the_hubs_store_fail_once),
+        cmocka_unit_test(calls_of_a_devices_store_fail_once),
+        cmocka_unit_test(memory_is_short_until_the_end_of_a_turn),
     };
-    if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
-        return 1;
+    unfailing_libraries();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
