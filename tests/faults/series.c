@@ -398,8 +398,9 @@ uint64_t series_of_flow(const struct flow *flow, const struct plan *plan)
         hits[2] = powers(&s);
         for (size_t k = 0; k < sizeof seconds / sizeof *seconds; k++)
             hits[3] += second_faults(&s, &seconds[k]);
-        (void)printf("%-11s %-12s%9" PRIu64 "%7" PRIu64 "%8" PRIu64 " |%8" PRIu64 "%7" PRIu64
-                     "%7" PRIu64 "%7" PRIu64 " |%8" PRIu64 "\n",
+        (void)printf("%-10s %-12s: %" PRIu64 " allocations, %" PRIu64 " calls of the disk (%" PRIu64
+                     " change it); met: %" PRIu64 " + %" PRIu64 " + %" PRIu64
+                     " power cuts, %" PRIu64 " second faults; %" PRIu64 " runs\n",
                      flow->name, s.victim == RIG_HUB ? "headquarters" : "device", s.allocations,
                      sum_of(&s, SIM_DISK_ANY), sum_of(&s, SIM_DISK_CHANGES), hits[0], hits[1],
                      hits[2], hits[3], s.runs);
