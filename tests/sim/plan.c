@@ -32,8 +32,10 @@ enum { KINDS = sizeof weights / sizeof *weights };
 static int64_t gap_us(struct seeded_rng *dice, uint64_t tempo)
 {
     uint64_t at = seeded_below(dice, 100);
-    if (at < 55 + tempo)
-        return (int64_t)seeded_below(dice, 60000);
+    if (at < 55 + tempo) {
+        int64_t gap = (int64_t)seeded_below(dice, 60000);
+        return gap < 15000 ? 0 : gap; /* often in one and the same millisecond: equal stamps */
+    }
     if (at < 80 + tempo)
         return (int64_t)seeded_below(dice, 1500000);
     if (at < 99)

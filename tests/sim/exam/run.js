@@ -193,7 +193,7 @@ async function sample(given) {
 
 const given = options(process.argv.slice(2));
 try {
-  os.setPriority(10);
+  os.setPriority(5);
   execFileSync(given.program, ['--list'], { stdio: 'ignore' });
 } catch {
   usage(`${given.program} does not run`);
