@@ -277,6 +277,8 @@ void oracle_changed(struct node *node)
                     node->world->cover[COVER_RESTORES] * 31;
     bool anew = l->cursor_life[node->number] != life;
     l->cursor_life[node->number] = life;
+    if (anew) /* also of buckets that have no cursor just now */
+        memset(l->positions[node->number], 0, sizeof l->positions[node->number]);
     look_at_cursors(node, anew);
     look_at_twins(node);
 }
