@@ -55,6 +55,8 @@ int cli_exit_of(enum satchel_code code);
 /* The last error of the handle. */
 int cli_failed(struct cli *cli);
 int cli_fail(struct cli *cli, enum satchel_code code, const char *message);
+/* The same of an exchange: what is wrong with the data came over the network, nobody typed it. */
+int cli_fail_exchange(struct cli *cli, enum satchel_code code, const char *message);
 __attribute__((format(printf, 3, 4))) int cli_failf(struct cli *cli, int exit_code,
                                                     const char *format, ...);
 /* A note on stderr, unless --quiet. */

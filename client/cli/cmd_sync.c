@@ -124,7 +124,7 @@ static int run_live(struct sync *sync)
     if (code != SATCHEL_OK)
         result = cli_failed(cli);
     else if (sync->ended && sync->code != SATCHEL_OK)
-        result = cli_fail(cli, sync->code, sync->message);
+        result = cli_fail_exchange(cli, sync->code, sync->message);
     satchel_disconnect(cli->handle);
     satchel_loop_free(loop);
     end_fd = -1;
@@ -188,7 +188,10 @@ static int run(struct cli *cli, int argc, char **argv)
     if (sync.revoked)
         return cli_fail(cli, SATCHEL_E_REVOKED,
                         "this device has been revoked, and its data are erased");
-    return code == SATCHEL_OK ? report(&sync, &before) : cli_failed(cli);
+    if (code == SATCHEL_OK)
+        return report(&sync, &before);
+    const struct satchel_error *error = satchel_last_error(cli->handle);
+    return cli_fail_exchange(cli, error->code, error->message);
 }
 
 const struct command command_sync = {

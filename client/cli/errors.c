@@ -92,6 +92,16 @@ int cli_fail(struct cli *cli, enum satchel_code code, const char *message)
     return tell(cli, satchel_error_name(code), cli_exit_of(code), text, advice(code));
 }
 
+int cli_fail_exchange(struct cli *cli, enum satchel_code code, const char *message)
+{
+    if (code != SATCHEL_E_MALFORMED && code != SATCHEL_E_TOO_LARGE && code != SATCHEL_E_LIMIT)
+        return cli_fail(cli, code, message);
+    char text[600];
+    snprintf(text, sizeof text, "the exchange with the server failed: %s",
+             message && message[0] ? message : satchel_error_text(code));
+    return tell(cli, satchel_error_name(code), EXIT_NETWORK, text, advice(SATCHEL_E_LINK));
+}
+
 int cli_failed(struct cli *cli)
 {
     const struct satchel_error *error = satchel_last_error(cli->handle);
