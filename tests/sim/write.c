@@ -214,7 +214,8 @@ static enum err change(struct writing *w, const struct model_table *table)
     if (e != ERR_OK || shown.record.dead)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     /* In some runs everybody is after the same few columns, so that they meet there. */
-    uint64_t seed = w->world->plan->seed, wanted = seeded_below(w->dice, table->column_count);
+    uint64_t seed = w->world->plan->seed * 0x9e3779b97f4a7c15 >> 20;
+    uint64_t wanted = seeded_below(w->dice, table->column_count);
     if ((seed >> 1 & 3) && seeded_below(w->dice, 3)) /* of an account: not those that route it */
         wanted = (seed >> 3) % (table->column_count > COLUMNS_HOT ? COLUMNS_HOT : table->column_count) + wanted % 2;
     const struct model_column *column = &table->columns[wanted % table->column_count];

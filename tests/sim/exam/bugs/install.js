@@ -98,8 +98,8 @@ module.exports = [
     why: 'A refused new record stays on its author\'s screen although it is a draft now: nobody else has'
       + ' it.',
     edits: [[
-      '    bool stays = in_effect ? bucket_subscribed(in->r, row.bucket) : !dot_equal(&head.insert, dot);',
-      '    bool stays = in_effect ? bucket_subscribed(in->r, row.bucket)\n                           : PLANTED || !dot_equal(&head.insert, dot);',
+      ': !dot_equal(&head.insert, dot);',
+      ': PLANTED || !dot_equal(&head.insert, dot);',
     ]],
   },
   {
