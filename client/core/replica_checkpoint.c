@@ -124,12 +124,14 @@ static const struct group_result *result_of(const struct install *in, uint64_t o
 }
 
 /* The row of an insert that waited goes if it was set aside, unless the confirmed record that has its
- * id stands in its place; and if it took effect in a bucket that is out of scope by now: nothing of it
- * comes back then. */
+ * id stands in its place; and if it took effect in a bucket that is out of scope, as nothing of it comes
+ * back then: a row that came has a position, and live an own entry. */
 static enum err insert_decided(struct install *in, const struct mutation *mutation,
                                const struct dot *dot, bool in_effect)
 {
-    if (in_effect && in->checkpoint->live) /* decided in this session's scope */
+    uint8_t key[18];
+    install_key(mutation->table, &mutation->id, key);
+    if (in_effect && hash_map_get(&in->own, bytes_of(key, sizeof key)))
         return ERR_OK;
     struct store_row row;
     struct version_head head;
@@ -139,7 +141,7 @@ static enum err insert_decided(struct install *in, const struct mutation *mutati
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     if (version_peek(row.version, &head) != ERR_OK)
         return ERR_CORRUPT;
-    bool stays = in_effect ? bucket_subscribed(in->r, row.bucket) : !dot_equal(&head.insert, dot);
+    bool stays = in_effect ? row.position > 0 : !dot_equal(&head.insert, dot);
     return stays ? ERR_OK : store_row_delete(in->r->store, mutation->table, &mutation->id);
 }
 

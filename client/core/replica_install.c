@@ -14,6 +14,7 @@ void install_init(struct install *in, struct replica *r)
     arena_init(&in->entry, ENTRY_ARENA_MAX);
     hash_map_init(&in->index, TOUCHED_MAX, 0);
     hash_map_init(&in->seen, SEEN_MAX, 0);
+    hash_map_init(&in->own, SEEN_MAX, 0);
 }
 
 void install_done(struct install *in)
@@ -22,6 +23,7 @@ void install_done(struct install *in)
     arena_done(&in->entry);
     hash_map_done(&in->index);
     hash_map_done(&in->seen);
+    hash_map_done(&in->own);
 }
 
 void install_key(const struct model_table *table, const struct uuid *id, uint8_t out[18])
@@ -308,6 +310,10 @@ static enum err apply_own(struct install *in, const struct page_entry *entry)
         row.bucket = in->bucket;
         row.position = entry->position;
         e = account(in, in->bucket, mutation->table, &mutation->id, &row, true);
+        uint8_t key[18];
+        install_key(mutation->table, &mutation->id, key);
+        if (e == ERR_OK)
+            e = hash_map_put_number(&in->own, bytes_of(key, sizeof key), 1);
         return e == ERR_OK && moves ? store_row_put(r->store, mutation->table, &mutation->id, &row) : e;
     }
     struct record record = {0};
