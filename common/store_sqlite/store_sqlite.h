@@ -6,7 +6,8 @@
  * Threads:    a handle stays with one thread at a time; a reader may live in another thread.
  * Durability: a commit is as durable as `synchronous` says. A commit that fails with an I/O error,
  *             and a checkpoint that does, end the handle: every later call is ERR_IO, until the file
- *             is opened anew (what a failed sync has written cannot be known).
+ *             is opened anew (what a failed sync has written cannot be known; with FULL and EXTRA a
+ *             commit whose sync failed is not found there).
  * ":memory:": a private database of this handle; a reader of it takes a copy at begin(), which is
  *             ERR_BUSY while the writer has a write transaction open.
  * Source:     protocol/adr/0003-store-layout.md, https://sqlite.org/atomiccommit.html,
