@@ -78,6 +78,7 @@ struct ledger {
     bool revoked[SIM_NODES_MAX];
     struct person people[PEOPLE_MAX];
     uint32_t person_count;
+    bool people_stale;
     struct uuid branches[BRANCHES_MAX];
     uint32_t branch_count;
     uint32_t twins[TWINS_MAX][2]; /* records */
@@ -134,6 +135,8 @@ void oracle_started(struct node *node);
 void oracle_ended(struct node *node);
 void oracle_erased(struct node *node);
 void oracle_session_over(struct node *node);
+/* The buckets, as bits, whose texts a frame holds. */
+uint64_t oracle_canaries(struct ledger *ledger, struct bytes frame);
 void oracle_sent_down(struct node *node, struct link *link, struct bytes frame);
 void oracle_sent_up(struct node *node, struct link *link, struct bytes frame);
 void oracle_reached(struct node *node, struct link *link, struct bytes frame);

@@ -67,6 +67,7 @@ void oracle_people(struct world *world)
     struct ledger *l = world->ledger;
     struct seat seats[PEOPLE_MAX] = {{0}};
     sqlite3_stmt *row;
+    l->people_stale = true; /* its disk may have errors just now: asked again then */
     if (!world->nodes[0].running)
         return;
     sqlite3 *db = store_sqlite_handle(world->nodes[0].store);
@@ -74,7 +75,8 @@ void oracle_people(struct world *world)
     if (sqlite3_prepare_v2(db, "SELECT id,login,role,branch,active FROM \"user\"", -1, &row,
                            NULL) != SQLITE_OK)
         return;
-    while (sqlite3_step(row) == SQLITE_ROW) {
+    int result;
+    while ((result = sqlite3_step(row)) == SQLITE_ROW) {
         uint32_t user = number_of(row, 1);
         if (user >= PEOPLE_MAX)
             continue;
@@ -90,6 +92,9 @@ void oracle_people(struct world *world)
                 seats[user].branch = i;
     }
     sqlite3_finalize(row);
+    if (result != SQLITE_DONE)
+        return;
+    l->people_stale = false;
     for (uint32_t i = 0; i < l->person_count; i++) {
         l->people[i].scope = scope_of(l, seats, i);
         l->people[i].may_write = seats[i].in;

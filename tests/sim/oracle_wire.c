@@ -77,6 +77,11 @@ static uint64_t scopes_of_frame(struct ledger *l, struct bytes frame)
     return l->frame_scopes[slot];
 }
 
+uint64_t oracle_canaries(struct ledger *l, struct bytes frame)
+{
+    return scopes_of_frame(l, frame);
+}
+
 void oracle_sent_down(struct node *node, struct link *link, struct bytes frame)
 {
     struct world *world = node->world;
@@ -91,6 +96,12 @@ void oracle_sent_down(struct node *node, struct link *link, struct bytes frame)
     }
     if (link->welcomed)
         link->scopes |= l->people[device->user].scope;
+    if (l->people_stale)
+        oracle_people(world);
+    if (l->people_stale) {
+        link->scopes = UINT64_MAX; /* nobody can say what it may see */
+        return;
+    }
     if (type != MESSAGE_PAGE && type != MESSAGE_CHECKPOINT && type != MESSAGE_FAILURE)
         return;
     uint64_t out = scopes_of_frame(l, frame) & ~link->scopes;
