@@ -103,6 +103,8 @@ json_t *cli_json_value(struct cli *cli, const struct satchel_column *column,
                        const struct satchel_value *value);
 /* {"id", "table", "title", "deleted", "revision", "pending", "values": {...}, "titles": {...}} */
 json_t *cli_json_record(struct cli *cli, const struct satchel_record *record);
+/* A string. Bytes that are no UTF-8, of a message that was cut, become U+FFFD. */
+json_t *cli_json_text(const char *text);
 json_t *cli_json_author(const struct satchel_author *author);
 json_t *cli_json_id(const struct satchel_id *id);
 json_t *cli_json_time(int64_t at_ms); /* "2026-11-22T10:15:00.000Z", null for 0 */

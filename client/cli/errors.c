@@ -71,8 +71,8 @@ static int tell(struct cli *cli, const char *name, int exit_code, const char *me
 {
     fflush(stdout);
     if (cli->json) {
-        json_t *error = json_pack("{s:{s:s, s:s, s:i}}", "error", "code", name, "message", message,
-                                  "exit", exit_code);
+        json_t *error = json_pack("{s:{s:s, s:o, s:i}}", "error", "code", name, "message",
+                                  cli_json_text(message), "exit", exit_code);
         if (error && next)
             json_object_set_new(json_object_get(error, "error"), "next", json_string(next));
         cli_print_json(error);

@@ -6,6 +6,8 @@
 
 #include "import.h"
 
+enum { NAME_BYTES_MAX = 256 }; /* of a column's name in the file */
+
 struct reading {
     struct source *source;
     uint64_t line;        /* that is being fed */
@@ -31,6 +33,17 @@ static void on_field(void *data, size_t size, void *context)
     reading->count++;
 }
 
+/* Of a name: as much as is kept, whole characters. */
+static size_t name_size(const char *name, size_t size)
+{
+    if (size <= NAME_BYTES_MAX)
+        return size;
+    size = NAME_BYTES_MAX;
+    while (size > 0 && ((unsigned char)name[size] & 0xc0) == 0x80)
+        size--;
+    return size;
+}
+
 /* Names the columns: what is empty or there twice gets a name of its own. */
 static void take_header(struct reading *reading)
 {
@@ -45,13 +58,13 @@ static void take_header(struct reading *reading)
         size_t size = strlen(own);
         while (size > 0 && (own[size - 1] == ' ' || own[size - 1] == '\r'))
             size--;
-        snprintf(name, sizeof name, "%.*s", (int)(size < 256 ? size : 256), own);
+        size = name_size(own, size);
+        snprintf(name, sizeof name, "%.*s", (int)size, own);
         if (size == 0)
             snprintf(name, sizeof name, "column %zu", i + 1);
         for (size_t k = 0, copies = 1; k < i; k++) {
             if (strcmp(source->columns[k], name) == 0) {
-                snprintf(name, sizeof name, "%.*s (%zu)", (int)(size < 256 ? size : 256), own,
-                         ++copies);
+                snprintf(name, sizeof name, "%.*s (%zu)", (int)size, own, ++copies);
                 k = (size_t)-1;
             }
             if (copies > IMPORT_COLUMNS_MAX)

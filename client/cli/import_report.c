@@ -96,9 +96,9 @@ void report_refused(struct report *report, const struct source_row *row, const c
     write_entry(report, "refused", row, column, value, reason);
     if (json_array_size(report->refusals) < JSON_REFUSALS_MAX)
         json_array_append_new(report->refusals,
-                              json_pack("{s:I, s:I, s:s, s:s, s:s}", "row", (json_int_t)row->number,
+                              json_pack("{s:I, s:I, s:s, s:o, s:o}", "row", (json_int_t)row->number,
                                         "line", (json_int_t)row->line, "column", column, "value",
-                                        value, "reason", reason));
+                                        cli_json_text(value), "reason", cli_json_text(reason)));
     if (report->refused_shown++ >= IMPORT_SHOWN || cli->json)
         return;
     if (term_width(STDERR_FILENO) > 0)
@@ -186,10 +186,11 @@ void report_end(struct report *report)
     if (cli->json) {
         json_t *step = counts_json(counts), *notes = json_array();
         for (size_t i = 0; i < report->note_count; i++)
-            json_array_append_new(notes, json_pack("{s:s, s:I, s:I}", "note", report->notes[i].text,
+            json_array_append_new(notes, json_pack("{s:o, s:I, s:I}", "note",
+                                                   cli_json_text(report->notes[i].text),
                                                    "rows", (json_int_t)report->notes[i].count,
                                                    "first", (json_int_t)report->notes[i].line));
-        json_object_set_new(step, "file", json_string(report->source->name));
+        json_object_set_new(step, "file", cli_json_text(report->source->name));
         json_object_set_new(step, "table", json_string(report->step->table->name));
         json_object_set_new(step, "form", json_string(text_get(&form)));
         json_object_set_new(step, "notes", notes);

@@ -162,6 +162,22 @@ json_t *cli_json_record(struct cli *cli, const struct satchel_record *record)
     return json;
 }
 
+json_t *cli_json_text(const char *text)
+{
+    json_t *json = json_string(text);
+    if (json)
+        return json;
+    struct text valid = {0};
+    uint32_t character;
+    for (size_t at = 0, size = strlen(text); at < size;) {
+        at += text_decode(text + at, size - at, &character);
+        text_add_character(&valid, character);
+    }
+    json = json_string(text_get(&valid));
+    text_done(&valid);
+    return json;
+}
+
 void cli_print_json(json_t *value)
 {
     if (!value)

@@ -173,6 +173,19 @@ test('a dry run does not write the records that references make either', async (
   assert.equal((await replica.sql('SELECT count(*) AS n FROM party'))[0].n, 2);
 });
 
+test('long names and values are cut at a character, in JSON as well', async () => {
+  const replica = fresh();
+  const long = 'x' + 'я'.repeat(400);
+  const answer = await replica.import(file('party.csv', `name,${long}\nAcme,1\n`), '--table', 'party');
+  assert.equal(answer.total.inserted, 1);
+  const refused = await replica.import(file('party.csv', `name,birthday\nB,${long}\n`));
+  assert.equal(refused.total.refused, 1);
+  assert.equal(refused.steps[0].refusals.length, 1);
+  const unknown = await replica.call('import', file('party.csv', 'name\nA\n'), '--table', long);
+  assert.equal(unknown.code, 2);
+  assert.equal(JSON.parse(unknown.out).error.exit, 2);
+});
+
 test('every row not taken is told, with line, column, value and reason', async () => {
   const replica = fresh();
   const errors = path.join(folder, 'errors.csv');
