@@ -115,6 +115,13 @@ static enum err ingest_one(struct hub *hub, struct peer *peer, struct origin *or
     return decide_waiting(hub, &dot);
 }
 
+/* What is kept of a run, decided now or later: it is audited and its signature looked at. */
+static uint64_t groups_taken(const struct hub *hub)
+{
+    const struct hub_stats *s = &hub->stats;
+    return s->groups_applied + s->groups_merged + s->groups_parked + s->groups_waiting;
+}
+
 enum err handle_push(struct hub *hub, struct peer *peer, const struct message_push *message)
 {
     if (peer->session.state != PEER_OPEN || message->origin != peer->session.origin ||
@@ -135,7 +142,7 @@ enum err handle_push(struct hub *hub, struct peer *peer, const struct message_pu
         if (e != ERR_OK)
             return e;
     }
-    uint64_t before = hub->stats.groups_applied + hub->stats.groups_merged + hub->stats.groups_parked;
+    uint64_t before = groups_taken(hub);
     for (uint32_t i = 0; i < message->groups_count && !fork; i++) {
         e = ingest_one(hub, peer, origin, message->first + i, message->groups[i],
                        hashes + i * (size_t)32, &fork);
@@ -143,8 +150,7 @@ enum err handle_push(struct hub *hub, struct peer *peer, const struct message_pu
             return e;
     }
     peer->session.forked = fork;
-    uint64_t after = hub->stats.groups_applied + hub->stats.groups_merged + hub->stats.groups_parked;
-    if (after > before) {
+    if (groups_taken(hub) > before) {
         e = audit_run(hub, peer, message->first, message->groups_count, hashes, message->signature.data);
         if (e == ERR_OK)
             e = verify_later(hub, peer, message->first, message->groups_count, hashes,

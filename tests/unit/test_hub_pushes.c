@@ -296,6 +296,33 @@ static void a_wrong_run_signature_ends_the_session_and_is_audited(void **state)
     scene_end(&s);
 }
 
+/* A run of groups that all wait for another one is kept, and decided later: it is looked at as well. */
+static void a_wrong_signature_of_a_run_that_waits_is_noticed(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene_start(&s, 9, NULL);
+    struct uuid id = pair_insert(&s.pair, s.bad, "party", "name", "Acme");
+    pair_set(&s.pair, s.bad, "party", id, "loyalty_points", "7");
+    const struct bytes *groups;
+    hostile_open(&s.h);
+    hostile_groups(&s.h, 1, &s.arena, &groups);
+    uint8_t signature[64];
+    hostile_sign(&s.h, 2, groups + 1, 1, signature);
+    signature[5] ^= 1;
+    const struct message push = {.type = MESSAGE_PUSH,
+                                 .as.push = {.origin = s.h.origin,
+                                             .first = 2,
+                                             .groups = groups + 1,
+                                             .groups_count = 1,
+                                             .signature = bytes_of(signature, 64)}};
+    hostile_send(&s.h, &push);
+    hostile_expect(&s.h, ERR_AUTH);
+    assert_int_equal(s.pair.hub->waiting_count, 1);
+    assert_int_equal(scene_stats(&s).bad_signatures, 1);
+    scene_end(&s);
+}
+
 static void signatures_are_checked_while_others_keep_the_hub_busy(void **state)
 {
     (void)state;
@@ -530,6 +557,7 @@ int main(void)
         cmocka_unit_test(numbers_without_sense_end_the_session),
         cmocka_unit_test(ten_thousand_tiny_pushes_are_taken),
         cmocka_unit_test(a_wrong_run_signature_ends_the_session_and_is_audited),
+        cmocka_unit_test(a_wrong_signature_of_a_run_that_waits_is_noticed),
         cmocka_unit_test(signatures_are_checked_while_others_keep_the_hub_busy),
         cmocka_unit_test(a_forged_subscription_gives_nothing_more),
         cmocka_unit_test(what_a_rep_may_not_see_does_not_change_what_it_gets),

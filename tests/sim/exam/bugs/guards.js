@@ -96,7 +96,7 @@ module.exports = [
     why: 'Runs that hold nothing but refused groups leave no trace in the audit.',
     edits: [[
       '        e = audit_run(hub, peer, message->first, message->groups_count, hashes, message->signature.data);',
-      '        e = PLANTED && after - before == hub->stats.groups_parked - hub->stats_saved.groups_parked\n                ? ERR_OK\n                : audit_run(hub, peer, message->first, message->groups_count, hashes,\n                            message->signature.data);',
+      '        e = PLANTED && groups_taken(hub) - before == hub->stats.groups_parked - hub->stats_saved.groups_parked\n                ? ERR_OK\n                : audit_run(hub, peer, message->first, message->groups_count, hashes,\n                            message->signature.data);',
     ]],
   },
   // ---- limits ----
