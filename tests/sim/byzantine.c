@@ -56,6 +56,20 @@ static bool may_repeat(const struct node *node, const struct replica_status *sta
            node->world->cover[COVER_RESTORES] == 0;
 }
 
+/* The next number of somebody else. */
+static void steal_origin(struct node *node, struct seeded_rng *dice, struct message_push *push)
+{
+    struct world *world = node->world;
+    const struct node *victim = &world->nodes[1 + seeded_below(dice, world->node_count - 1)];
+    struct replica_status status;
+    push->origin ^= 1 + seeded_below(dice, 255); /* of nobody */
+    if (!victim->running || victim->user == node->user)
+        return;
+    replica_status(victim->replica, &status);
+    push->origin = status.origin;
+    push->first = status.last_oseq + 1;
+}
+
 /* The first group of an earlier push: under its own dot with a byte changed, or as another origin's. */
 static bool push_again(struct node *node, struct seeded_rng *dice, bool changed)
 {
@@ -81,7 +95,7 @@ static bool push_again(struct node *node, struct seeded_rng *dice, bool changed)
         if (changed)
             bytes[group.size - 1 - seeded_below(dice, 8)] ^= (uint8_t)(1 + seeded_below(dice, 3));
         else
-            push->origin ^= 1 + seeded_below(dice, 255);
+            steal_origin(node, dice, push);
         sign(node, push->origin, push->first, group, signature);
         push->groups = &group;
         push->groups_count = 1;

@@ -40,6 +40,8 @@ struct history {
     int64_t revoked_us[SIM_NODES_MAX];            /* devices: served since, though revoked */
     uint32_t newest[SIM_NODES_MAX];               /* by identity: link welcomed last, + 1 */
     int64_t welcomed_us[SIM_NODES_MAX];
+    uint64_t scope[SIM_NODES_MAX];                /* by user: as seen last, and since when */
+    int64_t scope_us[SIM_NODES_MAX];
 };
 
 void history_free(struct world *world);

@@ -148,6 +148,20 @@ static void check_rights(struct world *world)
     arena_done(&arena);
 }
 
+/* An origin is one device's: whoever pushes under another's is turned away. */
+static void check_owners(struct world *world)
+{
+    const struct history *h = world->history;
+    for (uint32_t i = 0; i < h->count && !world->failed; i++)
+        for (uint32_t k = 0; k < i; k++)
+            if (h->items[i].turn && h->items[k].turn && h->items[i].origin == h->items[k].origin &&
+                h->items[i].user != h->items[k].user) {
+                broken(world, "rights", "groups of u%u and of u%u were decided under one origin", h->items[i].user,
+                       h->items[k].user);
+                break;
+            }
+}
+
 /* ---- signatures ---- */
 
 static void check_signatures(struct world *world)
@@ -177,6 +191,8 @@ void judge_rest(struct world *world)
     check_waiting(world);
     if (!world->failed)
         check_rights(world);
+    if (!world->failed)
+        check_owners(world);
     if (!world->failed)
         check_signatures(world);
 }

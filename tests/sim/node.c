@@ -15,7 +15,10 @@ static void logged(void *context, enum log_level level, const char *message)
     struct node *node = context;
     struct world *world = node->world;
     say(world, "%s: [%s] %s", node->name, log_level_name(level), message);
-    world->cover[COVER_DIFFERS] += strstr(message, "differs from headquarters") != NULL;
+    if (strstr(message, "differs from headquarters")) {
+        world->cover[COVER_DIFFERS]++;
+        broken(world, "digests agree", "%s: %s", node->name, message);
+    }
     world->cover[COVER_FORKS] += strstr(message, "goes on under a new origin") != NULL;
     world->cover[COVER_DIVERGED] += strstr(message, "was restored from a backup") != NULL;
     world->cover[COVER_TURNS_FAILED] += strstr(message, "a commit failed") != NULL;

@@ -55,6 +55,27 @@ static void check_nonce(struct node *node, struct bytes nonce)
         h->nonces[h->nonce_count++ % HISTORY_NONCES] = number;
 }
 
+/* The heads of a checkpoint are committed. */
+static void check_heads(struct node *node, const struct message_checkpoint *checkpoint)
+{
+    sqlite3_stmt *row;
+    if (sqlite3_prepare_v2(store_sqlite_handle(node->store), "SELECT v FROM satchel_bucket WHERE k=?", -1, &row, NULL) !=
+        SQLITE_OK)
+        return;
+    for (uint32_t i = 0; i < checkpoint->heads_count; i++) {
+        uint8_t key[4];
+        be32_put(key, checkpoint->heads[i].bucket);
+        sqlite3_reset(row);
+        sqlite3_bind_blob(row, 1, key, 4, SQLITE_TRANSIENT);
+        if (sqlite3_step(row) == SQLITE_ROW && sqlite3_column_bytes(row, 0) == 49 &&
+            be64_get((const uint8_t *)sqlite3_column_blob(row, 0) + 17) < checkpoint->heads[i].position)
+            broken(node->world, "nothing leaves before its commit",
+                   "a checkpoint says that bucket %u is at %llu, which headquarters has not committed",
+                   checkpoint->heads[i].bucket, (unsigned long long)checkpoint->heads[i].position);
+    }
+    sqlite3_finalize(row);
+}
+
 static void look_into(struct node *node, struct bytes frame)
 {
     struct history *h = node->world->history;
@@ -68,6 +89,8 @@ static void look_into(struct node *node, struct bytes frame)
             check_ack(node, &message.as.ack);
         else if (message.type == MESSAGE_CHALLENGE)
             check_nonce(node, message.as.challenge.nonce);
+        else if (message.type == MESSAGE_CHECKPOINT)
+            check_heads(node, &message.as.checkpoint);
     }
     buf_done(&inflated);
     arena_done(&arena);
@@ -100,6 +123,21 @@ static void check_revoked(struct node *node, const struct node *device)
                (double)(world->now_us - *since) / 1e6);
 }
 
+/* What a user may not see any more is not sent a while after that. */
+static void check_scope(struct node *node, const struct node *device, struct bytes frame)
+{
+    struct world *world = node->world;
+    struct history *h = world->history;
+    uint64_t scope = world->ledger->people[device->user].scope;
+    if (h->scope[device->user] != scope) {
+        h->scope[device->user] = scope;
+        h->scope_us[device->user] = world->now_us;
+    }
+    if (world->now_us - h->scope_us[device->user] > GRACE_US && (oracle_canaries(world->ledger, frame) & ~scope))
+        broken(world, "nothing out of scope", "%s is sent what u%u may not see any more, for %.0f s", device->name,
+               device->user, (double)(world->now_us - h->scope_us[device->user]) / 1e6);
+}
+
 static void check_session(struct node *node, const struct node *device, const struct link *link, bool welcome)
 {
     struct world *world = node->world;
@@ -121,8 +159,10 @@ void promise_sent_down(struct node *node, struct link *link, struct bytes frame)
     if (frame.size == 0 || !world->history || !node->running)
         return;
     enum message_type type = (enum message_type)frame.data[0];
-    if (type == MESSAGE_ACK || type == MESSAGE_CHALLENGE)
+    if (type == MESSAGE_ACK || type == MESSAGE_CHALLENGE || type == MESSAGE_CHECKPOINT)
         look_into(node, frame);
+    if (type == MESSAGE_PAGE)
+        check_scope(node, device, frame);
     if (type != MESSAGE_WELCOME && type != MESSAGE_PAGE && type != MESSAGE_CHECKPOINT && type != MESSAGE_ACK)
         return;
     if (type == MESSAGE_WELCOME && device->impostor && device->up == link)

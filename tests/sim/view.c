@@ -122,7 +122,7 @@ static void check_counters(struct view *v, const uint8_t *pending, uint64_t coun
         for (uint64_t i = 0; i < count; i++) {
             struct group group;
             if (!read_group(v, pending + i * 20, &group))
-                continue; /* given up meanwhile */
+                return;
             const struct mutation *mutation = mutation_of(v, &group);
             if (may_be_hidden(mutation) || (mutation && v->content.size && mutation->op == MUTATION_INSERT))
                 return; /* or somebody else's has the id */
@@ -138,6 +138,20 @@ static void check_counters(struct view *v, const uint8_t *pending, uint64_t coun
 
 /* ---- base copies: bucket, position, version = size, version, count, dots ---- */
 
+/* What waits is in the outbox. */
+static void check_pending(struct view *v, const uint8_t dot[20])
+{
+    sqlite3_stmt *row;
+    if (sqlite3_prepare_v2(v->db, "SELECT 1 FROM satchel_outbox WHERE k=?", -1, &row, NULL) != SQLITE_OK)
+        return;
+    sqlite3_bind_blob(row, 1, dot, 16, SQLITE_TRANSIENT);
+    if (sqlite3_step(row) == SQLITE_DONE)
+        broken(v->node->world, "base copies have pending groups",
+               "a %s of %s waits for group %016llx/%llu, which is not in the outbox", v->table->name, v->node->name,
+               (unsigned long long)be64_get(dot), (unsigned long long)be64_get(dot + 8));
+    sqlite3_finalize(row);
+}
+
 static void check_base(struct view *v, sqlite3_stmt *row)
 {
     struct bytes packed = bytes_of(sqlite3_column_blob(row, 2), (size_t)sqlite3_column_bytes(row, 2));
@@ -151,6 +165,8 @@ static void check_base(struct view *v, sqlite3_stmt *row)
     if (!number_at(packed, &at, &count) || packed.size - at != count * 20)
         return;
     v->content = bytes_of(sqlite3_column_blob(row, 3), size ? (size_t)sqlite3_column_bytes(row, 3) : 0);
+    for (uint64_t i = 0; i < count; i++)
+        check_pending(v, packed.data + at + i * 20);
     if (count == 0)
         broken(v->node->world, "base copies have pending groups", "%s keeps a copy of a %s that nothing waits for",
                v->node->name, v->table->name);
