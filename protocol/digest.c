@@ -12,9 +12,21 @@
 
 enum { DIGEST_FIELDS = 4 };
 
+/* As a store gives it back: -0.0 is 0.0 (store.h). */
+static struct value as_stored(const struct store_row *row, uint16_t column)
+{
+    struct value value = row->values[column];
+
+    if (value.kind == VALUE_REAL)
+        value.as.real += 0.0;
+    return value;
+}
+
 static bool is_default(const struct model_table *table, const struct store_row *row, uint16_t column)
 {
-    return value_equal(&row->values[column], &table->columns[column].fallback);
+    const struct value value = as_stored(row, column);
+
+    return value_equal(&value, &table->columns[column].fallback);
 }
 
 enum err digest_row(struct crypto *crypto, const struct model_table *table, const struct uuid *id,
@@ -35,8 +47,10 @@ enum err digest_row(struct crypto *crypto, const struct model_table *table, cons
     for (uint16_t i = 0; i < table->column_count; i++) {
         if (is_default(table, row, i))
             continue;
+        const struct value value = as_stored(row, i);
+
         pack_uint(scratch, table->columns[i].id);
-        pack_value(scratch, &row->values[i]);
+        pack_value(scratch, &value);
     }
     if (scratch->error != ERR_OK)
         return scratch->error;

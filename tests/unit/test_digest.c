@@ -63,6 +63,25 @@ static struct value *random_row(struct fixture *f, struct seeded_rng *r)
     return values;
 }
 
+/* Stores keep 0.0 of it: what was hashed at a decision is what a reader hashes. */
+static void minus_zero_is_zero(void **state)
+{
+    struct fixture *f = *state;
+    struct seeded_rng r;
+    struct uuid id = {{1}};
+    const struct model_column *weight = model_column_by_name(f->item, bytes_of_text("weight"));
+    struct store_row row = {.version = bytes_of("", 1)};
+    struct digest zero, minus;
+
+    seeded_rng_start(&r, 5);
+    row.values = random_row(f, &r);
+    row.values[weight->index] = value_real(0.0);
+    zero = digest(f, f->item, &id, &row);
+    row.values[weight->index] = value_real(-0.0);
+    minus = digest(f, f->item, &id, &row);
+    assert_true(same(&zero, &minus));
+}
+
 /* Written out by hand: the canonical form and the first half of its hash. */
 static void the_canonical_form(void **state)
 {
@@ -221,6 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_canonical_form, setup, teardown),
+        cmocka_unit_test_setup_teardown(minus_zero_is_zero, setup, teardown),
         cmocka_unit_test_setup_teardown(everything_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(a_column_at_its_default_does_not_count, setup, teardown),
         cmocka_unit_test(sums_do_not_depend_on_the_order),
