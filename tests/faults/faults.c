@@ -59,10 +59,6 @@ int main(int argc, char **argv)
         return usage();
     unfailing_libraries();
     plan.allocations = failing_alloc_works();
-    (void)printf(
-        "                         in a run without faults | faults that hit             |\n"
-        "flow        victim        allocs  calls changes |  allocs  calls  power second |    "
-        "runs\n");
     for (int i = 0; i < flow_count; i++) {
         if (flow != NULL && strcmp(flow, flows[i].name) != 0)
             continue;

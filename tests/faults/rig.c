@@ -387,6 +387,17 @@ void rig_after(struct rig *rig, struct rig_node *node, enum err e)
         rig_stop(rig, node);
 }
 
+/* A checkpoint that failed after the last commit of the start shows at the next transaction. */
+static enum err probe(struct rig_node *node)
+{
+    sim_disk_pause_faults(node->disk, true);
+    enum err e = store_begin(node->store, STORE_READ);
+    if (e == ERR_OK)
+        store_rollback(node->store);
+    sim_disk_pause_faults(node->disk, false);
+    return e;
+}
+
 void rig_ready(struct rig *rig, struct rig_node *node)
 {
     while (node->store == NULL || sim_disk_is_down(node->disk)) {
@@ -398,6 +409,8 @@ void rig_ready(struct rig *rig, struct rig_node *node)
         rig_enter(rig, node);
         enum err e = open_node(rig, node, &info);
         rig_leave(rig, node);
+        if (e == ERR_OK)
+            e = probe(node);
         if (e == ERR_OK && !sim_disk_is_down(node->disk)) {
             rig_check_promises(rig, node);
             return;

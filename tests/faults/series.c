@@ -351,7 +351,8 @@ static uint64_t second_faults(struct state *s, const struct second *kind)
     if (!is_asked(s, kind->name, &asked, &asked_second) || (sampled && !s->plan->allocations))
         return 0;
     s->wrong_in_series = 0;
-    uint64_t step = SECOND_FIRSTS * s->plan->part, step_second = sampled ? 29 : s->plan->part;
+    uint64_t step = SECOND_FIRSTS * s->plan->part,
+             step_second = sampled ? 28 + s->plan->part : s->plan->part;
     for (uint64_t k = asked > 0 ? asked : 1; first_hit; k += step) {
         const struct rig_fault first = power_fault(&power_faults[k % POWER_FAULTS], false, k);
         bool second_hit = true;
@@ -398,8 +399,8 @@ uint64_t series_of_flow(const struct flow *flow, const struct plan *plan)
         hits[2] = powers(&s);
         for (size_t k = 0; k < sizeof seconds / sizeof *seconds; k++)
             hits[3] += second_faults(&s, &seconds[k]);
-        (void)printf("%-10s %-12s: %" PRIu64 " allocations, %" PRIu64 " calls of the disk (%" PRIu64
-                     " change it); met: %" PRIu64 " + %" PRIu64 " + %" PRIu64
+        (void)printf("%-10s %-12s: %" PRIu64 " allocations, %" PRIu64 " calls of the disk, %" PRIu64
+                     " changes of it; failed: %" PRIu64 " allocations, %" PRIu64 " calls, %" PRIu64
                      " power cuts, %" PRIu64 " second faults; %" PRIu64 " runs\n",
                      flow->name, s.victim == RIG_HUB ? "headquarters" : "device", s.allocations,
                      sum_of(&s, SIM_DISK_ANY), sum_of(&s, SIM_DISK_CHANGES), hits[0], hits[1],
