@@ -160,12 +160,17 @@ static enum err value_upon(const struct unit_write *write, const struct value *n
             *ret = value_int(sum);
         return ERR_OK;
     }
-    struct set_pair pairs[256];
     uint32_t count = 0;
     json_t *array = now->kind == VALUE_TEXT
                         ? json_loadb((const char *)now->as.bytes.data, now->as.bytes.size, 0, NULL)
                         : NULL;
-    for (size_t i = 0; i < json_array_size(array) && count < 256; i++) {
+    struct set_pair *pairs =
+        arena_calloc(arena, json_array_size(array) + write->add_count + 1, sizeof *pairs);
+    if (!pairs || (now->kind == VALUE_TEXT && !array)) {
+        json_decref(array);
+        return ERR_NOMEM;
+    }
+    for (size_t i = 0; i < json_array_size(array); i++) {
         const json_t *item = json_array_get(array, i);
         struct bytes element = bytes_of(json_string_value(item), json_string_length(item));
         bool removed = false;
@@ -174,7 +179,7 @@ static enum err value_upon(const struct unit_write *write, const struct value *n
         if (!removed)
             pairs[count++].element = element;
     }
-    for (uint32_t i = 0; i < write->add_count && count < 256; i++)
+    for (uint32_t i = 0; i < write->add_count; i++)
         pairs[count++].element = write->adds[i];
     struct bytes text;
     enum err e = merge_set_shown(pairs, count, arena, &text);

@@ -199,6 +199,8 @@ static enum err set_elements(struct replica *r, const struct value *value, struc
     if (value->kind != VALUE_TEXT)
         return ERR_OK;
     json_t *array = json_loadb((const char *)value->as.bytes.data, value->as.bytes.size, 0, NULL);
+    if (!array) /* what is stored, and what was checked, is JSON: there was no memory */
+        return ERR_NOMEM;
     size_t count = json_array_size(array);
     struct bytes *elements = arena_calloc(&r->arena, count + 1, sizeof *elements);
     enum err e = elements ? ERR_OK : ERR_NOMEM;
