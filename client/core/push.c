@@ -60,9 +60,11 @@ bool push_wants(const struct uplink *u)
         return false;
     if (discards_due(u))
         return true;
+    replica_status(u->config.replica, &status);
+    if (status.older)
+        return !u->push.older_sent;
     if (u->push.idle)
         return false;
-    replica_status(u->config.replica, &status);
     return may_send(&u->push) && (u->push.part_oseq || status.last_oseq >= u->push.next) &&
            status.outbox_count > 0;
 }
@@ -72,7 +74,7 @@ static bool all_acknowledged(const struct uplink *u)
     struct replica_status status;
     replica_status(u->config.replica, &status);
     /* what waits at headquarters for others' changes is durable there: nothing more to do now */
-    return u->push.sent_count == 0 && !u->push.part_oseq &&
+    return u->push.sent_count == 0 && !u->push.part_oseq && !status.older &&
            (status.outbox_count == 0 || u->push.next > status.last_oseq || u->push.idle);
 }
 
@@ -102,7 +104,8 @@ enum err push_begin(struct uplink *u, const struct message_welcome *m)
     return e;
 }
 
-static enum err send_part(struct uplink *u, uint64_t origin, struct bytes group, struct buf *out)
+static enum err send_part(struct uplink *u, uint64_t origin, struct bytes group, struct buf *out,
+                          bool *ret_last)
 {
     struct push_state *push = &u->push;
     uint32_t parts = (uint32_t)((group.size + UPLINK_PUSH_BYTES - 1) / UPLINK_PUSH_BYTES);
@@ -127,13 +130,62 @@ static enum err send_part(struct uplink *u, uint64_t origin, struct bytes group,
         return e;
     push->part++;
     u->progress.pushed_bytes += out->size;
-    if (last) {
-        note_sent(push, push->part_oseq, group.size);
-        push->next = push->part_oseq + 1;
-        push->part_oseq = 0;
+    if (last)
         u->progress.pushed_groups++;
-    }
+    *ret_last = last;
     return ERR_OK;
+}
+
+static enum err send_run(struct uplink *u, uint64_t origin, uint64_t first, const struct bytes *groups,
+                         uint32_t count, struct buf *out)
+{
+    uint8_t signature[64];
+    enum err e = sign_run(u, origin, first, groups, count, signature);
+    if (e != ERR_OK)
+        return e;
+    struct message m = {.type = MESSAGE_PUSH,
+                        .as.push = {.origin = origin,
+                                    .first = first,
+                                    .groups = groups,
+                                    .groups_count = count,
+                                    .signature = bytes_of(signature, 64)}};
+    e = uplink_send(u, &m, out);
+    if (e != ERR_OK)
+        return e;
+    u->progress.pushed_groups += count;
+    u->progress.pushed_bytes += out->size;
+    return ERR_OK;
+}
+
+/* The next run of an older origin, one at a time: its answer brings the next. */
+static enum err send_older(struct uplink *u, struct buf *out)
+{
+    struct push_state *push = &u->push;
+    struct replica_older run;
+    enum err e = replica_older(u->config.replica, push->older_origin, push->older_oseq, UPLINK_PUSH_BYTES,
+                               &u->arena, &run);
+    if (e != ERR_OK)
+        return e;
+    if (run.count == 0)
+        return replica_older_done(u->config.replica);
+    push->older_origin = run.origin;
+    if (run.groups[0].size > UPLINK_PUSH_BYTES) {
+        bool last = false;
+        if (push->part_oseq != run.first) {
+            push->part_oseq = run.first;
+            push->part = 0;
+        }
+        e = send_part(u, run.origin, run.groups[0], out, &last);
+        if (e != ERR_OK || !last)
+            return e;
+        push->part_oseq = 0;
+        run.count = 1;
+    } else {
+        e = send_run(u, run.origin, run.first, run.groups, run.count, out);
+    }
+    push->older_oseq = run.first + run.count;
+    push->older_sent = e == ERR_OK;
+    return e;
 }
 
 static enum err send_discard(struct uplink *u, struct buf *out)
@@ -164,6 +216,14 @@ enum err push_next(struct uplink *u, struct buf *out)
         if (e != ERR_OK || out->size)
             return e;
     }
+    replica_status(u->config.replica, &status);
+    if (status.older && (push->older_sent || push->sent_count))
+        return ERR_OK;
+    if (status.older) {
+        enum err e = send_older(u, out);
+        if (e != ERR_OK || out->size)
+            return e;
+    }
     if (!may_send(push))
         return ERR_OK;
     const struct bytes *groups;
@@ -177,25 +237,21 @@ enum err push_next(struct uplink *u, struct buf *out)
         push->idle = true; /* until the application writes again */
         return ERR_OK;
     }
-    replica_status(u->config.replica, &status);
     if (groups[0].size > UPLINK_PUSH_BYTES) {
+        bool last = false;
         if (push->part_oseq != first) {
             push->part_oseq = first;
             push->part = 0;
         }
-        return send_part(u, status.origin, groups[0], out);
+        e = send_part(u, status.origin, groups[0], out, &last);
+        if (e != ERR_OK || !last)
+            return e;
+        note_sent(push, first, groups[0].size);
+        push->next = first + 1;
+        push->part_oseq = 0;
+        return ERR_OK;
     }
-    uint8_t signature[64];
-    e = sign_run(u, status.origin, first, groups, count, signature);
-    if (e != ERR_OK)
-        return e;
-    struct message m = {.type = MESSAGE_PUSH,
-                        .as.push = {.origin = status.origin,
-                                    .first = first,
-                                    .groups = groups,
-                                    .groups_count = count,
-                                    .signature = bytes_of(signature, 64)}};
-    e = uplink_send(u, &m, out);
+    e = send_run(u, status.origin, first, groups, count, out);
     if (e != ERR_OK)
         return e;
     size_t bytes = 0;
@@ -203,8 +259,6 @@ enum err push_next(struct uplink *u, struct buf *out)
         bytes += groups[i].size;
     note_sent(push, first + count - 1, bytes);
     push->next = first + count;
-    u->progress.pushed_groups += count;
-    u->progress.pushed_bytes += out->size;
     return ERR_OK;
 }
 
@@ -225,8 +279,12 @@ enum err on_ack(struct uplink *u, const struct message_ack *m, struct uplink_eff
     struct push_state *push = &u->push;
     struct replica_status status;
     replica_status(u->config.replica, &status);
-    if (m->origin != status.origin)
-        return ERR_PROTOCOL;
+    if (m->origin != status.origin) { /* of an older origin: the next run may go */
+        if (!push->older_sent || m->origin != push->older_origin)
+            return ERR_PROTOCOL;
+        push->older_sent = false;
+        return ERR_OK;
+    }
     uint32_t slots = sizeof push->sent / sizeof *push->sent;
     while (push->sent_count && ack_covers(m, push->sent[push->sent_first].last)) {
         push->unacknowledged -= push->sent[push->sent_first].bytes;

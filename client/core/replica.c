@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLAG_BOOTSTRAPPED = 1, FLAG_RECONCILE = 2, STATE_SIZE = 41 };
+enum { FLAG_BOOTSTRAPPED = 1, FLAG_RECONCILE = 2, FLAG_OLDER = 4, STATE_SIZE = 41 };
 
 void own_key(uint64_t origin, uint64_t oseq, uint8_t out[REPLICA_KEY])
 {
@@ -241,7 +241,8 @@ enum err replica_save(struct replica *r)
     be64_put(value + 16, r->hlc);
     be64_put(value + 24, r->scope);
     be64_put(value + 32, (uint64_t)r->last_checkpoint_ms);
-    value[40] = (uint8_t)((r->bootstrapped ? FLAG_BOOTSTRAPPED : 0) | (r->reconcile ? FLAG_RECONCILE : 0));
+    value[40] = (uint8_t)((r->bootstrapped ? FLAG_BOOTSTRAPPED : 0) | (r->reconcile ? FLAG_RECONCILE : 0) |
+                          (r->older ? FLAG_OLDER : 0));
     return store_side_put(r->store, SIDE_META, bytes_of_text("state"), bytes_of(value, sizeof value));
 }
 
@@ -328,6 +329,7 @@ enum err replica_load(struct replica *r)
     r->last_checkpoint_ms = (int64_t)be64_get(value.data + 32);
     r->bootstrapped = value.data[40] & FLAG_BOOTSTRAPPED;
     r->reconcile = (value.data[40] & FLAG_RECONCILE) != 0;
+    r->older = (value.data[40] & FLAG_OLDER) != 0;
     e = store_side_get(r->store, SIDE_META, bytes_of_text("history"), &r->arena, &value);
     r->have_history = e == ERR_OK && value.size == 16;
     if (r->have_history)
@@ -537,6 +539,7 @@ void replica_status(const struct replica *r, struct replica_status *ret)
                                    .history = r->history,
                                    .bootstrapped = r->bootstrapped,
                                    .reconcile = r->reconcile,
+                                   .older = r->older,
                                    .last_checkpoint_ms = r->last_checkpoint_ms,
                                    .scope = r->scope};
     for (uint32_t i = 0; i < r->cursor_count; i++)

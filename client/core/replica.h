@@ -74,6 +74,7 @@ struct replica_status {
     uint64_t outbox_count, parked_count, sent_count, attention_count;
     struct uuid history;
     bool bootstrapped; /* at least one checkpoint has been installed */
+    bool older;        /* replica_older() has something to send */
     bool reconcile;    /* the next subscription has to bring everything anew */
     int64_t last_checkpoint_ms; /* wall clock; 0: never */
     uint64_t scope;
@@ -93,6 +94,18 @@ enum err replica_fork(struct replica *replica, uint64_t oseq, int64_t wall_ms);
 enum err replica_outbox(struct replica *replica, uint64_t from, size_t max_bytes,
                         uint32_t max_groups, struct arena *arena, const struct bytes **ret_groups,
                         uint32_t *ret_count, uint64_t *ret_first);
+/* Groups of origins from before a fork that a restored headquarters has to be given again
+ * (status.older): a run of one origin from (origin, oseq) on; arena. count 0: no more. */
+enum { OLDER_GROUPS = 1000 };
+struct replica_older {
+    uint64_t origin, first;
+    struct bytes *groups;
+    uint32_t count;
+};
+enum err replica_older(struct replica *replica, uint64_t origin, uint64_t oseq, size_t max_bytes,
+                       struct arena *arena, struct replica_older *ret);
+/* The server has all of them. */
+enum err replica_older_done(struct replica *replica);
 /* The server holds these durably (the second mark). Idempotent. */
 enum err replica_acknowledged(struct replica *replica, const struct message_ack *ack);
 /* Where to go on: installed cursors, or staged positions; arena. */

@@ -68,6 +68,7 @@ struct replica {
     uint64_t origin, last_oseq, hlc, scope;
     int64_t last_checkpoint_ms;
     bool bootstrapped, reconcile, have_history;
+    bool older; /* groups of older origins go up again: replica_older.c */
     bool stale; /* a transaction failed, and memory could not be read anew yet */
     struct uuid history;
     struct own_mark mark;
@@ -167,6 +168,9 @@ enum err write_read(struct replica *r, const struct model_table *table, const st
 /* Merges the mutation into the view row and stores it, with its base kept. */
 enum err write_view(struct replica *r, const struct mutation *mutation, const struct store_row *old,
                     struct record *record, struct err_info *info);
+
+/* replica_older.c: within a transaction: notes whether there are groups of older origins to send again. */
+enum err older_again(struct replica *r);
 
 /* replica_checkpoint.c */
 enum err clear_stage(struct replica *r);

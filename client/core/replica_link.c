@@ -370,6 +370,8 @@ static enum err start_over(struct replica *r, const struct message_welcome *welc
     log_write(r->config.log, LOG_LEVEL_WARNING,
               "headquarters was restored from a backup: what it lost is sent again");
     enum err e = pending_again(r, mark);
+    if (e == ERR_OK)
+        e = older_again(r);
     for (uint32_t i = 0; i < r->cursor_count; i++) {
         struct cursor *cursor = &r->cursors[i];
         *cursor = (struct cursor){.bucket = cursor->bucket, .dirty = true};

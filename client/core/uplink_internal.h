@@ -29,6 +29,8 @@ struct push_state {
     /* sizes of what is under way, to give the window back: a ring by frame */
     struct { uint64_t last; size_t bytes; } sent[64];
     uint32_t sent_first, sent_count;
+    uint64_t older_origin, older_oseq; /* the next group of an older origin that goes up again */
+    bool older_sent;       /* one run of them is under way */
     uint64_t part_oseq;    /* a large group under way; 0: none */
     uint32_t part;
     uint32_t discards_sent;

@@ -119,7 +119,7 @@ static enum err run_hash(struct hub *hub, uint32_t count, const uint8_t *hashes,
     return crypto_sha256(hub->config.crypto, bytes_of(hashes, count * (size_t)32), out);
 }
 
-enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t first, uint32_t count,
+enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first, uint32_t count,
                    const uint8_t *hashes, const uint8_t signature[64])
 {
     uint8_t hash[32];
@@ -133,7 +133,7 @@ enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t first, uin
     text_append_format(b,
                        "{\"what\":\"run\",\"device\":\"%s\",\"origin\":\"%016llx\",\"first\":%llu,"
                        "\"count\":%u,\"hash\":\"",
-                       device, (unsigned long long)peer->session.origin, (unsigned long long)first,
+                       device, (unsigned long long)origin, (unsigned long long)first,
                        count);
     text_append_hex(b, bytes_of(hash, 32));
     text_append(b, "\",\"signature\":\"");
@@ -143,7 +143,7 @@ enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t first, uin
     return b->error == ERR_OK ? audit_append(hub, (const char *)b->data) : b->error;
 }
 
-enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t first, uint32_t count,
+enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first, uint32_t count,
                       const uint8_t *hashes, const uint8_t signature[64])
 {
     static const char label[] = "satchel-run-v1";
@@ -157,7 +157,7 @@ enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t first, 
     uint8_t *at = check->text;
     memcpy(at, label, sizeof label - 1);
     at += sizeof label - 1;
-    be64_put(at, peer->session.origin);
+    be64_put(at, origin);
     be64_put(at + 8, first);
     be64_put(at + 16, count);
     enum err e = run_hash(hub, count, hashes, at + 24);

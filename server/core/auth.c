@@ -138,7 +138,7 @@ static enum err check_signature(struct hub *hub, const struct peer *peer,
 }
 
 /* The origin that the device writes under: known and its own, or new. */
-static enum err claim_origin(struct hub *hub, struct peer *peer, uint64_t id, struct origin **ret)
+enum err claim_origin(struct hub *hub, struct peer *peer, uint64_t id, struct origin **ret)
 {
     enum err e = origin_get(hub, id, ret);
     if (e == ERR_OK)

@@ -95,6 +95,7 @@ struct peer_session {
     int64_t offset_ms;       /* our clock minus the device's */
     bool reconcile;
     bool fresh_subscription; /* the catch-up has to start over */
+    uint32_t claimed;        /* origins that its pushes have brought */
     bool forked;             /* was told to renumber: further pushes are of the past */
     uint64_t scope;
     uint64_t told;           /* results up to here are in checkpoints of this catch-up; 0: up to floor */
@@ -297,6 +298,8 @@ void peer_publish_staged(struct peer *peer); /* after the commit */
 typedef enum err hub_body(struct hub *hub, void *context);
 enum err hub_transact(struct hub *hub, hub_body *body, void *context);
 
+/* auth.c: an origin of the peer's device, known or new. ERR_AUTH: another's. */
+enum err claim_origin(struct hub *hub, struct peer *peer, uint64_t id, struct origin **ret);
 /* auth.c, ingest.c, catchup.c: handlers of messages, within a turn. */
 enum err handle_hello(struct hub *hub, struct peer *peer, const struct message_hello *message);
 enum err handle_enrol(struct hub *hub, struct peer *peer, const struct message_enrol *message);
@@ -386,10 +389,10 @@ enum err bucket_recount(struct hub *hub, const struct bucket *bucket, uint64_t *
 
 /* audit.c: entries are JSON texts, chained by SHA-256(previous hash, text). */
 enum err audit_load(struct hub *hub);
-enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t first, uint32_t count,
+enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first, uint32_t count,
                    const uint8_t *hashes, const uint8_t signature[64]);
 /* Signatures are checked after the commit and the answers: Ed25519 takes 0.1 to 0.2 ms. */
-enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t first, uint32_t count,
+enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first, uint32_t count,
                       const uint8_t *hashes, const uint8_t signature[64]);
 enum err verify_some(struct hub *hub);
 void checks_drop(struct hub *hub, struct run_check *after); /* those behind it; NULL: all */

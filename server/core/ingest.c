@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OSEQ_AHEAD_MAX = 1000000, RANGES_MAX = 8000 /* a run may add half its groups; messages take 10,000 */, ACK_RANGES_MAX = 10000 };
+enum { OSEQ_AHEAD_MAX = 1000000, RANGES_MAX = 8000 /* a run may add half its groups; messages take 10,000 */, ACK_RANGES_MAX = 10000,
+       CLAIMS_MAX = 256 /* origins that one session may bring */ };
 
 struct waiting_list {
     struct hub *hub;
@@ -83,8 +84,10 @@ static enum err acknowledge(struct hub *hub, struct peer *peer, const struct ori
 static enum err ingest_one(struct hub *hub, struct peer *peer, struct origin *origin, uint64_t oseq,
                            struct bytes raw, const uint8_t hash[32], bool *ret_fork)
 {
+    /* results and own entries are of the session's origin alone */
+    bool own = origin->id == peer->session.origin;
     const struct author author = {.peer = peer,
-                                  .peer_number = peer->number,
+                                  .peer_number = own ? peer->number : 0,
                                   .origin = origin,
                                   .device = peer->session.device,
                                   .user = peer->session.user,
@@ -96,14 +99,14 @@ static enum err ingest_one(struct hub *hub, struct peer *peer, struct origin *or
     if (e != ERR_OK)
         return e;
     if (decision == DECISION_FORK) {
-        *ret_fork = true;
+        *ret_fork = own; /* what was decided once under an older origin has no other number */
         hub->stats.forks++;
         struct message fork = {.type = MESSAGE_FORK, .as.fork = {.origin = origin->id, .oseq = oseq}};
         char entry[120];
         snprintf(entry, sizeof entry, "{\"what\":\"fork\",\"origin\":\"%016llx\",\"oseq\":%llu}",
                  (unsigned long long)origin->id, (unsigned long long)oseq);
         e = audit_append(hub, entry);
-        return e == ERR_OK ? peer_send(hub, peer, &fork) : e;
+        return e == ERR_OK && own ? peer_send(hub, peer, &fork) : e;
     }
     if (decision != DECISION_DONE || hub->waiting_count == 0)
         return ERR_OK;
@@ -122,18 +125,30 @@ static uint64_t groups_taken(const struct hub *hub)
     return s->groups_applied + s->groups_merged + s->groups_parked + s->groups_waiting;
 }
 
+/* The session's origin, or another one of the device: after a restore its groups of before a fork come
+ * again. */
+static enum err pushed_origin(struct hub *hub, struct peer *peer, uint64_t id, struct origin **ret)
+{
+    enum err e = id == 0 ? ERR_PROTOCOL : origin_get(hub, id, ret);
+    if (e == ERR_NOT_FOUND && peer->session.claimed++ >= CLAIMS_MAX)
+        return ERR_PROTOCOL;
+    if (e == ERR_OK || e == ERR_NOT_FOUND)
+        e = claim_origin(hub, peer, id, ret);
+    return e == ERR_AUTH ? ERR_PROTOCOL : e;
+}
+
 enum err handle_push(struct hub *hub, struct peer *peer, const struct message_push *message)
 {
-    if (peer->session.state != PEER_OPEN || message->origin != peer->session.origin ||
-        message->groups_count == 0 || message->first == 0 || message->signature.size != 64)
+    if (peer->session.state != PEER_OPEN || message->groups_count == 0 || message->first == 0 || message->signature.size != 64)
         return ERR_PROTOCOL;
     struct origin *origin;
-    enum err e = origin_get(hub, message->origin, &origin);
+    enum err e = pushed_origin(hub, peer, message->origin, &origin);
     if (e != ERR_OK)
         return e;
     if (message->first > origin->upto + OSEQ_AHEAD_MAX || origin->range_count >= RANGES_MAX)
         return ERR_PROTOCOL;
-    bool fork = peer->session.forked;
+    bool own = origin->id == peer->session.origin;
+    bool fork = own && peer->session.forked;
     uint8_t *hashes = arena_alloc(&hub->turn, message->groups_count * (size_t)32);
     if (!hashes)
         return ERR_NOMEM;
@@ -149,11 +164,11 @@ enum err handle_push(struct hub *hub, struct peer *peer, const struct message_pu
         if (e != ERR_OK)
             return e;
     }
-    peer->session.forked = fork;
+    peer->session.forked |= fork;
     if (groups_taken(hub) > before) {
-        e = audit_run(hub, peer, message->first, message->groups_count, hashes, message->signature.data);
+        e = audit_run(hub, peer, origin->id, message->first, message->groups_count, hashes, message->signature.data);
         if (e == ERR_OK)
-            e = verify_later(hub, peer, message->first, message->groups_count, hashes,
+            e = verify_later(hub, peer, origin->id, message->first, message->groups_count, hashes,
                              message->signature.data);
     }
     return e == ERR_OK ? acknowledge(hub, peer, origin) : e;
@@ -198,12 +213,13 @@ static enum err parts_join(struct hub *hub, const struct message_part *message, 
 
 enum err handle_part(struct hub *hub, struct peer *peer, const struct message_part *message)
 {
-    if (peer->session.state != PEER_OPEN || message->origin != peer->session.origin ||
-        message->parts < 2 || message->parts > 256 || message->part >= message->parts ||
+    if (peer->session.state != PEER_OPEN || message->parts < 2 || message->parts > 256 || message->part >= message->parts ||
         message->total > GROUP_BYTES_MAX || message->data.size == 0 || message->oseq == 0)
         return ERR_PROTOCOL;
-    if (peer->session.forked)
-        return ERR_OK;
+    struct origin *origin;
+    enum err e = pushed_origin(hub, peer, message->origin, &origin);
+    if (e != ERR_OK || (peer->session.forked && origin->id == peer->session.origin))
+        return e;
     if (message->part + 1 < message->parts) {
         uint8_t key[20];
         part_key(message->origin, message->oseq, (uint32_t)message->part, key);
@@ -211,10 +227,6 @@ enum err handle_part(struct hub *hub, struct peer *peer, const struct message_pa
     }
     if (message->signature.size != 64)
         return ERR_PROTOCOL;
-    struct origin *origin;
-    enum err e = origin_get(hub, message->origin, &origin);
-    if (e != ERR_OK)
-        return e;
     struct buf whole;
     buf_init(&whole, GROUP_BYTES_MAX);
     e = parts_join(hub, message, &whole);
@@ -231,8 +243,8 @@ enum err handle_part(struct hub *hub, struct peer *peer, const struct message_pa
     if (e == ERR_OK)
         e = parts_drop(hub, message->origin, message->oseq, (uint32_t)message->parts);
     if (e == ERR_OK)
-        e = verify_later(hub, peer, message->oseq, 1, hash, message->signature.data);
-    peer->session.forked = fork;
+        e = verify_later(hub, peer, origin->id, message->oseq, 1, hash, message->signature.data);
+    peer->session.forked |= fork;
     return e == ERR_OK ? acknowledge(hub, peer, origin) : e;
 }
 
