@@ -46,6 +46,8 @@ enum err sqlite_store_code(int native)
 {
     if (native == SQLITE_IOERR_NOMEM)
         return ERR_NOMEM;
+    if (native == SQLITE_IOERR_SHMSIZE) /* the index of the log cannot grow */
+        return ERR_FULL;
     switch (native & 0xff) {
     case SQLITE_OK:
     case SQLITE_ROW:

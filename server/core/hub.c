@@ -522,14 +522,28 @@ static bool is_to_blame(struct intent *intent, enum err e)
     return e == ERR_NOMEM && ++intent->failures >= 3;
 }
 
+/* Nobody is to blame for a full disk, but who waits is told, instead of waiting until there is room: a
+ * device keeps what it sent until it is acknowledged. */
+static void give_up_waiting(struct hub *hub)
+{
+    for (struct intent *intent = hub->intents; intent; intent = intent->next)
+        if (intent->peer)
+            peer_fail(hub, intent->peer, ERR_TIMEOUT, "headquarters cannot save: its disk is full");
+    turn_done(hub, NULL);
+}
+
 static enum err turn_again(struct hub *hub, const struct turn *turn, enum err e)
 {
+    enum { FULL_TRIES = 50 }; /* of HUB_RETRY_US each: 5 s */
     if (err_class(e) == ERR_CLASS_FATAL)
         return e;
     if (err_class(e) == ERR_CLASS_RETRY)
         hub->retry_us = hub->now.mono.us + HUB_RETRY_US; /* nothing is lost: the batch is done again */
     if (turn->taken > 1) {
         hub->one_by_one = turn->taken;
+    } else if (turn->taken == 1 && e == ERR_FULL) {
+        if (++hub->intents->failures >= FULL_TRIES)
+            give_up_waiting(hub);
     } else if (turn->taken == 1 && is_to_blame(hub->intents, e)) {
         if (hub->intents->peer)
             peer_fail(hub, hub->intents->peer, e, err_text(e));
