@@ -130,7 +130,8 @@ class Pipe {
 class Connection {
   constructor(proxy, client, number, fault) {
     Object.assign(this, { proxy, client, number, fault, timers: new Set(), random: proxy.random, hit: false });
-    this.server = net.connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true });
+    this.server = net.connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true,
+      localAddress: proxy.localAddress });
     for (const socket of [client, this.server]) {
       socket.setNoDelay(true);
       socket.on('error', () => {});
@@ -208,9 +209,9 @@ class Connection {
 }
 
 class Proxy {
-  // faultOf(number): the fault of the number-th connection, from 0.
-  constructor(port, faultOf = () => ({ kind: 'none' }), random = Math.random) {
-    Object.assign(this, { port, faultOf, random, connections: new Set(), clogged: false, accepted: 0,
+  // faultOf(number): the fault of the number-th connection, from 0. localAddress: what the server sees.
+  constructor(port, faultOf = () => ({ kind: 'none' }), random = Math.random, localAddress = undefined) {
+    Object.assign(this, { port, faultOf, random, localAddress, connections: new Set(), clogged: false, accepted: 0,
       stats: { up: 0, down: 0, hits: {} } });
     this.listener = net.createServer({ allowHalfOpen: true }, (client) => {
       const number = this.accepted++;
