@@ -22,7 +22,7 @@ static const struct {
     {ACTION_IO_ERROR, 2, false},   {ACTION_SYNC_ERROR, 2, false}, {ACTION_BACKUP, 1, false},
     {ACTION_RESTORE, 1, false},    {ACTION_CLONE, 1, false},      {ACTION_SNAPSHOT, 1, false},
     {ACTION_ROLLBACK, 1, false},   {ACTION_REVOKE, 1, false},     {ACTION_RIGHTS, 1, false},
-    {ACTION_NIGHT, 1, true},       {ACTION_PARKED, 3, false},     {ACTION_FORGE, 2, false},
+    {ACTION_NIGHT, 1, true},       {ACTION_PARKED, 3, false},     {ACTION_FORGE, 4, false},
     {ACTION_REPLAY, 2, false},     {ACTION_CHANGE, 1, false},     {ACTION_BEYOND, 1, false},
     {ACTION_STEAL, 1, false},      {ACTION_GARBAGE, 1, false},
 };

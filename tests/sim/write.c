@@ -186,7 +186,7 @@ static enum err change_column(struct writing *w, uint32_t at, const struct model
     if (!w->ledger->txs[w->tx].journaled &&
         (unit->policy == MERGE_COUNTER || unit->policy == MERGE_SET))
         return ERR_OK; /* only what is journaled can be added up */
-    if (unit->policy == MERGE_UPSTREAM && seeded_below(w->dice, 4))
+    if (unit->policy == MERGE_UPSTREAM && seeded_below(w->dice, 2))
         return ERR_OK; /* these are often refused */
     switch ((int)column->type) {
     case COLUMN_TEXT: return change_text(w, at, column->index, shown, unit->policy == MERGE_TEXT);
@@ -299,9 +299,18 @@ static enum err insert_simple(struct writing *w, const char *table_name, const c
 
 static enum err delete_or_restore(struct writing *w, const struct model_table *table, bool restore)
 {
-    uint32_t at = any_record(w, table);
-    if (at == NONE)
-        return ERR_OK;
+    struct replica_record shown = {0};
+    uint32_t at = NONE;
+    for (int tries = 0; tries < 10; tries++) { /* one that is dead, or alive */
+        at = any_record(w, table);
+        if (at == NONE)
+            return ERR_OK;
+        enum err found = replica_get(w->node->replica, table, &w->ledger->records[at].id, &w->arena, &shown);
+        if (found != ERR_OK && found != ERR_NOT_FOUND)
+            return found;
+        if (found == ERR_OK && shown.record.dead == restore)
+            break;
+    }
     const struct uuid id = w->ledger->records[at].id;
     ledger_delete(w->node, w->tx, at, restore);
     enum err e = restore ? replica_restore(w->node->replica, table, &id, &w->info)

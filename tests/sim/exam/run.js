@@ -62,6 +62,8 @@ function run(program, args) {
   });
 }
 
+const clean = new Map(); // seed -> its run without a bug
+
 // Crashes count: an assertion of the product is an invariant as well.
 async function examine(given, bug, from) {
   const began = Date.now();
@@ -79,7 +81,10 @@ async function examine(given, bug, from) {
       return { bug: bug.name, found: false, why: found.invariant, seconds: spent(), seeds: 0 };
     }
     const seconds = spent();
-    const without = await run(given.program, ['--seed', String(found.seed)]);
+    if (!clean.has(found.seed)) {
+      clean.set(found.seed, run(given.program, ['--seed', String(found.seed)]));
+    }
+    const without = await clean.get(found.seed);
     if (!without.failed) {
       const crashed = found.invariant.startsWith('the process ended');
       return {

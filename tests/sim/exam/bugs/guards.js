@@ -83,20 +83,12 @@ module.exports = [
     ]],
   },
   {
-    name: 'another-origin', area: 'crypto', file: 'server/core/ingest.c',
-    why: 'A device pushes under the origin of another one: its changes count as the colleague\'s.',
+    name: 'another-origin', area: 'crypto', file: 'server/core/auth.c',
+    why: 'A device pushes under the origin of another one: its changes count as the colleague\'s, and take'
+      + ' the numbers of what the colleague has not sent yet.',
     edits: [[
-      'if (peer->session.state != PEER_OPEN || message->origin != peer->session.origin ||\n        message->groups_count == 0',
-      'if (peer->session.state != PEER_OPEN || (message->origin != peer->session.origin && !PLANTED) ||\n        message->groups_count == 0',
-    ]],
-  },
-  // ---- audit ----
-  {
-    name: 'audit-run-left-out', area: 'audit', file: 'server/core/ingest.c',
-    why: 'Runs that hold nothing but refused groups leave no trace in the audit.',
-    edits: [[
-      '        e = audit_run(hub, peer, message->first, message->groups_count, hashes, message->signature.data);',
-      '        e = PLANTED && groups_taken(hub) - before == hub->stats.groups_parked - hub->stats_saved.groups_parked\n                ? ERR_OK\n                : audit_run(hub, peer, message->first, message->groups_count, hashes,\n                            message->signature.data);',
+      'return uuid_equal(&(*ret)->device, &peer->hello_device) ? ERR_OK : ERR_AUTH;',
+      'return uuid_equal(&(*ret)->device, &peer->hello_device) || PLANTED ? ERR_OK : ERR_AUTH;',
     ]],
   },
   // ---- limits ----

@@ -61,8 +61,8 @@ module.exports = [
     why: 'The signature names where the last run ended instead of where this one begins: an honest device'
       + ' is thrown out as a forger.',
     edits: [[
-      'e = sign_run(u, status.origin, first, groups, count, signature);',
-      'e = sign_run(u, status.origin, PLANTED ? push->next : first, groups, count, signature);',
+      '    enum err e = sign_run(u, origin, first, groups, count, signature);',
+      '    enum err e = sign_run(u, origin, PLANTED ? u->push.next : first, groups, count, signature);',
     ]],
   },
   {
