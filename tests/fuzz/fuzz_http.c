@@ -3,18 +3,19 @@
  *
  * Requests are read by libwebsockets; ours are http_answer() and http_check_upgrade(), which look up
  * the path and some headers. The library's look-up and writing are replaced here.
- * Input:   GET path, Upgrade, Sec-WebSocket-Protocol, Sec-WebSocket-Version: a line each; a line "-"
+ * Input:   GET path, Upgrade, Sec-WebSocket-Protocol, Sec-WebSocket-Version, the version of HTTP and
+ *          Sec-WebSocket-Key: a line each; a line "-"
  *          is a header that is not there.
  * Asserts: every refusal is one whole answer of HTTP with the right content-length, and ends the
  *          connection; only the one path is 200; an upgrade is let through exactly if it is a WebSocket
- *          to our path with our subprotocol and version 13, by a second reading of the same headers.
+ *          to our path with our subprotocol, version 13 and a key, by a second reading of the same headers.
  * ctest: labels=asan */
 #include "server/net/server_net_internal.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <strings.h>
 
-enum { GET, UPGRADE, PROTOCOL, VERSION, HEADERS };
+enum { GET, UPGRADE, PROTOCOL, VERSION, HTTP, KEY, HEADERS };
 
 static struct bytes headers[HEADERS]; /* data NULL: not there */
 static char written[1024];
@@ -30,6 +31,8 @@ static const struct bytes *header_of(enum lws_token_indexes header)
     case WSI_TOKEN_UPGRADE: return &headers[UPGRADE];
     case WSI_TOKEN_PROTOCOL: return &headers[PROTOCOL];
     case WSI_TOKEN_VERSION: return &headers[VERSION];
+    case WSI_TOKEN_HTTP: return &headers[HTTP];
+    case WSI_TOKEN_KEY: return &headers[KEY];
     default: fuzz_check(false, "header %d", (int)header); return NULL;
     }
 }
@@ -79,9 +82,21 @@ static bool listed(struct bytes list, const char *item)
     return false;
 }
 
+static bool is_key(struct bytes key)
+{
+    for (size_t i = 0; i < 22 && key.size == 24; i++) {
+        unsigned char c = key.data[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+              c == '+' || c == '/'))
+            return false;
+    }
+    return key.size == 24 && key.data[22] == '=' && key.data[23] == '=';
+}
+
 static bool welcome(void)
 {
-    return is(headers[GET], NET_PATH) && headers[UPGRADE].data && headers[UPGRADE].size == 9 &&
+    return is(headers[HTTP], "HTTP/1.1") && is_key(headers[KEY]) && is(headers[GET], NET_PATH) &&
+           headers[UPGRADE].data && headers[UPGRADE].size == 9 &&
            strncasecmp((const char *)headers[UPGRADE].data, "websocket", 9) == 0 &&
            headers[PROTOCOL].size < 128 && listed(headers[PROTOCOL], NET_SUBPROTOCOL) &&
            headers[VERSION].size < 128 && listed(headers[VERSION], "13");
