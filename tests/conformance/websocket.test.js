@@ -10,7 +10,7 @@ const lib = require('../integration/lib.js');
 const { OP, frame, hello, request, open, Wire } = require('./wire.js');
 const cases = require('./cases.js');
 
-const AT_ONCE = 40;
+const AT_ONCE = 24;
 
 let server;
 let device;

@@ -204,7 +204,7 @@ class Wire {
   }
 
   // All of them until the connection ends or is silent.
-  async outcomes(ms = 1500) {
+  async outcomes(ms = 2000) {
     const all = [];
     for (;;) {
       const one = await this.outcome(ms);
