@@ -72,7 +72,6 @@
     X(CATCH_UPS, 0, "catch-ups")                                           \
     X(BAD_SIGNATURES, 0, "bad signatures found")                           \
     X(DEAD_AT_END, 0, "records dead at the end")                           \
-    X(REVIVED_AT_END, 0, "deleted records alive at the end")               \
     X(WAITING_AT_END, 0, "groups that wait for a lost one at the end")     \
     X(UNCERTAIN_LOST, 0, "uncertain transactions that were lost")
 

@@ -39,7 +39,8 @@ void history_free(struct world *world)
 
 /* ---- arrivals ---- */
 
-static struct told *find_told(struct history *h, uint64_t origin, uint64_t oseq, const uint8_t hash[16])
+static struct told *find_told(struct history *h, uint64_t origin, uint64_t oseq,
+                              const uint8_t hash[16])
 {
     for (uint32_t i = h->count; i > 0; i--) {
         struct told *told = &h->items[i - 1];
@@ -64,7 +65,8 @@ static struct told *add_told(struct history *h, struct bytes raw)
     return told;
 }
 
-static void take_group(struct world *world, uint16_t user, const struct message_push *push, uint32_t which, bool good)
+static void take_group(struct world *world, uint16_t user, const struct message_push *push,
+                       uint32_t which, bool good)
 {
     uint64_t origin = push->origin, oseq = push->first + which;
     struct bytes raw = push->groups[which];
@@ -101,7 +103,8 @@ static bool signed_well(const struct node *device, const struct message_push *pu
     buf_init(&hashes, 1 << 20);
     for (uint32_t i = 0; i < push->groups_count; i++) {
         uint8_t hash[32];
-        if (crypto_sha256(crypto, push->groups[i], hash) != ERR_OK || buf_append(&hashes, hash, 32) != ERR_OK)
+        if (crypto_sha256(crypto, push->groups[i], hash) != ERR_OK ||
+            buf_append(&hashes, hash, 32) != ERR_OK)
             abort();
     }
     memcpy(text, label, sizeof label - 1);
@@ -109,8 +112,10 @@ static bool signed_well(const struct node *device, const struct message_push *pu
     be64_put(text + sizeof label + 7, push->first);
     be64_put(text + sizeof label + 15, push->groups_count);
     bool good = crypto_sha256(crypto, buf_view(&hashes), text + sizeof label + 23) == ERR_OK &&
-                crypto_ed25519_public(crypto, device->identity.seed, key) == ERR_OK && push->signature.size == 64 &&
-                crypto_ed25519_verify(crypto, key, bytes_of(text, sizeof text), push->signature.data) == ERR_OK;
+                crypto_ed25519_public(crypto, device->identity.seed, key) == ERR_OK &&
+                push->signature.size == 64 &&
+                crypto_ed25519_verify(crypto, key, bytes_of(text, sizeof text),
+                                      push->signature.data) == ERR_OK;
     buf_done(&hashes);
     return good;
 }
@@ -148,8 +153,7 @@ void history_reached(struct node *node, const struct link *link, struct bytes fr
 
 /* The receipt of a number: (origin, last) -> first, then for each tag, code, reason, hash.
  * ret_unread: the disk fails just now. */
-static bool look_up(sqlite3_stmt *query, struct told *told, bool *ret_other,
-                    bool *ret_unread)
+static bool look_up(sqlite3_stmt *query, struct told *told, bool *ret_other, bool *ret_unread)
 {
     uint8_t key[16];
     be64_put(key, told->origin);
@@ -164,7 +168,8 @@ static bool look_up(sqlite3_stmt *query, struct told *told, bool *ret_other,
     const uint8_t *found = sqlite3_column_blob(query, 0), *value = sqlite3_column_blob(query, 1);
     size_t size = (size_t)sqlite3_column_bytes(query, 1);
     uint64_t first = be64_get(value);
-    if (be64_get(found) != told->origin || told->oseq < first || (told->oseq - first + 1) * RECEIPT_SIZE + 8 > size)
+    if (be64_get(found) != told->origin || told->oseq < first ||
+        (told->oseq - first + 1) * RECEIPT_SIZE + 8 > size)
         return false;
     const uint8_t *receipt = value + 8 + (told->oseq - first) * RECEIPT_SIZE;
     *ret_other = memcmp(receipt + 6, told->hash, 16) != 0;
@@ -210,9 +215,11 @@ static void look(struct node *node, bool all, bool vague)
         told->passed = other;
         if (decided && told->turn == 0) {
             const struct person *person = &node->world->ledger->people[told->user];
-            static const char *const codes[] = {"?", "applied", "merged", "parked", "rejected", "discarded"};
+            static const char *const codes[] = {"?",      "applied",  "merged",
+                                                "parked", "rejected", "discarded"};
             say(node->world, "hq: group %016llx/%llu: %s", (unsigned long long)told->origin,
-                (unsigned long long)told->oseq, codes[told->code <= RESULT_DISCARDED ? told->code : 0]);
+                (unsigned long long)told->oseq,
+                codes[told->code <= RESULT_DISCARDED ? told->code : 0]);
             told->turn = h->turns;
             told->life = node->life;
             told->scope = person->scope;
@@ -264,7 +271,8 @@ const struct told *history_find(const struct history *h, const struct dot *dot)
 {
     for (uint32_t i = 0; h && i < h->count; i++) {
         const struct told *told = &h->items[i];
-        if (told->oseq == dot->oseq && told->origin == dot->origin && told->tag == dot->tag && !told->passed)
+        if (told->oseq == dot->oseq && told->origin == dot->origin && told->tag == dot->tag &&
+            !told->passed)
             return told;
     }
     return NULL;

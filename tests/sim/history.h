@@ -16,16 +16,16 @@ struct told {
     uint64_t turn;                 /* in which it was decided; 0: it is not */
     uint32_t tag;
     uint8_t hash[16];
-    uint8_t code, reason;          /* enum result_code, enum reason */
-    bool vague;                    /* its place within the turn is not known */
-    bool passed;                   /* another group has its number */
+    uint8_t code, reason; /* enum result_code, enum reason */
+    bool vague;           /* its place within the turn is not known */
+    bool passed;          /* another group has its number */
     bool arrived_again, waited;
-    bool badly_signed;             /* the run in which it came last before it was decided */
+    bool badly_signed; /* the run in which it came last before it was decided */
     uint16_t user;
-    uint64_t scope;                /* its user's when it was decided */
-    bool boss;                     /* a manager or administrator then */
-    uint32_t life;                 /* headquarters' then */
-    struct bytes raw;              /* heap */
+    uint64_t scope;   /* its user's when it was decided */
+    bool boss;        /* a manager or administrator then */
+    uint32_t life;    /* headquarters' then */
+    struct bytes raw; /* heap */
 };
 
 enum { HISTORY_NONCES = 64 };
@@ -40,7 +40,7 @@ struct history {
     int64_t revoked_us[SIM_NODES_MAX];            /* devices: served since, though revoked */
     uint32_t newest[SIM_NODES_MAX];               /* by identity: link welcomed last, + 1 */
     int64_t welcomed_us[SIM_NODES_MAX];
-    uint64_t scope[SIM_NODES_MAX];                /* by user: as seen last, and since when */
+    uint64_t scope[SIM_NODES_MAX]; /* by user: as seen last, and since when */
     int64_t scope_us[SIM_NODES_MAX];
 };
 

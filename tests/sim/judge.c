@@ -5,7 +5,7 @@
  *             part of the groups that touches it, in the order of decision. Where that order is not known
  *             within a turn, what depends on it (ranks, refusals) is left out.
  * Shares:     with the product the decoding of groups and versions; nothing of the merge or the store.
- * Bound:      trees that are too large for the oracle are passed over; counted. */
+ * Bound:      trees that are too large for the oracle are passed over. */
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,23 +13,9 @@
 #include "common/store_sqlite/store_sqlite.h"
 #include "protocol/hlc.h"
 #include "tests/lib/oracle.h"
-#include "tests/sim/history.h"
+#include "tests/sim/judge.h"
 
 enum { TREE_OPS = 60, ARENA_MOST = 1 << 28 };
-
-struct deed { /* a group that can be read */
-    const struct told *told;
-    struct group group;
-    bool in_effect, alias; /* alias: its first self was decided */
-};
-
-struct judge {
-    struct world *world;
-    struct arena arena, tree;
-    sqlite3 *db;
-    struct deed *deeds; /* in order of decision */
-    uint32_t count;
-};
 
 struct part { /* of a tree */
     struct oracle_op op;
@@ -37,148 +23,11 @@ struct part { /* of a tree */
     const struct deed *deed;
 };
 
-static void *need(struct arena *arena, size_t count, size_t size)
-{
-    void *memory = arena_calloc(arena, count + 1, size);
-    if (!memory)
-        abort();
-    return memory;
-}
-
-/* ---- the groups ---- */
-
-static int by_decision(const void *a, const void *b)
-{
-    const struct told *x = ((const struct deed *)a)->told, *y = ((const struct deed *)b)->told;
-    if (x->turn != y->turn)
-        return x->turn < y->turn ? -1 : 1;
-    return x->number < y->number ? -1 : x->number > y->number;
-}
-
-static bool names_dot(struct dot_set set, const struct dot *dot)
-{
-    for (uint16_t i = 0; i < set.count; i++)
-        if (dot_equal(&set.dots[i], dot))
-            return true;
-    return false;
-}
-
-static bool builds_on(const struct group *group, const struct dot *dot)
-{
-    for (uint32_t m = 0; m < group->mutation_count; m++) {
-        const struct mutation *mutation = &group->mutations[m];
-        bool named = dot_equal(&mutation->insert, dot) || names_dot(mutation->deletes, dot);
-        for (uint16_t i = 0; i < mutation->frontier_count; i++)
-            named |= names_dot(mutation->frontier[i].seen, dot);
-        for (uint16_t i = 0; i < mutation->write_count; i++) {
-            named |= names_dot(mutation->writes[i].seen, dot);
-            for (uint32_t k = 0; k < mutation->writes[i].remove_count; k++)
-                named |= dot_equal(&mutation->writes[i].removes[k].dot, dot);
-        }
-        if (named)
-            return true;
-    }
-    return false;
-}
-
-/* What waited was decided after what it waited for, whenever it had arrived. */
-static void order_causes(struct judge *j)
-{
-    for (uint32_t i = 0; i < j->count; i++)
-        for (uint32_t k = i + 1, moves = 0; k < j->count && moves < j->count; k++) {
-            if (j->deeds[k].told->turn != j->deeds[i].told->turn)
-                break;
-            if (!builds_on(&j->deeds[i].group, &j->deeds[k].group.dot))
-                continue;
-            struct deed cause = j->deeds[k];
-            memmove(&j->deeds[i + 1], &j->deeds[i], (k - i) * sizeof *j->deeds);
-            j->deeds[i] = cause;
-            k = i;
-            moves++;
-        }
-}
-
-static void read_groups(struct judge *j)
-{
-    const struct history *h = j->world->history;
-    j->deeds = need(&j->arena, h->count, sizeof *j->deeds);
-    for (uint32_t i = 0; i < h->count; i++) {
-        struct deed *deed = &j->deeds[j->count];
-        const struct told *told = &h->items[i];
-        if (told->turn == 0 ||
-            group_decode(j->world->kit->model, told->raw, &j->arena, &deed->group, NULL) != ERR_OK)
-            continue;
-        const struct told *first = dot_is_none(&deed->group.renamed) ? NULL : history_find(h, &deed->group.renamed);
-        deed->told = told;
-        deed->alias = first && first->turn && first->turn <= told->turn;
-        deed->in_effect = told->code == RESULT_APPLIED || told->code == RESULT_MERGED;
-        j->count++;
-    }
-    qsort(j->deeds, j->count, sizeof *j->deeds, by_decision);
-    order_causes(j);
-}
-
-/* ---- causes before effects; clocks ---- */
-
-static void check_cause(struct judge *j, const struct deed *deed, const struct dot *dot)
-{
-    if (dot_is_none(dot) || j->world->failed)
-        return;
-    const struct told *cause = history_find(j->world->history, dot);
-    bool effect = cause && cause->turn && (cause->code == RESULT_APPLIED || cause->code == RESULT_MERGED);
-    if (!effect || cause->turn > deed->told->turn)
-        broken(j->world, "causes before effects",
-               "group %016llx/%llu is in effect, and %016llx/%llu that it builds on %s",
-               (unsigned long long)deed->told->origin, (unsigned long long)deed->told->oseq,
-               (unsigned long long)dot->origin, (unsigned long long)dot->oseq,
-               !cause           ? "was never sent"
-               : cause->turn == 0 ? "is not decided"
-               : !effect        ? "was set aside"
-                                : "was decided later");
-}
-
-static void check_causes(struct judge *j, const struct deed *deed)
-{
-    for (uint32_t m = 0; m < deed->group.mutation_count; m++) {
-        const struct mutation *mutation = &deed->group.mutations[m];
-        check_cause(j, deed, &mutation->insert);
-        for (uint16_t i = 0; i < mutation->deletes.count; i++)
-            check_cause(j, deed, &mutation->deletes.dots[i]);
-        for (uint16_t i = 0; i < mutation->frontier_count; i++)
-            for (uint16_t k = 0; k < mutation->frontier[i].seen.count; k++)
-                check_cause(j, deed, &mutation->frontier[i].seen.dots[k]);
-        for (uint16_t i = 0; i < mutation->write_count; i++) {
-            const struct unit_write *write = &mutation->writes[i];
-            for (uint16_t k = 0; k < write->seen.count && mutation->op != MUTATION_INSERT; k++)
-                check_cause(j, deed, &write->seen.dots[k]);
-            for (uint32_t k = 0; k < write->remove_count; k++)
-                check_cause(j, deed, &write->removes[k].dot);
-        }
-    }
-}
-
-/* A device's stamps only rise, whatever its clock does. */
-static void check_stamps(struct judge *j)
-{
-    for (uint32_t a = 0; a < j->count && !j->world->failed; a++) {
-        const struct deed *before = NULL, *deed = &j->deeds[a];
-        for (uint32_t b = 0; b < j->count; b++) {
-            const struct deed *other = &j->deeds[b];
-            if (other->told->origin == deed->told->origin && other->told->oseq < deed->told->oseq &&
-                (!before || other->told->oseq > before->told->oseq))
-                before = other;
-        }
-        if (before && before->group.stamp >= deed->group.stamp)
-            broken(j->world, "clocks go forward", "group %016llx/%llu has a stamp not above that of %llu",
-                   (unsigned long long)deed->told->origin, (unsigned long long)deed->told->oseq,
-                   (unsigned long long)before->told->oseq);
-    }
-}
-
 /* ---- trees ---- */
 
 /* The parent of a record of a table that has one, from its insert. */
-static const struct uuid *parent_of(const struct judge *j, const struct model_table *table, const struct uuid *id)
+static const struct uuid *parent_of(const struct judge *j, const struct model_table *table,
+                                    const struct uuid *id)
 {
     if (table->parent_column < 0)
         return NULL;
@@ -187,18 +36,22 @@ static const struct uuid *parent_of(const struct judge *j, const struct model_ta
         const struct group *group = &j->deeds[i].group;
         for (uint32_t m = 0; j->deeds[i].in_effect && m < group->mutation_count; m++) {
             const struct mutation *mutation = &group->mutations[m];
-            if (mutation->table != table || mutation->op != MUTATION_INSERT || !uuid_equal(&mutation->id, id))
+            if (mutation->table != table || mutation->op != MUTATION_INSERT ||
+                !uuid_equal(&mutation->id, id))
                 continue;
             for (uint16_t w = 0; w < mutation->write_count; w++)
-                if (mutation->writes[w].unit == unit && mutation->writes[w].values[0].kind == VALUE_BLOB)
-                    return (const struct uuid *)(const void *)mutation->writes[w].values[0].as.bytes.data;
+                if (mutation->writes[w].unit == unit &&
+                    mutation->writes[w].values[0].kind == VALUE_BLOB)
+                    return (const struct uuid *)(const void *)mutation->writes[w]
+                        .values[0]
+                        .as.bytes.data;
         }
     }
     return NULL;
 }
 
-static bool in_tree(const struct judge *j, const struct mutation *mutation, const struct model_table *table,
-                    const struct uuid *root)
+static bool in_tree(const struct judge *j, const struct mutation *mutation,
+                    const struct model_table *table, const struct uuid *root)
 {
     if (mutation->table == table && uuid_equal(&mutation->id, root))
         return true;
@@ -210,7 +63,8 @@ static bool in_tree(const struct judge *j, const struct mutation *mutation, cons
 static bool part_of(struct judge *j, const struct deed *deed, const struct model_table *table,
                     const struct uuid *root, struct part *ret)
 {
-    struct mutation *mutations = need(&j->tree, deed->group.mutation_count, sizeof *mutations);
+    struct mutation *mutations =
+        judge_need(&j->tree, deed->group.mutation_count, sizeof *mutations);
     uint32_t count = 0;
     for (uint32_t m = 0; m < deed->group.mutation_count; m++)
         if (in_tree(j, &deed->group.mutations[m], table, root))
@@ -224,15 +78,17 @@ static bool part_of(struct judge *j, const struct deed *deed, const struct model
 }
 
 /* The parts of a tree before the deed at `end`, which is the last one if `also`. */
-static uint32_t collect(struct judge *j, const struct model_table *table, const struct uuid *root, uint32_t end,
-                        bool also, struct part *parts, const struct oracle_op **ops, bool *ret_vague)
+static uint32_t collect(struct judge *j, const struct model_table *table, const struct uuid *root,
+                        uint32_t end, bool also, struct part *parts, const struct oracle_op **ops,
+                        bool *ret_vague)
 {
     uint32_t count = 0;
     *ret_vague = false;
     for (uint32_t i = 0; i < end + also && i < j->count; i++) {
         const struct deed *deed = &j->deeds[i];
         bool last = also && i == end;
-        if ((!last && (!deed->in_effect || deed->alias)) || !part_of(j, deed, table, root, &parts[count]))
+        if ((!last && (!deed->in_effect || deed->alias)) ||
+            !part_of(j, deed, table, root, &parts[count]))
             continue;
         if (count == TREE_OPS)
             return 0;
@@ -253,14 +109,17 @@ struct held { /* as headquarters has it */
     sqlite3_stmt *row; /* live: its columns */
 };
 
-static bool decode(struct judge *j, const struct model_table *table, sqlite3_stmt *row, struct held *ret)
+static bool decode(struct judge *j, const struct model_table *table, sqlite3_stmt *row,
+                   struct held *ret)
 {
-    struct bytes blob, view = bytes_of(sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0));
+    struct bytes blob,
+        view = bytes_of(sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0));
     return arena_copy(&j->tree, view, &blob) == ERR_OK &&
            version_decode(table, blob, &j->tree, &ret->version) == ERR_OK;
 }
 
-static bool read_held(struct judge *j, const struct model_table *table, const struct uuid *id, struct held *ret)
+static bool read_held(struct judge *j, const struct model_table *table, const struct uuid *id,
+                      struct held *ret)
 {
     char sql[1400];
     int size = snprintf(sql, sizeof sql, "SELECT _version");
@@ -270,7 +129,8 @@ static bool read_held(struct judge *j, const struct model_table *table, const st
     snprintf(sql + size, sizeof sql - (size_t)size, " FROM \"%s\" WHERE id=?", table->name);
     for (int dead = 0; dead < 2; dead++) {
         if (dead)
-            snprintf(sql, sizeof sql, "SELECT version FROM satchel_dead WHERE id=? AND table_id=%u", table->id);
+            snprintf(sql, sizeof sql, "SELECT version FROM satchel_dead WHERE id=? AND table_id=%u",
+                     table->id);
         if (sqlite3_prepare_v2(j->db, sql, -1, &ret->row, NULL) != SQLITE_OK)
             return false;
         sqlite3_bind_blob(ret->row, 1, id->byte, 16, SQLITE_TRANSIENT);
@@ -296,14 +156,16 @@ static bool shows(sqlite3_stmt *row, int column, const struct value *value)
     case VALUE_TEXT:
     case VALUE_BLOB: break;
     }
-    const struct bytes shown = bytes_of(sqlite3_column_blob(row, column), (size_t)sqlite3_column_bytes(row, column));
+    const struct bytes shown =
+        bytes_of(sqlite3_column_blob(row, column), (size_t)sqlite3_column_bytes(row, column));
     return sqlite3_column_type(row, column) != SQLITE_NULL && bytes_equal(shown, value->as.bytes);
 }
 
 static bool has_line(struct bytes text, struct bytes line)
 {
     for (size_t at = 0; at + line.size <= text.size; at++)
-        if ((at == 0 || text.data[at - 1] == '\n') && memcmp(text.data + at, line.data, line.size) == 0 &&
+        if ((at == 0 || text.data[at - 1] == '\n') &&
+            memcmp(text.data + at, line.data, line.size) == 0 &&
             (at + line.size == text.size || text.data[at + line.size] == '\n'))
             return true;
     return false;
@@ -312,7 +174,8 @@ static bool has_line(struct bytes text, struct bytes line)
 /* Whatever else a merge of texts does: each line that a candidate has and its base has not is shown. */
 static bool shows_lines(sqlite3_stmt *row, int column, const struct oracle_unit *unit)
 {
-    const struct bytes shown = bytes_of(sqlite3_column_blob(row, column), (size_t)sqlite3_column_bytes(row, column));
+    const struct bytes shown =
+        bytes_of(sqlite3_column_blob(row, column), (size_t)sqlite3_column_bytes(row, column));
     for (uint32_t i = 0; i < unit->count; i++) {
         const struct value *value = unit->candidates[i].values, *base = unit->candidates[i].base;
         struct bytes none = bytes_of(NULL, 0);
@@ -362,24 +225,26 @@ static void check_frontier(struct judge *j, const struct model_table *table, con
             a = name_dot(&have[i].dot, has, a, sizeof has);
         for (uint32_t i = 0; i < expected->count; i++)
             b = name_dot(&expected->candidates[i].dot, wants, b, sizeof wants);
-        broken(j->world, "the merge", "%s.%s has the frontier%s, and what was not superseded is%s", what,
-               table->units[u].name, has, wants);
+        broken(j->world, "the merge", "%s.%s has the frontier%s, and what was not superseded is%s",
+               what, table->units[u].name, has, wants);
     }
     for (uint32_t i = 0; state && i < count && !j->world->failed; i++)
         if (hlc_ms(have[i].stamp) > j->world->history->latest_ms + HLC_TOLERANCE_MS)
-            broken(j->world, "stamps are clamped", "%s.%s has a stamp %lld ms ahead of any clock of headquarters",
-                   what, table->units[u].name,
+            broken(j->world, "stamps are clamped",
+                   "%s.%s has a stamp %lld ms ahead of any clock of headquarters", what,
+                   table->units[u].name,
                    (long long)(hlc_ms(have[i].stamp) - j->world->history->latest_ms));
 }
 
 static bool by_rank(const struct model_unit *unit)
 {
-    return unit->policy == MERGE_FIRST || unit->policy == MERGE_MANUAL || unit->policy == MERGE_FSM ||
-           unit->policy == MERGE_TEXT;
+    return unit->policy == MERGE_FIRST || unit->policy == MERGE_MANUAL ||
+           unit->policy == MERGE_FSM || unit->policy == MERGE_TEXT;
 }
 
 static void check_shown(struct judge *j, const struct model_table *table, const struct uuid *id,
-                        const struct held *held, uint16_t u, const struct oracle_record *record, bool vague)
+                        const struct held *held, uint16_t u, const struct oracle_record *record,
+                        bool vague)
 {
     const struct model_unit *unit = &table->units[u];
     const struct oracle_unit *expected = &record->units[u];
@@ -389,13 +254,14 @@ static void check_shown(struct judge *j, const struct model_table *table, const 
     name_record(table, id, what);
     if (!expected->exact) {
         if (!shows_lines(held->row, 1 + unit->columns[0], expected))
-            broken(j->world, "the merge", "%s.%s does not show each line that was added", what, unit->name);
+            broken(j->world, "the merge", "%s.%s does not show each line that was added", what,
+                   unit->name);
         return;
     }
     for (uint16_t k = 0; k < unit->column_count && !j->world->failed; k++)
         if (!shows(held->row, 1 + unit->columns[k], &record->shown[unit->columns[k]]))
-            broken(j->world, "the merge", "%s.%s shows another value than its %u candidates make", what,
-                   unit->name, expected->count);
+            broken(j->world, "the merge", "%s.%s shows another value than its %u candidates make",
+                   what, unit->name, expected->count);
 }
 
 static void check_conflict(struct judge *j, const struct model_table *table, const struct uuid *id,
@@ -403,16 +269,18 @@ static void check_conflict(struct judge *j, const struct model_table *table, con
 {
     sqlite3_stmt *row;
     char what[120];
-    if (sqlite3_prepare_v2(j->db, "SELECT 1 FROM conflict WHERE record=? AND table_id=? AND unit_id=?"
-                                  " AND state<>'settled' AND kind='value'", -1, &row, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(j->db,
+                           "SELECT 1 FROM conflict WHERE record=? AND table_id=? AND unit_id=?"
+                           " AND state<>'settled' AND kind='value'",
+                           -1, &row, NULL) != SQLITE_OK)
         return;
     name_record(table, id, what);
     sqlite3_bind_blob(row, 1, id->byte, 16, SQLITE_TRANSIENT);
     sqlite3_bind_int64(row, 2, table->id);
     sqlite3_bind_int64(row, 3, unit->id);
     if (sqlite3_step(row) != SQLITE_ROW)
-        broken(j->world, "conflicts explain what lost", "%s.%s has candidates that differ, and no conflict record",
-               what, unit->name);
+        broken(j->world, "conflicts explain what lost",
+               "%s.%s has candidates that differ, and no conflict record", what, unit->name);
     sqlite3_finalize(row);
 }
 
@@ -429,12 +297,13 @@ static void check_record(struct judge *j, struct oracle *oracle, const struct mo
     }
     oracle_record(oracle, table, id, &record);
     if (record.present != held.present)
-        broken(j->world, "the merge", "%s is %s, and should %sbe", what, held.present ? "there" : "not there",
-               record.present ? "" : "not ");
+        broken(j->world, "the merge", "%s is %s, and should %sbe", what,
+               held.present ? "there" : "not there", record.present ? "" : "not ");
     else if (held.present && record.dead != held.dead && !vague)
-        broken(j->world, "the merge", "%s is %s, and should be %s", what, held.dead ? "dead" : "alive",
-               record.dead ? "dead" : "alive");
-    for (uint16_t u = 0; held.present && record.present && u < table->unit_count && !j->world->failed; u++) {
+        broken(j->world, "the merge", "%s is %s, and should be %s", what,
+               held.dead ? "dead" : "alive", record.dead ? "dead" : "alive");
+    for (uint16_t u = 0;
+         held.present && record.present && u < table->unit_count && !j->world->failed; u++) {
         check_frontier(j, table, id, &held, u, &record.units[u]);
         if (!j->world->failed && !held.dead && !record.dead)
             check_shown(j, table, id, &held, u, &record, vague);
@@ -453,8 +322,8 @@ static void stamp_from(struct part *parts, uint32_t count, const struct dot *dot
             parts[i].op.stamp = stamp;
 }
 
-static void take_stamps(struct judge *j, const struct model_table *table, const struct uuid *id, struct part *parts,
-                        uint32_t count)
+static void take_stamps(struct judge *j, const struct model_table *table, const struct uuid *id,
+                        struct part *parts, uint32_t count)
 {
     struct held held;
     if (!read_held(j, table, id, &held))
@@ -487,8 +356,9 @@ static void tell_tree(struct judge *j, const struct part *parts, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         const struct told *told = parts[i].deed->told;
         const struct group *group = &parts[i].group;
-        say(j->world, "%016llx/%llu, turn %llu%s, renamed from %016llx/%llu", (unsigned long long)told->origin,
-            (unsigned long long)told->oseq, (unsigned long long)told->turn, told->vague ? " (vague)" : "",
+        say(j->world, "%016llx/%llu, turn %llu%s, renamed from %016llx/%llu",
+            (unsigned long long)told->origin, (unsigned long long)told->oseq,
+            (unsigned long long)told->turn, told->vague ? " (vague)" : "",
             (unsigned long long)group->renamed.origin, (unsigned long long)group->renamed.oseq);
         for (uint32_t m = 0; m < group->mutation_count; m++)
             for (uint16_t w = 0; w < group->mutations[m].write_count; w++) {
@@ -497,8 +367,8 @@ static void tell_tree(struct judge *j, const struct part *parts, uint32_t count)
                 size_t at = 0;
                 for (uint16_t k = 0; k < write->seen.count; k++)
                     at = name_dot(&write->seen.dots[k], seen, at, sizeof seen);
-                say(j->world, "    op %d, %s.%s saw%s", group->mutations[m].op, group->mutations[m].table->name,
-                    write->unit->name, seen);
+                say(j->world, "    op %d, %s.%s saw%s", group->mutations[m].op,
+                    group->mutations[m].table->name, write->unit->name, seen);
             }
     }
 }
@@ -506,8 +376,8 @@ static void tell_tree(struct judge *j, const struct part *parts, uint32_t count)
 static void judge_tree(struct judge *j, const struct model_table *table, const struct uuid *root)
 {
     const struct model *model = j->world->kit->model;
-    struct part *parts = need(&j->tree, TREE_OPS, sizeof *parts);
-    const struct oracle_op **ops = need(&j->tree, TREE_OPS, sizeof *ops);
+    struct part *parts = judge_need(&j->tree, TREE_OPS, sizeof *parts);
+    const struct oracle_op **ops = judge_need(&j->tree, TREE_OPS, sizeof *ops);
     struct oracle oracle;
     bool vague;
     uint32_t count = collect(j, table, root, j->count, false, parts, ops, &vague);
@@ -516,19 +386,22 @@ static void judge_tree(struct judge *j, const struct model_table *table, const s
     for (uint32_t i = 0; i < count; i++)
         for (uint32_t m = 0; m < parts[i].group.mutation_count; m++)
             if (!seen_before(parts, i, m))
-                take_stamps(j, parts[i].group.mutations[m].table, &parts[i].group.mutations[m].id, parts, count);
+                take_stamps(j, parts[i].group.mutations[m].table, &parts[i].group.mutations[m].id,
+                            parts, count);
     oracle_init(&oracle, model, ops, count, &j->tree);
     for (uint32_t i = 0; i < count && !vague; i++)
         if (oracle.reason[i] != REASON_NONE) {
-            broken(j->world, "the merge", "group %016llx/%llu is in effect, and had to be refused: %s",
-                   (unsigned long long)parts[i].group.dot.origin, (unsigned long long)parts[i].group.dot.oseq,
-                   reason_text(oracle.reason[i]));
+            broken(j->world, "the merge",
+                   "group %016llx/%llu is in effect, and had to be refused: %s",
+                   (unsigned long long)parts[i].group.dot.origin,
+                   (unsigned long long)parts[i].group.dot.oseq, reason_text(oracle.reason[i]));
             return;
         }
     for (uint32_t i = 0; i < count; i++)
         for (uint32_t m = 0; m < parts[i].group.mutation_count && !j->world->failed; m++)
             if (!seen_before(parts, i, m))
-                check_record(j, &oracle, parts[i].group.mutations[m].table, &parts[i].group.mutations[m].id, vague);
+                check_record(j, &oracle, parts[i].group.mutations[m].table,
+                             &parts[i].group.mutations[m].id, vague);
     if (j->world->failed && j->world->story)
         tell_tree(j, parts, count);
 }
@@ -537,7 +410,8 @@ static void judge_trees(struct judge *j)
 {
     for (uint32_t i = 0; i < j->count; i++) {
         const struct deed *deed = &j->deeds[i];
-        for (uint32_t m = 0; deed->in_effect && !deed->alias && m < deed->group.mutation_count; m++) {
+        for (uint32_t m = 0; deed->in_effect && !deed->alias && m < deed->group.mutation_count;
+             m++) {
             const struct mutation *mutation = &deed->group.mutations[m];
             if (j->world->failed)
                 return;
@@ -555,14 +429,15 @@ static void judge_trees(struct judge *j)
 static bool is_judged(uint8_t reason)
 {
     return reason == REASON_UPSTREAM || reason == REASON_NO_RECORD || reason == REASON_EXISTS ||
-           reason == REASON_APPEND_ONLY || reason == REASON_NO_DELETE || reason == REASON_TRANSITION;
+           reason == REASON_APPEND_ONLY || reason == REASON_NO_DELETE ||
+           reason == REASON_TRANSITION;
 }
 
 static void judge_refusal(struct judge *j, uint32_t at)
 {
     const struct deed *deed = &j->deeds[at];
-    struct part *parts = need(&j->tree, TREE_OPS, sizeof *parts);
-    const struct oracle_op **ops = need(&j->tree, TREE_OPS, sizeof *ops);
+    struct part *parts = judge_need(&j->tree, TREE_OPS, sizeof *parts);
+    const struct oracle_op **ops = judge_need(&j->tree, TREE_OPS, sizeof *ops);
     struct oracle oracle;
     bool vague;
     for (uint32_t m = 0; m < deed->group.mutation_count; m++) {
@@ -574,7 +449,8 @@ static void judge_refusal(struct judge *j, uint32_t at)
         if (oracle.reason[count - 1] != REASON_NONE)
             return;
     }
-    broken(j->world, "refusals have a reason", "group %016llx/%llu was set aside (%s), and nothing in it is wrong",
+    broken(j->world, "refusals have a reason",
+           "group %016llx/%llu was set aside (%s), and nothing in it is wrong",
            (unsigned long long)deed->told->origin, (unsigned long long)deed->told->oseq,
            reason_text((enum reason)deed->told->reason));
 }
@@ -588,12 +464,12 @@ void judge_world(struct world *world)
     j.db = store_sqlite_handle(world->nodes[0].store);
     arena_init(&j.arena, ARENA_MOST);
     arena_init(&j.tree, ARENA_MOST);
-    read_groups(&j);
+    judge_read(&j);
     for (uint32_t i = 0; i < j.count && !world->failed; i++)
         if (j.deeds[i].in_effect && !j.deeds[i].alias)
-            check_causes(&j, &j.deeds[i]);
+            judge_causes(&j, &j.deeds[i]);
     if (!world->failed)
-        check_stamps(&j);
+        judge_stamps(&j);
     if (!world->failed)
         judge_trees(&j);
     for (uint32_t i = 0; i < j.count && !world->failed; i++) {

@@ -87,25 +87,29 @@ static void check_waiting(struct world *world)
 {
     sqlite3_stmt *row;
     struct arena arena;
-    if (sqlite3_prepare_v2(store_sqlite_handle(world->nodes[0].store), "SELECT k,v FROM satchel_waiting", -1, &row,
-                           NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(store_sqlite_handle(world->nodes[0].store),
+                           "SELECT k,v FROM satchel_waiting", -1, &row, NULL) != SQLITE_OK)
         return;
     arena_init(&arena, 64 << 20);
     while (sqlite3_step(row) == SQLITE_ROW && !world->failed) {
         struct bytes key = bytes_of(sqlite3_column_blob(row, 0), 16);
-        struct bytes value = bytes_of(sqlite3_column_blob(row, 1), (size_t)sqlite3_column_bytes(row, 1));
+        struct bytes value =
+            bytes_of(sqlite3_column_blob(row, 1), (size_t)sqlite3_column_bytes(row, 1));
         struct finding f = {.h = world->history};
         struct group group;
         arena_reset(&arena);
         if (value.size < WAITING_HEAD ||
-            group_decode(world->kit->model, bytes_of(value.data + WAITING_HEAD, value.size - WAITING_HEAD), &arena,
+            group_decode(world->kit->model,
+                         bytes_of(value.data + WAITING_HEAD, value.size - WAITING_HEAD), &arena,
                          &group, NULL) != ERR_OK)
             continue;
         look_at_group(world, &f, &group);
         if (!f.missing)
-            broken(world, "who waits waits for something", "group %016llx/%llu waits at headquarters, and %s",
-                   (unsigned long long)be64_get(key.data), (unsigned long long)be64_get(key.data + 8),
-                   f.gone ? "what it builds on was given up" : "all that it builds on is in effect");
+            broken(
+                world, "who waits waits for something",
+                "group %016llx/%llu waits at headquarters, and %s",
+                (unsigned long long)be64_get(key.data), (unsigned long long)be64_get(key.data + 8),
+                f.gone ? "what it builds on was given up" : "all that it builds on is in effect");
     }
     sqlite3_finalize(row);
     arena_done(&arena);
@@ -113,10 +117,12 @@ static void check_waiting(struct world *world)
 
 /* ---- who may write what ---- */
 
-static const struct ledger_record *record_of(const struct ledger *l, const struct mutation *mutation)
+static const struct ledger_record *record_of(const struct ledger *l,
+                                             const struct mutation *mutation)
 {
     for (uint32_t i = 0; i < l->record_count; i++)
-        if (l->records[i].table == mutation->table->index && uuid_equal(&l->records[i].id, &mutation->id))
+        if (l->records[i].table == mutation->table->index &&
+            uuid_equal(&l->records[i].id, &mutation->id))
             return &l->records[i];
     return NULL;
 }
@@ -131,8 +137,10 @@ static void check_rights(struct world *world)
         const struct told *told = &h->items[i];
         struct group group;
         arena_reset(&arena);
-        if (told->turn == 0 || told->vague || (told->code != RESULT_APPLIED && told->code != RESULT_MERGED) ||
-            group_decode(world->kit->model, told->raw, &arena, &group, NULL) != ERR_OK || !dot_is_none(&group.renamed))
+        if (told->turn == 0 || told->vague ||
+            (told->code != RESULT_APPLIED && told->code != RESULT_MERGED) ||
+            group_decode(world->kit->model, told->raw, &arena, &group, NULL) != ERR_OK ||
+            !dot_is_none(&group.renamed))
             continue;
         for (uint32_t m = 0; m < group.mutation_count && !world->failed; m++) {
             const struct mutation *mutation = &group.mutations[m];
@@ -140,7 +148,8 @@ static void check_rights(struct world *world)
             bool in_scope = !record || (told->scope >> record->bucket & 1);
             bool may = mutation->table->write_role <= ROLE_REP || told->boss;
             if (!in_scope || !may)
-                broken(world, "rights", "group %016llx/%llu of u%u is in effect, and writes %s of %s",
+                broken(world, "rights",
+                       "group %016llx/%llu of u%u is in effect, and writes %s of %s",
                        (unsigned long long)told->origin, (unsigned long long)told->oseq, told->user,
                        in_scope ? "a record" : "a record out of its scope", mutation->table->name);
         }
@@ -156,8 +165,8 @@ static void check_owners(struct world *world)
         for (uint32_t k = 0; k < i; k++)
             if (h->items[i].turn && h->items[k].turn && h->items[i].origin == h->items[k].origin &&
                 h->items[i].user != h->items[k].user) {
-                broken(world, "rights", "groups of u%u and of u%u were decided under one origin", h->items[i].user,
-                       h->items[k].user);
+                broken(world, "rights", "groups of u%u and of u%u were decided under one origin",
+                       h->items[i].user, h->items[k].user);
                 break;
             }
 }
@@ -173,12 +182,16 @@ static void check_signatures(struct world *world)
         sqlite3_stmt *row;
         if (!told->badly_signed || told->turn == 0 || told->life != world->nodes[0].life)
             continue; /* headquarters may have stopped before it came to verify it */
-        snprintf(sql, sizeof sql, "SELECT 1 FROM satchel_audit WHERE instr(v, CAST('bad signature' AS BLOB)) > 0"
-                                  " AND instr(v, CAST('%016llx' AS BLOB)) > 0", (unsigned long long)told->origin);
-        if (sqlite3_prepare_v2(store_sqlite_handle(world->nodes[0].store), sql, -1, &row, NULL) != SQLITE_OK)
+        snprintf(sql, sizeof sql,
+                 "SELECT 1 FROM satchel_audit WHERE instr(v, CAST('bad signature' AS BLOB)) > 0"
+                 " AND instr(v, CAST('%016llx' AS BLOB)) > 0",
+                 (unsigned long long)told->origin);
+        if (sqlite3_prepare_v2(store_sqlite_handle(world->nodes[0].store), sql, -1, &row, NULL) !=
+            SQLITE_OK)
             return;
         if (sqlite3_step(row) != SQLITE_ROW)
-            broken(world, "signatures are verified", "group %016llx/%llu came with a wrong signature, and nobody says so",
+            broken(world, "signatures are verified",
+                   "group %016llx/%llu came with a wrong signature, and nobody says so",
                    (unsigned long long)told->origin, (unsigned long long)told->oseq);
         sqlite3_finalize(row);
     }

@@ -60,6 +60,7 @@ void node_done(struct node *node)
         history_free(node->world);
     for (uint32_t i = 0; i < node->copy_count; i++)
         sim_disk_free(node->copies[i].disk);
+    node->world->cover[COVER_DISK_HITS] += sim_disk_hits(node->disk);
     sim_disk_free(node->disk);
     for (int i = 0; i < OLD_PUSHES; i++)
         buf_done(&node->pushes[i]);

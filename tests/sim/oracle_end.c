@@ -191,6 +191,8 @@ void oracle_end(struct world *world)
     }
     for (uint32_t i = 0; i < all.count; i++)
         world_note(world, all.items[i].hash, all.items[i].bucket, all.items[i].dead);
+    for (uint32_t i = 0; i < all.count; i++)
+        world->cover[COVER_DEAD_AT_END] += all.items[i].dead;
     for (uint32_t i = 1; i < world->node_count && !world->failed; i++)
         if (!world->nodes[i].erased)
             compare(&world->nodes[i], heads, &all);

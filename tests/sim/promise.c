@@ -35,8 +35,8 @@ static void check_ack(struct node *node, const struct message_ack *ack)
     const struct history *h = node->world->history;
     for (uint32_t i = 0; h && i < h->count; i++) {
         const struct told *told = &h->items[i];
-        if (told->origin == ack->origin && told->turn == 0 && !told->passed && covered(ack, told->oseq) &&
-            history_lacks(node, told))
+        if (told->origin == ack->origin && told->turn == 0 && !told->passed &&
+            covered(ack, told->oseq) && history_lacks(node, told))
             broken(node->world, "nothing leaves before its commit",
                    "group %016llx/%llu is acknowledged, and is not in the store of headquarters",
                    (unsigned long long)told->origin, (unsigned long long)told->oseq);
@@ -50,7 +50,8 @@ static void check_nonce(struct node *node, struct bytes nonce)
     uint64_t number = nonce.size >= 8 ? be64_get(nonce.data) : 0;
     for (uint32_t i = 0; h && i < HISTORY_NONCES; i++)
         if (h->nonces[i] == number)
-            broken(node->world, "challenges are fresh", "a challenge was given for the second time");
+            broken(node->world, "challenges are fresh",
+                   "a challenge was given for the second time");
     if (h)
         h->nonces[h->nonce_count++ % HISTORY_NONCES] = number;
 }
@@ -59,8 +60,8 @@ static void check_nonce(struct node *node, struct bytes nonce)
 static void check_heads(struct node *node, const struct message_checkpoint *checkpoint)
 {
     sqlite3_stmt *row;
-    if (sqlite3_prepare_v2(store_sqlite_handle(node->store), "SELECT v FROM satchel_bucket WHERE k=?", -1, &row, NULL) !=
-        SQLITE_OK)
+    if (sqlite3_prepare_v2(store_sqlite_handle(node->store),
+                           "SELECT v FROM satchel_bucket WHERE k=?", -1, &row, NULL) != SQLITE_OK)
         return;
     for (uint32_t i = 0; i < checkpoint->heads_count; i++) {
         uint8_t key[4];
@@ -68,10 +69,12 @@ static void check_heads(struct node *node, const struct message_checkpoint *chec
         sqlite3_reset(row);
         sqlite3_bind_blob(row, 1, key, 4, SQLITE_TRANSIENT);
         if (sqlite3_step(row) == SQLITE_ROW && sqlite3_column_bytes(row, 0) == 49 &&
-            be64_get((const uint8_t *)sqlite3_column_blob(row, 0) + 17) < checkpoint->heads[i].position)
-            broken(node->world, "nothing leaves before its commit",
-                   "a checkpoint says that bucket %u is at %llu, which headquarters has not committed",
-                   checkpoint->heads[i].bucket, (unsigned long long)checkpoint->heads[i].position);
+            be64_get((const uint8_t *)sqlite3_column_blob(row, 0) + 17) <
+                checkpoint->heads[i].position)
+            broken(
+                node->world, "nothing leaves before its commit",
+                "a checkpoint says that bucket %u is at %llu, which headquarters has not committed",
+                checkpoint->heads[i].bucket, (unsigned long long)checkpoint->heads[i].position);
     }
     sqlite3_finalize(row);
 }
@@ -111,9 +114,10 @@ static void check_revoked(struct node *node, const struct node *device)
 {
     struct world *world = node->world;
     int64_t *since = &world->history->revoked_us[device->number];
-    bool revoked = world->cover[COVER_REVOKES] &&
-                   is_key(store_sqlite_handle(node->store), "SELECT 1 FROM device WHERE id=? AND revoked=1",
-                          device->identity.device.byte, 16);
+    bool revoked =
+        world->cover[COVER_REVOKES] &&
+        is_key(store_sqlite_handle(node->store), "SELECT 1 FROM device WHERE id=? AND revoked=1",
+               device->identity.device.byte, 16);
     if (!revoked)
         *since = 0;
     else if (*since == 0)
@@ -133,12 +137,15 @@ static void check_scope(struct node *node, const struct node *device, struct byt
         h->scope[device->user] = scope;
         h->scope_us[device->user] = world->now_us;
     }
-    if (world->now_us - h->scope_us[device->user] > GRACE_US && (oracle_canaries(world->ledger, frame) & ~scope))
-        broken(world, "nothing out of scope", "%s is sent what u%u may not see any more, for %.0f s", device->name,
-               device->user, (double)(world->now_us - h->scope_us[device->user]) / 1e6);
+    if (world->now_us - h->scope_us[device->user] > GRACE_US &&
+        (oracle_canaries(world->ledger, frame) & ~scope))
+        broken(world, "nothing out of scope",
+               "%s is sent what u%u may not see any more, for %.0f s", device->name, device->user,
+               (double)(world->now_us - h->scope_us[device->user]) / 1e6);
 }
 
-static void check_session(struct node *node, const struct node *device, const struct link *link, bool welcome)
+static void check_session(struct node *node, const struct node *device, const struct link *link,
+                          bool welcome)
 {
     struct world *world = node->world;
     struct history *h = world->history;
@@ -146,9 +153,10 @@ static void check_session(struct node *node, const struct node *device, const st
     if (welcome && (h->newest[who] == 0 || link->number + 1 > h->newest[who])) {
         h->newest[who] = link->number + 1;
         h->welcomed_us[who] = world->now_us;
-    } else if (link->number + 1 < h->newest[who] && world->now_us - h->welcomed_us[who] > GRACE_US) {
-        broken(world, "one session of a device", "%s is served on an older connection than its last one",
-               device->name);
+    } else if (link->number + 1 < h->newest[who] &&
+               world->now_us - h->welcomed_us[who] > GRACE_US) {
+        broken(world, "one session of a device",
+               "%s is served on an older connection than its last one", device->name);
     }
 }
 
@@ -163,10 +171,12 @@ void promise_sent_down(struct node *node, struct link *link, struct bytes frame)
         look_into(node, frame);
     if (type == MESSAGE_PAGE)
         check_scope(node, device, frame);
-    if (type != MESSAGE_WELCOME && type != MESSAGE_PAGE && type != MESSAGE_CHECKPOINT && type != MESSAGE_ACK)
+    if (type != MESSAGE_WELCOME && type != MESSAGE_PAGE && type != MESSAGE_CHECKPOINT &&
+        type != MESSAGE_ACK)
         return;
     if (type == MESSAGE_WELCOME && device->impostor && device->up == link)
-        broken(world, "who proves is let in", "%s has another key than it was enrolled with, and is let in", device->name);
+        broken(world, "who proves is let in",
+               "%s has another key than it was enrolled with, and is let in", device->name);
     check_revoked(node, device);
     check_session(node, device, link, type == MESSAGE_WELCOME);
 }
@@ -176,9 +186,10 @@ void promise_end(struct world *world)
 {
     for (uint32_t i = 1; i < world->node_count && !world->failed; i++) {
         const struct node *device = &world->nodes[i];
-        if (!device->erased &&
-            is_key(store_sqlite_handle(world->nodes[0].store), "SELECT 1 FROM device WHERE id=? AND revoked=1",
-                   device->identity.device.byte, 16))
-            broken(world, "revoked means out", "%s is revoked, and still has its data", device->name);
+        if (!device->erased && is_key(store_sqlite_handle(world->nodes[0].store),
+                                      "SELECT 1 FROM device WHERE id=? AND revoked=1",
+                                      device->identity.device.byte, 16))
+            broken(world, "revoked means out", "%s is revoked, and still has its data",
+                   device->name);
     }
 }

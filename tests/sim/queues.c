@@ -2,7 +2,9 @@
 #include "server/core/hub_internal.h"
 #include "tests/sim/history.h"
 
-enum { SLACK = 16 << 10 }; /* one page more than the credit, and what an encoded page may exceed its aim by */
+enum {
+    SLACK = 16 << 10
+}; /* one page more than the credit, and what an encoded page may exceed its aim by */
 
 static size_t feed_bytes(const struct peer *peer)
 {
@@ -23,7 +25,8 @@ void queues_before(struct node *node)
     for (const struct peer *peer = node->hub->peers; peer; peer = peer->next)
         if (peer->context) {
             struct link *link = peer->context;
-            link->feed_bytes = peer->out_bytes > node->hub->limits.live_queue_bytes ? feed_bytes(peer) : SIZE_MAX;
+            link->feed_bytes =
+                peer->out_bytes > node->hub->limits.live_queue_bytes ? feed_bytes(peer) : SIZE_MAX;
         }
 }
 
@@ -35,12 +38,14 @@ void queues_after(struct node *node)
     for (const struct peer *peer = hub->peers; peer; peer = peer->next) {
         const struct link *link = link_of(peer);
         if (link && peer->session.pull == PULL_LIVE && feed_bytes(peer) > link->feed_bytes)
-            broken(node->world, "queues keep their bounds", "%zu bytes wait for a live subscriber, whose bound is %zu",
-                   peer->out_bytes, hub->limits.live_queue_bytes);
+            broken(node->world, "queues keep their bounds",
+                   "%zu bytes wait for a live subscriber, whose bound is %zu", peer->out_bytes,
+                   hub->limits.live_queue_bytes);
         if (peer->page_credit < -(int64_t)(hub->limits.page_bytes + SLACK))
-            broken(node->world, "queues keep their bounds", "%lld bytes of pages were sent without credit",
-                   (long long)-peer->page_credit);
+            broken(node->world, "queues keep their bounds",
+                   "%lld bytes of pages were sent without credit", (long long)-peer->page_credit);
         if (peer->answers > ANSWERS_MAX)
-            broken(node->world, "queues keep their bounds", "%u answers wait for a peer", peer->answers);
+            broken(node->world, "queues keep their bounds", "%u answers wait for a peer",
+                   peer->answers);
     }
 }

@@ -57,12 +57,15 @@ static bool read_group(struct view *v, const uint8_t dot[20], struct group *ret)
 {
     sqlite3_stmt *row;
     struct bytes raw = {0};
-    if (sqlite3_prepare_v2(v->db, "SELECT v FROM satchel_outbox WHERE k=?", -1, &row, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(v->db, "SELECT v FROM satchel_outbox WHERE k=?", -1, &row, NULL) !=
+        SQLITE_OK)
         return false;
     sqlite3_bind_blob(row, 1, dot, 16, SQLITE_TRANSIENT);
-    bool found = sqlite3_step(row) == SQLITE_ROW &&
-                 arena_copy(&v->arena, bytes_of(sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0)),
-                            &raw) == ERR_OK;
+    bool found =
+        sqlite3_step(row) == SQLITE_ROW &&
+        arena_copy(&v->arena,
+                   bytes_of(sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0)),
+                   &raw) == ERR_OK;
     sqlite3_finalize(row);
     return found && group_decode(v->node->world->kit->model, raw, &v->arena, ret, NULL) == ERR_OK;
 }
@@ -94,7 +97,8 @@ static bool shown_integer(struct view *v, const struct model_column *column, int
 static bool may_be_hidden(const struct mutation *mutation)
 {
     for (uint16_t w = 0; mutation && w < mutation->write_count; w++)
-        if (mutation->writes[w].unit->policy == MERGE_UPSTREAM || mutation->writes[w].unit->policy == MERGE_FSM)
+        if (mutation->writes[w].unit->policy == MERGE_UPSTREAM ||
+            mutation->writes[w].unit->policy == MERGE_FSM)
             return true;
     return false;
 }
@@ -124,15 +128,17 @@ static void check_counters(struct view *v, const uint8_t *pending, uint64_t coun
             if (!read_group(v, pending + i * 20, &group))
                 return;
             const struct mutation *mutation = mutation_of(v, &group);
-            if (may_be_hidden(mutation) || (mutation && v->content.size && mutation->op == MUTATION_INSERT))
+            if (may_be_hidden(mutation) ||
+                (mutation && v->content.size && mutation->op == MUTATION_INSERT))
                 return; /* or somebody else's has the id */
             sum += difference(mutation, unit);
         }
         uuid_format(&v->id, id);
         if (shown_integer(v, column, &shown) && shown != sum)
             broken(v->node->world, "the view is confirmed and pending",
-                   "%s shows %lld in %s.%s of %s; confirmed and %llu waiting groups make %lld", v->node->name,
-                   (long long)shown, v->table->name, column->name, id, (unsigned long long)count, (long long)sum);
+                   "%s shows %lld in %s.%s of %s; confirmed and %llu waiting groups make %lld",
+                   v->node->name, (long long)shown, v->table->name, column->name, id,
+                   (unsigned long long)count, (long long)sum);
     }
 }
 
@@ -142,34 +148,39 @@ static void check_counters(struct view *v, const uint8_t *pending, uint64_t coun
 static void check_pending(struct view *v, const uint8_t dot[20])
 {
     sqlite3_stmt *row;
-    if (sqlite3_prepare_v2(v->db, "SELECT 1 FROM satchel_outbox WHERE k=?", -1, &row, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(v->db, "SELECT 1 FROM satchel_outbox WHERE k=?", -1, &row, NULL) !=
+        SQLITE_OK)
         return;
     sqlite3_bind_blob(row, 1, dot, 16, SQLITE_TRANSIENT);
     if (sqlite3_step(row) == SQLITE_DONE)
         broken(v->node->world, "base copies have pending groups",
-               "a %s of %s waits for group %016llx/%llu, which is not in the outbox", v->table->name, v->node->name,
-               (unsigned long long)be64_get(dot), (unsigned long long)be64_get(dot + 8));
+               "a %s of %s waits for group %016llx/%llu, which is not in the outbox",
+               v->table->name, v->node->name, (unsigned long long)be64_get(dot),
+               (unsigned long long)be64_get(dot + 8));
     sqlite3_finalize(row);
 }
 
 static void check_base(struct view *v, sqlite3_stmt *row)
 {
-    struct bytes packed = bytes_of(sqlite3_column_blob(row, 2), (size_t)sqlite3_column_bytes(row, 2));
+    struct bytes packed =
+        bytes_of(sqlite3_column_blob(row, 2), (size_t)sqlite3_column_bytes(row, 2));
     size_t at = 0;
     uint64_t size, count;
-    v->table = model_table_by_id(v->node->world->kit->model, (uint32_t)sqlite3_column_int64(row, 0));
+    v->table =
+        model_table_by_id(v->node->world->kit->model, (uint32_t)sqlite3_column_int64(row, 0));
     memcpy(v->id.byte, sqlite3_column_blob(row, 1), 16);
     if (!v->table || !number_at(packed, &at, &size))
         return;
     at += (size_t)size;
     if (!number_at(packed, &at, &count) || packed.size - at != count * 20)
         return;
-    v->content = bytes_of(sqlite3_column_blob(row, 3), size ? (size_t)sqlite3_column_bytes(row, 3) : 0);
+    v->content =
+        bytes_of(sqlite3_column_blob(row, 3), size ? (size_t)sqlite3_column_bytes(row, 3) : 0);
     for (uint64_t i = 0; i < count; i++)
         check_pending(v, packed.data + at + i * 20);
     if (count == 0)
-        broken(v->node->world, "base copies have pending groups", "%s keeps a copy of a %s that nothing waits for",
-               v->node->name, v->table->name);
+        broken(v->node->world, "base copies have pending groups",
+               "%s keeps a copy of a %s that nothing waits for", v->node->name, v->table->name);
     else
         check_counters(v, packed.data + at, count);
 }
@@ -182,10 +193,12 @@ void view_check(struct node *node)
     if (!node->running || node->serves)
         return;
     replica_status(node->replica, &status);
-    if (status.reconcile) /* after a restore: what was confirmed is pending until all has come anew */
+    if (status
+            .reconcile) /* after a restore: what was confirmed is pending until all has come anew */
         return;
     v.db = store_sqlite_handle(node->store);
-    if (sqlite3_prepare_v2(v.db, "SELECT table_id,id,version,content FROM satchel_base", -1, &row, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(v.db, "SELECT table_id,id,version,content FROM satchel_base", -1, &row,
+                           NULL) != SQLITE_OK)
         return;
     arena_init(&v.arena, 64 << 20);
     while (sqlite3_step(row) == SQLITE_ROW && !node->world->failed) {

@@ -34,7 +34,8 @@ static uint32_t any_record(struct writing *w, const struct model_table *table)
 {
     const struct ledger *l = w->ledger;
     for (int tries = 0; tries < 12 && l->record_count; tries++) {
-        uint32_t last = l->record_count, most = w->world->plan->seed & 1 ? RECORDS_HOT : RECORDS_MOST;
+        uint32_t last = l->record_count,
+                 most = w->world->plan->seed & 1 ? RECORDS_HOT : RECORDS_MOST;
         if (most > last || seeded_below(w->dice, 4) == 0)
             most = last;
         uint32_t at = last - 1 - (uint32_t)seeded_below(w->dice, most);
@@ -217,7 +218,9 @@ static enum err change(struct writing *w, const struct model_table *table)
     uint64_t seed = w->world->plan->seed * 0x9e3779b97f4a7c15 >> 20;
     uint64_t wanted = seeded_below(w->dice, table->column_count);
     if ((seed >> 1 & 3) && seeded_below(w->dice, 3)) /* of an account: not those that route it */
-        wanted = (seed >> 3) % (table->column_count > COLUMNS_HOT ? COLUMNS_HOT : table->column_count) + wanted % 2;
+        wanted =
+            (seed >> 3) % (table->column_count > COLUMNS_HOT ? COLUMNS_HOT : table->column_count) +
+            wanted % 2;
     const struct model_column *column = &table->columns[wanted % table->column_count];
     return change_column(w, at, table, column, &shown.record.values[column->index]);
 }
@@ -305,7 +308,8 @@ static enum err delete_or_restore(struct writing *w, const struct model_table *t
         at = any_record(w, table);
         if (at == NONE)
             return ERR_OK;
-        enum err found = replica_get(w->node->replica, table, &w->ledger->records[at].id, &w->arena, &shown);
+        enum err found =
+            replica_get(w->node->replica, table, &w->ledger->records[at].id, &w->arena, &shown);
         if (found != ERR_OK && found != ERR_NOT_FOUND)
             return found;
         if (found == ERR_OK && shown.record.dead == restore)
