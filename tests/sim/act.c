@@ -263,7 +263,7 @@ static const struct node *not_live(const struct world *world)
             continue;
         if (node->uplink && node->running)
             uplink_progress(node->uplink, &progress);
-        if (!node->up || !progress.live || !progress.caught_up)
+        if (!node->up || !node->up->open[UPPER] || !progress.live || !progress.caught_up)
             return node;
     }
     return NULL;
