@@ -176,22 +176,60 @@ enum err handle_push(struct hub *hub, struct peer *peer, const struct message_pu
 
 /* ---- parts: (origin, oseq, part BE4) -> bytes ---- */
 
-static enum err part_key(uint64_t origin, uint64_t oseq, uint32_t part, uint8_t out[20])
+static void part_key(uint64_t origin, uint64_t oseq, uint32_t part, uint8_t out[20])
 {
     key_origin(origin, oseq, out);
     be32_put(out + 16, part);
-    return ERR_OK;
 }
 
-static enum err parts_drop(struct hub *hub, uint64_t origin, uint64_t oseq, uint32_t parts)
+struct part_keys {
+    struct arena *arena;
+    struct bytes *keys;
+    uint32_t count, capacity;
+};
+
+static int collect_part(void *context, struct bytes key, struct bytes value)
 {
-    enum err e = ERR_OK;
-    for (uint32_t i = 0; e == ERR_OK && i < parts; i++) {
-        uint8_t key[20];
-        part_key(origin, oseq, i, key);
-        e = store_side_delete(hub->store, SIDE_PART, bytes_of(key, sizeof key));
-    }
+    struct part_keys *list = context;
+    (void)value;
+    struct bytes *keys =
+        arena_extend(list->arena, list->keys, list->count, &list->capacity, sizeof *keys);
+    if (!keys)
+        return ERR_NOMEM;
+    list->keys = keys;
+    return (int)arena_copy(list->arena, key, &keys[list->count++]);
+}
+
+/* What an origin has begun to send: one large group at a time, so that what is kept has a bound. */
+static enum err parts_forget(struct hub *hub, uint64_t origin)
+{
+    uint8_t from[20], to[20];
+    struct part_keys list = {.arena = &hub->turn};
+    part_key(origin, 0, 0, from);
+    part_key(origin, UINT64_MAX, UINT32_MAX, to);
+    enum err e = store_side_scan(hub->store, SIDE_PART, bytes_of(from, sizeof from),
+                                 bytes_of(to, sizeof to), collect_part, &list);
+    for (uint32_t i = 0; e == ERR_OK && i < list.count; i++)
+        e = store_side_delete(hub->store, SIDE_PART, list.keys[i]);
     return e;
+}
+
+/* Parts come in their order; the first one of a group takes the place of what was begun before. */
+static enum err part_keep(struct hub *hub, const struct message_part *message)
+{
+    uint8_t key[20];
+    struct bytes before;
+    enum err e = ERR_OK;
+    if (message->part == 0) {
+        e = parts_forget(hub, message->origin);
+    } else {
+        part_key(message->origin, message->oseq, (uint32_t)message->part - 1, key);
+        e = store_side_get(hub->store, SIDE_PART, bytes_of(key, sizeof key), &hub->turn, &before);
+    }
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_PROTOCOL : e;
+    part_key(message->origin, message->oseq, (uint32_t)message->part, key);
+    return store_side_put(hub->store, SIDE_PART, bytes_of(key, sizeof key), message->data);
 }
 
 static enum err parts_join(struct hub *hub, const struct message_part *message, struct buf *whole)
@@ -220,13 +258,13 @@ enum err handle_part(struct hub *hub, struct peer *peer, const struct message_pa
     enum err e = pushed_origin(hub, peer, message->origin, &origin);
     if (e != ERR_OK || (peer->session.forked && origin->id == peer->session.origin))
         return e;
-    if (message->part + 1 < message->parts) {
-        uint8_t key[20];
-        part_key(message->origin, message->oseq, (uint32_t)message->part, key);
-        return store_side_put(hub->store, SIDE_PART, bytes_of(key, sizeof key), message->data);
-    }
+    if (message->oseq > origin->upto + OSEQ_AHEAD_MAX || origin->range_count >= RANGES_MAX)
+        return ERR_PROTOCOL;
+    if (message->part + 1 < message->parts)
+        return part_keep(hub, message);
     if (message->signature.size != 64)
         return ERR_PROTOCOL;
+    uint64_t before = groups_taken(hub);
     struct buf whole;
     buf_init(&whole, GROUP_BYTES_MAX);
     e = parts_join(hub, message, &whole);
@@ -241,8 +279,11 @@ enum err handle_part(struct hub *hub, struct peer *peer, const struct message_pa
     if (e == ERR_OK)
         e = ingest_one(hub, peer, origin, message->oseq, raw, hash, &fork);
     if (e == ERR_OK)
-        e = parts_drop(hub, message->origin, message->oseq, (uint32_t)message->parts);
-    if (e == ERR_OK)
+        e = parts_forget(hub, message->origin);
+    bool taken = groups_taken(hub) > before;
+    if (e == ERR_OK && taken)
+        e = audit_run(hub, peer, origin->id, message->oseq, 1, hash, message->signature.data);
+    if (e == ERR_OK && taken)
         e = verify_later(hub, peer, origin->id, message->oseq, 1, hash, message->signature.data);
     peer->session.forked |= fork;
     return e == ERR_OK ? acknowledge(hub, peer, origin) : e;

@@ -214,6 +214,59 @@ static void numbers_without_sense_end_the_session(void **state)
     scene_end(&s);
 }
 
+static int count_part(void *context, struct bytes key, struct bytes value)
+{
+    (void)key;
+    (void)value;
+    ++*(unsigned *)context;
+    return 0;
+}
+
+static unsigned kept_parts(struct scene *s)
+{
+    unsigned count = 0;
+    hostile_settle(&s->h);
+    assert_ok(store_begin(s->pair.hub_store, STORE_READ));
+    assert_ok(store_side_scan(s->pair.hub_store, SIDE_PART, BYTES(""), BYTES(""), count_part, &count));
+    store_rollback(s->pair.hub_store);
+    return count;
+}
+
+static void send_part(struct scene *s, uint64_t oseq, uint64_t part)
+{
+    const struct message message = {.type = MESSAGE_PART,
+                                    .as.part = {.origin = s->h.origin,
+                                                .oseq = oseq,
+                                                .part = part,
+                                                .parts = 4,
+                                                .total = 12,
+                                                .data = bytes_of("abc", 3)}};
+    hostile_send(&s->h, &message);
+}
+
+static void parts_are_kept_of_one_large_group_at_a_time(void **state)
+{
+    (void)state;
+    const uint64_t bad[][2] = {{40, 1}, {41, 3}, {5000000, 0}}; /* another's, past a gap, far ahead */
+    struct scene s;
+    scene_start(&s, 6, NULL);
+    pair_insert(&s.pair, s.bad, "party", "name", "Acme");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        hostile_end(&s.h);
+        hostile_attach(&s.h, &s.pair, s.bad);
+        hostile_open(&s.h);
+        for (uint64_t oseq = 1; oseq <= 41; oseq++)
+            send_part(&s, oseq, 0);
+        assert_int_equal(kept_parts(&s), 1);
+        send_part(&s, 41, 1);
+        assert_int_equal(kept_parts(&s), 2);
+        assert_int_equal(s.h.failure, ERR_OK);
+        send_part(&s, bad[i][0], bad[i][1]);
+        hostile_expect(&s.h, ERR_PROTOCOL);
+    }
+    scene_end(&s);
+}
+
 static void ten_thousand_tiny_pushes_are_taken(void **state)
 {
     (void)state;
@@ -555,6 +608,7 @@ int main(void)
         cmocka_unit_test(another_group_under_a_number_in_use_is_a_fork),
         cmocka_unit_test(nobody_writes_under_another_devices_origin),
         cmocka_unit_test(numbers_without_sense_end_the_session),
+        cmocka_unit_test(parts_are_kept_of_one_large_group_at_a_time),
         cmocka_unit_test(ten_thousand_tiny_pushes_are_taken),
         cmocka_unit_test(a_wrong_run_signature_ends_the_session_and_is_audited),
         cmocka_unit_test(a_wrong_signature_of_a_run_that_waits_is_noticed),
