@@ -142,6 +142,15 @@ bool failing_alloc_stop(void)
     return failed;
 }
 
+bool failing_alloc_now(void)
+{
+#ifdef BEHIND_TSAN
+    return false;
+#else
+    return fails_now();
+#endif
+}
+
 uint64_t failing_alloc_seen(void)
 {
     COMPILER_BARRIER();

@@ -147,7 +147,7 @@ static enum err world_get(void *context, const struct model_table *table, const 
 
     (void)arena;
     s->gets++;
-    if (s->fail_get != ERR_OK)
+    if (s->fail_get != ERR_OK && s->gets >= s->fail_get_from)
         return s->fail_get;
     *ret = found != NULL ? found->record : (struct record){.present = false};
     return ERR_OK;
@@ -402,13 +402,61 @@ static void store(struct story *s, const struct applied_record *applied)
     found->record = applied->record;
 }
 
-static enum err apply(struct story *s, const struct group *group, struct apply_report *ret)
+static enum err apply_in(struct story *s, const struct group *group, struct arena *arena,
+                         struct apply_report *ret)
 {
     struct apply_world world = {.context = s, .get = world_get, .children = world_children};
     struct merge_context context = {
-        .dot = group->dot, .stamp = group->stamp, .mode = s->mode, .arena = &s->arena};
+        .dot = group->dot, .stamp = group->stamp, .mode = s->mode, .arena = arena};
 
     return apply_group(s->model, &context, &world, group, ret);
+}
+
+/* Without memory for one allocation, or without one of the records: the error is told, and nothing else
+ * is. Returns whether it went well with this limit, or up to this record. */
+static bool fails_well(struct story *s, const struct group *group, size_t limit, enum err expected)
+{
+    struct apply_report report, untouched;
+    struct arena arena;
+    enum err error;
+
+    memset(&report, 0x5a, sizeof(report));
+    untouched = report;
+    arena_init(&arena, limit);
+    error = apply_in(s, group, &arena, &report);
+    arena_done(&arena);
+    if (error == ERR_OK)
+        return true;
+    assert_err(error, expected);
+    assert_memory_equal(&report, &untouched, sizeof(report));
+    return false;
+}
+
+/* Every group of every story is tried with each allocation failing, then with each record unreadable. */
+static void try_failures(struct story *s, const struct group *group)
+{
+    uint32_t gets = s->gets;
+    bool done = group->mutation_count > STORY_MUTATIONS || s->fail_get != ERR_OK;
+
+    if (done)
+        return;
+    for (size_t limit = 0; !done; limit += 16) /* each allocation takes so much at least */
+        done = fails_well(s, group, limit, ERR_NOMEM);
+    s->fail_get = ERR_IO;
+    done = false;
+    for (uint32_t k = 1; !done; k++) {
+        s->fail_get_from = s->gets + k;
+        done = fails_well(s, group, STORY_ARENA_MAX, ERR_IO);
+    }
+    s->fail_get = ERR_OK;
+    s->fail_get_from = 0;
+    s->gets = gets;
+}
+
+static enum err apply(struct story *s, const struct group *group, struct apply_report *ret)
+{
+    try_failures(s, group);
+    return apply_in(s, group, &s->arena, ret);
 }
 
 enum err story_apply(struct story *s, const struct mutation *mutations, uint32_t count,

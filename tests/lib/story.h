@@ -4,7 +4,8 @@
  *             others wrote meanwhile is concurrent. Groups are applied in the order of commits.
  * Values:     as text, the way people type them (model_value_from_text); NULL is no value. In an update
  *             a counter takes its delta, a set "+added -removed ...".
- * Failure:    anything unexpected fails the cmocka test.
+ * Failure:    anything unexpected fails the cmocka test. Each group is first tried with every allocation
+ *             and every look at the world failing, which must change nothing.
  * Ownership:  the caller embeds the struct; all memory is its arena's until story_done(). */
 #ifndef TESTS_LIB_STORY_H
 #define TESTS_LIB_STORY_H
@@ -34,7 +35,8 @@ struct story {
     struct group group;         /* the same */
     struct apply_report report; /* of the last commit */
     uint32_t gets;              /* how often the world was asked for a record */
-    enum err fail_get;          /* what the world's get returns, if not ERR_OK */
+    enum err fail_get;          /* what the world's get returns, if not ERR_OK, */
+    uint32_t fail_get_from;     /* from this `gets` on */
 };
 
 /* model_json: NULL for the model of story.c, which has a column of every policy. */
