@@ -8,6 +8,10 @@
 
 #include <string.h>
 
+/* Everything comes anew when a digest differs. Where that does not help, doing it for ever would not
+ * either, and may cost the user's money: the next session tries again. */
+enum { REPAIRS_MAX = 3 };
+
 enum err send_subscribe(struct uplink *u, struct buf *out)
 {
     const struct bucket_position *cursors;
@@ -57,6 +61,13 @@ enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, str
         return e;
     struct replica_status status;
     replica_status(u->config.replica, &status);
+    if (status.reconcile && ++u->repairs > REPAIRS_MAX) {
+        uplink_end(u, ERR_PROTOCOL,
+                   "the records that the server sends do not add up to its digest; run 'satcheld verify' "
+                   "there. Nothing of yours is lost: it goes on being sent",
+                   effects);
+        return ERR_OK;
+    }
     if (gap || status.reconcile) { /* what is held here does not fit: all of it again, or compared anew */
         u->send_subscribe = true;
         u->pull = PULL_WANTED;

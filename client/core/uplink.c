@@ -119,6 +119,7 @@ void uplink_link_up(struct uplink *u, struct now now, struct uplink_effects *eff
     u->push = (struct push_state){.next = 1};
     u->pull = PULL_OFF;
     u->page_consumed = 0;
+    u->repairs = 0;
     u->up_us = u->received_us = now.mono.us;
     u->progress = (struct uplink_progress){.connected = true, .clock_offset_ms = before.clock_offset_ms};
     if (u->config.replica)

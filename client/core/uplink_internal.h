@@ -55,6 +55,7 @@ struct uplink {
     struct push_state push;
     enum pull pull;
     size_t page_consumed; /* bytes of pages since the last credit */
+    uint32_t repairs;     /* of this session: everything had to be compared anew */
     bool pong_wait, ping;
     bool drain_asked, drained; /* once: the last PING, and its answer */
     int64_t up_us, received_us;

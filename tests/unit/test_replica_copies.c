@@ -310,6 +310,40 @@ static void a_lost_row_is_noticed_and_repaired(void **state)
     pair_done(&p);
 }
 
+static int damage_digest(void *context, struct bytes key, struct bytes value)
+{
+    struct pair *p = context;
+    uint8_t bytes[64];
+    assert_true(value.size <= sizeof bytes);
+    memcpy(bytes, value.data, value.size);
+    bytes[value.size - 1] ^= 1; /* of the sum */
+    assert_ok(store_side_put(p->hub_store, SIDE_BUCKET, key, bytes_of(bytes, value.size)));
+    return 0;
+}
+
+static void a_server_that_does_not_add_up_is_left_after_some_tries(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p, NULL, 82);
+    struct pair_device *a = pair_enrol(&p, "anna", "admin");
+    struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
+    pair_sync(&p, a);
+    assert_ok(store_begin(p.hub_store, STORE_WRITE));
+    assert_ok(store_side_scan(p.hub_store, SIDE_BUCKET, BYTES(""), BYTES(""), damage_digest, &p));
+    assert_ok(store_commit(p.hub_store));
+    pair_restart_hub(&p);
+    pair_set(&p, a, "party", id, "legal_name", "Ltd");
+    pair_connect(&p, a, true);
+    uint32_t frames = pair_run(&p);
+    assert_true(frames < 100);
+    assert_true(a->ended);
+    assert_int_equal(a->why, ERR_PROTOCOL);
+    assert_non_null(strstr(a->message, "satcheld verify"));
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "legal_name"), "Ltd"); /* it still came up */
+    pair_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_long_chain_of_waiting_groups_is_taken_at_once),
         cmocka_unit_test(a_damaged_row_is_noticed_and_repaired),
         cmocka_unit_test(a_lost_row_is_noticed_and_repaired),
+        cmocka_unit_test(a_server_that_does_not_add_up_is_left_after_some_tries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
