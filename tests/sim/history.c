@@ -83,8 +83,10 @@ static void take_group(struct world *world, uint16_t user, const struct message_
         told->origin = origin;
         told->oseq = oseq;
         memcpy(told->hash, hash, 16);
-        if (group_peek(raw, &head) == ERR_OK)
+        if (group_peek(raw, &head) == ERR_OK) {
             told->tag = head.dot.tag;
+            told->renamed = head.renamed;
+        }
     }
     if (told->turn != 0)
         return;

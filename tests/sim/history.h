@@ -15,6 +15,7 @@ struct told {
     uint64_t origin, oseq, number; /* of its arrival */
     uint64_t turn;                 /* in which it was decided; 0: it is not */
     uint32_t tag;
+    struct dot renamed; /* the dot that it had before a fork */
     uint8_t hash[16];
     uint8_t code, reason; /* enum result_code, enum reason */
     bool vague;           /* its place within the turn is not known */

@@ -18,6 +18,9 @@ static enum cause look_for(const struct history *h, const struct dot *dot)
     const struct told *told = dot_is_none(dot) ? NULL : history_find(h, dot);
     if (dot_is_none(dot))
         return CAUSE_THERE;
+    for (uint32_t i = 0; (!told || told->turn == 0) && i < h->count; i++)
+        if (h->items[i].turn && dot_equal(&h->items[i].renamed, dot))
+            told = &h->items[i]; /* it came under another number */
     if (!told || told->turn == 0 || told->code == RESULT_PARKED)
         return CAUSE_MISSING;
     return told->code == RESULT_APPLIED || told->code == RESULT_MERGED ? CAUSE_THERE : CAUSE_GONE;

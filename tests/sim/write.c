@@ -221,8 +221,13 @@ static enum err change(struct writing *w, const struct model_table *table)
         wanted =
             (seed >> 3) % (table->column_count > COLUMNS_HOT ? COLUMNS_HOT : table->column_count) +
             wanted % 2;
-    const struct model_column *column = &table->columns[wanted % table->column_count];
-    return change_column(w, at, table, column, &shown.record.values[column->index]);
+    uint64_t count =
+        1 + (seeded_below(w->dice, 3) == 0); /* sometimes two fields of a form at once */
+    for (uint64_t i = 0; e == ERR_OK && i < count; i++) {
+        const struct model_column *column = &table->columns[(wanted + i) % table->column_count];
+        e = change_column(w, at, table, column, &shown.record.values[column->index]);
+    }
+    return e;
 }
 
 static void route_values(struct writing *w, uint16_t bucket, struct value values[3])
