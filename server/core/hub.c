@@ -541,7 +541,7 @@ static enum err turn_again(struct hub *hub, const struct turn *turn, enum err e)
         hub->retry_us = hub->now.mono.us + HUB_RETRY_US; /* nothing is lost: the batch is done again */
     if (turn->taken > 1) {
         hub->one_by_one = turn->taken;
-    } else if (turn->taken == 1 && e == ERR_FULL) {
+    } else if (e == ERR_FULL && hub->intents) { /* at its begin, too */
         if (++hub->intents->failures >= FULL_TRIES)
             give_up_waiting(hub);
     } else if (turn->taken == 1 && is_to_blame(hub->intents, e)) {
