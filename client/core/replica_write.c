@@ -464,6 +464,43 @@ static enum err put_group(struct replica *r, const struct mutation *mutations, u
     return e == ERR_OK ? replica_save(r) : e;
 }
 
+static void record_key(const struct mutation *mutation, uint8_t out[18])
+{
+    be16_put(out, mutation->table->id);
+    memcpy(out + 2, mutation->id.byte, 16);
+}
+
+/* A record whose changes undid each other is not in the group: its view has to forget the dot. */
+static enum err forget_undone(struct replica *r, const struct mutation *kept, uint32_t count)
+{
+    struct hash_map left;
+    uint8_t key[18];
+    enum err e = ERR_OK;
+    if (count == r->mutation_count)
+        return ERR_OK;
+    hash_map_init(&left, GROUP_MUTATIONS_MAX, 0);
+    for (uint32_t i = 0; e == ERR_OK && i < count; i++) {
+        record_key(&kept[i], key);
+        e = hash_map_put_number(&left, bytes_of(key, sizeof key), 1);
+    }
+    for (uint32_t i = 0; e == ERR_OK && i < r->mutation_count; i++) {
+        const struct mutation *mutation = &r->mutations[i];
+        struct base base;
+        record_key(mutation, key);
+        if (hash_map_get(&left, bytes_of(key, sizeof key)))
+            continue;
+        e = base_load(r, mutation->table, &mutation->id, &r->arena, &base);
+        if (e == ERR_OK) {
+            base_remove_pending(&base, &r->dot);
+            e = base_show(r, mutation->table, &mutation->id, &base, &r->arena);
+        } else if (e == ERR_NOT_FOUND) {
+            e = ERR_OK; /* made and unmade here, or seen to above */
+        }
+    }
+    hash_map_done(&left);
+    return e;
+}
+
 enum err replica_commit(struct replica *r, struct dot *ret_dot)
 {
     assert(r->writing);
@@ -476,6 +513,8 @@ enum err replica_commit(struct replica *r, struct dot *ret_dot)
             *ret_dot = (struct dot){0};
         return ERR_OK;
     }
+    if (e == ERR_OK && count > 0)
+        e = forget_undone(r, mutations, count);
     if (e == ERR_OK && count > 0)
         e = put_group(r, mutations, count);
     e = replica_leave(r, e);
