@@ -185,6 +185,92 @@ static void check_base(struct view *v, sqlite3_stmt *row)
         check_counters(v, packed.data + at, count);
 }
 
+/* ---- the other way round: what waits has a copy below it, or is an insert that waits itself ---- */
+
+struct own_mark {
+    uint64_t origin, upto, ranges[64][2];
+    uint64_t count;
+};
+
+static bool read_mark(struct view *v, uint64_t origin, struct own_mark *ret)
+{
+    sqlite3_stmt *row;
+    uint8_t key[8];
+    size_t at = 0;
+    *ret = (struct own_mark){.origin = origin};
+    be64_put(key, origin);
+    if (sqlite3_prepare_v2(v->db, "SELECT v FROM satchel_mark WHERE k=?", -1, &row, NULL) !=
+        SQLITE_OK)
+        return false;
+    sqlite3_bind_blob(row, 1, key, 8, SQLITE_TRANSIENT);
+    int result = sqlite3_step(row);
+    bool good = result == SQLITE_DONE;
+    if (result == SQLITE_ROW) {
+        struct bytes value =
+            bytes_of(sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0));
+        good = number_at(value, &at, &ret->upto) && number_at(value, &at, &ret->count) &&
+               ret->count <= 64;
+        for (uint64_t i = 0; good && i < ret->count; i++)
+            good = number_at(value, &at, &ret->ranges[i][0]) &&
+                   number_at(value, &at, &ret->ranges[i][1]);
+    }
+    sqlite3_finalize(row);
+    return good;
+}
+
+static bool is_decided(const struct own_mark *mark, uint64_t oseq)
+{
+    bool decided = oseq <= mark->upto;
+    for (uint64_t i = 0; i < mark->count; i++)
+        decided |= oseq >= mark->ranges[i][0] && oseq <= mark->ranges[i][1];
+    return decided;
+}
+
+static bool lacks_copy(struct view *v, const struct mutation *mutation)
+{
+    sqlite3_stmt *row;
+    if (sqlite3_prepare_v2(v->db, "SELECT 1 FROM satchel_base WHERE table_id=? AND id=?", -1, &row,
+                           NULL) != SQLITE_OK)
+        return false;
+    sqlite3_bind_int64(row, 1, mutation->table->id);
+    sqlite3_bind_blob(row, 2, mutation->id.byte, 16, SQLITE_TRANSIENT);
+    bool lacks = sqlite3_step(row) == SQLITE_DONE;
+    sqlite3_finalize(row);
+    return lacks;
+}
+
+static void check_outbox(struct view *v, const struct own_mark *mark)
+{
+    sqlite3_stmt *row;
+    uint8_t key[16];
+    be64_put(key, mark->origin);
+    be64_put(key + 8, mark->upto + 1);
+    if (sqlite3_prepare_v2(v->db, "SELECT k FROM satchel_outbox WHERE k>=? ORDER BY k", -1, &row,
+                           NULL) != SQLITE_OK)
+        return;
+    sqlite3_bind_blob(row, 1, key, 16, SQLITE_TRANSIENT);
+    while (sqlite3_step(row) == SQLITE_ROW && !v->node->world->failed) {
+        struct group group;
+        uint8_t dot[20] = {0};
+        memcpy(dot, sqlite3_column_blob(row, 0), 16);
+        arena_reset(&v->arena);
+        if (be64_get(dot) != mark->origin)
+            break;
+        if (is_decided(mark, be64_get(dot + 8)) || !read_group(v, dot, &group))
+            continue;
+        for (uint32_t m = 0; m < group.mutation_count; m++) {
+            const struct mutation *mutation = &group.mutations[m];
+            bool on_own =
+                mutation->insert.origin == mark->origin && !is_decided(mark, mutation->insert.oseq);
+            if (mutation->op != MUTATION_INSERT && !on_own && lacks_copy(v, mutation))
+                broken(v->node->world, "base copies have pending groups",
+                       "%s has no copy of a %s that its waiting group %llu changes", v->node->name,
+                       mutation->table->name, (unsigned long long)be64_get(dot + 8));
+        }
+    }
+    sqlite3_finalize(row);
+}
+
 void view_check(struct node *node)
 {
     struct view v = {.node = node};
@@ -206,5 +292,8 @@ void view_check(struct node *node)
         check_base(&v, row);
     }
     sqlite3_finalize(row);
+    struct own_mark mark;
+    if (status.outbox_count > 0 && !node->world->failed && read_mark(&v, status.origin, &mark))
+        check_outbox(&v, &mark);
     arena_done(&v.arena);
 }
