@@ -98,7 +98,7 @@ static void schedule(struct link *link, enum side from)
 
 static void compact(struct pipe *pipe)
 {
-    if (pipe->way_at < 4096 && pipe->way_at < pipe->way.size)
+    if (pipe->way_at == 0 || (pipe->way_at < 4096 && pipe->way_at < pipe->way.size))
         return;
     memmove(pipe->way.data, pipe->way.data + pipe->way_at, pipe->way.size - pipe->way_at);
     pipe->way.size -= pipe->way_at;
@@ -237,7 +237,8 @@ static void take_frames(struct link *link, enum side to)
         link->world->cover[to == UPPER ? COVER_FRAMES_UP : COVER_FRAMES_DOWN]++;
         node_received(end_of(link, to), link, to, frame);
     }
-    memmove(pipe->in.data, pipe->in.data + done, pipe->in.size - done);
+    if (done)
+        memmove(pipe->in.data, pipe->in.data + done, pipe->in.size - done);
     pipe->in.size -= done;
     link->world->cover[COVER_MERGES] += frames > 1;
     link->world->cover[COVER_SPLITS] += pipe->in.size > 0;
@@ -301,9 +302,10 @@ void link_deliver(struct link *link, enum side to)
     bool cut = pipe->cut_at && pipe->passed + size >= pipe->cut_at;
     if (cut)
         size = pipe->cut_at > pipe->passed ? (size_t)(pipe->cut_at - pipe->passed) : 0;
-    if (buf_append(&pipe->in, pipe->way.data + pipe->way_at, size) != ERR_OK)
+    if (size && buf_append(&pipe->in, pipe->way.data + pipe->way_at, size) != ERR_OK)
         abort();
-    world_note_bytes(world, pipe->way.data + pipe->way_at, size);
+    if (size)
+        world_note_bytes(world, pipe->way.data + pipe->way_at, size);
     pipe->way_at += size;
     pipe->passed += size;
     compact(pipe);
