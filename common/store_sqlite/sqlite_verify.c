@@ -5,6 +5,16 @@
 
 #include "common/store_sqlite/sqlite_store.h"
 
+/* Whether a finding is a page that there was no memory for: that is no damage, and SQLite tells it in the
+ * same words (SQLITE_NOMEM is 7). */
+static bool lacks_memory(const char *text)
+{
+    static const char words[] = "unable to get the page. error code=7";
+    const char *at = text == NULL ? NULL : strstr(text, words);
+    return text == NULL ||
+           (at != NULL && (at[sizeof words - 1] < '0' || at[sizeof words - 1] > '9'));
+}
+
 enum err sqlite_store_check_integrity(sqlite3 *db, store_sqlite_problem_fn *fn, void *context)
 {
     sqlite3_stmt *statement = NULL;
@@ -14,7 +24,11 @@ enum err sqlite_store_check_integrity(sqlite3 *db, store_sqlite_problem_fn *fn, 
         const char *text = (const char *)sqlite3_column_text(statement, 0);
         if (text != NULL && strcmp(text, "ok") == 0)
             continue;
-        fn(context, text == NULL ? "out of memory" : text);
+        if (lacks_memory(text)) {
+            err = err == ERR_OK ? ERR_NOMEM : err;
+            continue;
+        }
+        fn(context, text);
         err = ERR_CORRUPT;
     }
     native = sqlite_store_finalize(statement, native);

@@ -1,7 +1,11 @@
 /* failing_arena.c - what an arena or a buffer hands out counts as an allocation of failing_alloc.h: an
  * arena takes a block from malloc for many of them, and a failure there meets few of its callers.
  *
+ * Limits:     opening a database does not fail: the ciphers' part of SQLite does not look at what its
+ *             malloc returns there.
  * Use:        `ctest: arena` in the head of a test links it with --wrap. */
+#include <sqlite3.h>
+
 #include "common/arena.h"
 #include "common/buf.h"
 
@@ -67,4 +71,16 @@ uint8_t *__wrap_buf_reserve(struct buf *b, size_t size)
     if (b->error == ERR_OK && failing_alloc_now())
         b->error = ERR_NOMEM;
     return b->error != ERR_OK ? NULL : __real_buf_reserve(b, size);
+}
+
+int __real_sqlite3_open_v2(const char *path, sqlite3 **ret, int flags, const char *vfs)
+    __attribute__((weak));
+int __wrap_sqlite3_open_v2(const char *path, sqlite3 **ret, int flags, const char *vfs);
+
+int __wrap_sqlite3_open_v2(const char *path, sqlite3 **ret, int flags, const char *vfs)
+{
+    bool was = failing_alloc_pause(true);
+    int native = __real_sqlite3_open_v2(path, ret, flags, vfs);
+    (void)failing_alloc_pause(was);
+    return native;
 }
