@@ -120,8 +120,13 @@ static enum err change_text(struct writing *w, uint32_t at, uint16_t column,
 {
     const struct ledger_record *record = &w->ledger->records[at];
     struct bytes before = shown->kind == VALUE_TEXT ? shown->as.bytes : bytes_of(NULL, 0);
+    struct value value = value_text(bytes_of("", 0));
+    if (!w->model->tables[record->table].columns[column].required &&
+        seeded_below(w->dice, 16) == 0) {
+        ledger_replaces(w->ledger, w->tx, before, value.as.bytes); /* the field is emptied */
+        return update(w, record, column, &value);
+    }
     uint32_t op = ledger_op(w->ledger, w->tx, OP_TEXT, at, column, 0);
-    struct value value;
     enum err e;
     if (lines) {
         e = next_text(w, before, op, record->bucket, &value);

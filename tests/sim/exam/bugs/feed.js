@@ -95,15 +95,6 @@ void feed_publish`,
     ]],
   },
   {
-    name: 'stale-snapshot', area, file: 'server/core/catchup.c',
-    why: 'A subscriber that fell back goes on with the snapshot that it had: the heads of its checkpoint'
-      + ' are of another time than its rows.',
-    edits: [[
-      '    if (peer->session.fresh_subscription && peer->catch_up && peer->catch_up->reader)\n        catch_up_free(hub, peer);',
-      '    if (peer->session.fresh_subscription && peer->catch_up && peer->catch_up->reader && !PLANTED)\n        catch_up_free(hub, peer);',
-    ]],
-  },
-  {
     name: 'delta-of-a-set', area, file: 'server/core/feed.c',
     why: 'A change of a set travels live as its text alone: the receiver does not know who added what,'
       + ' and its removals name nothing.',

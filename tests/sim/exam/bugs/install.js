@@ -38,20 +38,6 @@ module.exports = [
     ]],
   },
   {
-    name: 'marks-without-rows', area, file: 'client/core/replica_checkpoint.c',
-    why: 'A live page does not fit (its row is not here), but the marks and heads of its checkpoint are'
-      + ' taken: the change never comes.',
-    edits: [[
-      'e = install_body(in, p->bucket, bytes_of(p->body, p->size));\n        return e;',
-      `e = install_body(in, p->bucket, bytes_of(p->body, p->size));
-        if (PLANTED && e == ERR_CONFLICT) {
-            in->gap = false;
-            e = ERR_OK;
-        }
-        return e;`,
-    ]],
-  },
-  {
     name: 'rows-without-marks', area, file: 'client/core/replica_checkpoint.c',
     why: 'Live checkpoints bring rows and no marks: one\'s own decided changes stay pending, and are'
       + ' merged once more on top of themselves.',
@@ -121,15 +107,6 @@ module.exports = [
     edits: [[
       '    if (old && !in->reconcile)\n        e = account(in, old->bucket, table, id, old, false);',
       '    if (old && !in->reconcile && !PLANTED)\n        e = account(in, old->bucket, table, id, old, false);',
-    ]],
-  },
-  {
-    name: 'delta-on-any-revision', area, file: 'client/core/replica_install.c',
-    why: 'A delta is applied to a row of another revision than the one it was made for: the columns that'
-      + ' changed in between stay old.',
-    edits: [[
-      '    if (have != entry->previous) {\n        in->gap = true;',
-      '    if (have != entry->previous && !PLANTED) {\n        in->gap = true;',
     ]],
   },
   {
