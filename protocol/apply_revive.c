@@ -125,7 +125,10 @@ static enum err lift(struct apply_run *run, struct apply_entry *entry, struct do
         return ERR_NOMEM;
     entry->record.dead = merge_is_dead(&entry->record.version);
     apply_mark_changed(run, entry);
-    run->revived = run->revived || !run->asked;
+    /* Where the group does something else to it, its author cannot know: a delete of a line whose
+     * account the same group brings back. */
+    run->revived = run->revived || !run->asked ||
+                   (entry->mutation != NULL && entry->mutation->op != MUTATION_RESTORE);
     *loss = (struct loss){.entry = entry, .dots = dots, .next = *stack};
     *stack = loss;
     return ERR_OK;
