@@ -13,7 +13,7 @@ struct fates {
     uint8_t *seen;   /* of transactions: bits below */
     uint32_t record; /* of the row that is looked at; NONE */
     enum fate fate;  /* for what is found in a side table */
-    const char *where;
+    bool told; /* what is looked at tells of values, and does not show them: conflict records */
 };
 
 enum {
@@ -33,8 +33,10 @@ static void in_row(void *context, uint32_t tx, uint32_t op)
     if (tx >= f->l->tx_count || (op != NONE && op >= f->l->txs[tx].op_count))
         return;
     f->seen[tx] |= op == NONE ? SEEN_JOURNAL : SEEN_TOKEN;
-    if (op != NONE)
-        f->l->ops[f->l->txs[tx].first_op + op].found = true;
+    if (op == NONE)
+        return;
+    struct op *found = &f->l->ops[f->l->txs[tx].first_op + op];
+    found->found |= !f->told || found->kind != OP_ADD;
 }
 
 static void look_at_rows(struct fates *f, sqlite3 *db, const char *sql)
@@ -67,8 +69,10 @@ static void look_at_headquarters(struct fates *f)
             size += snprintf(sql + size, sizeof sql - (size_t)size, "%s\"%s\"", i ? "," : "",
                              table->columns[i].name);
         snprintf(sql + size, sizeof sql - (size_t)size, " FROM \"%s\"", table->name);
+        f->told = table->id == TABLE_CONFLICT;
         look_at_rows(f, db, sql);
     }
+    f->told = false;
     look_at_rows(f, db, "SELECT content FROM satchel_dead");
 }
 
@@ -254,7 +258,8 @@ static void check_sets(struct fates *f)
 {
     static const char *const fates[] = {"unknown", "applied", "parked", "waiting", "lost", "held"};
     const struct ledger *l = f->l;
-    uint32_t *removed = calloc(l->op_count + 1u, sizeof *removed); /* by this transaction, plus one */
+    uint32_t *removed =
+        calloc(l->op_count + 1u, sizeof *removed); /* by this transaction, plus one */
     if (!removed)
         abort();
     for (uint32_t i = 0; i < l->op_count; i++)

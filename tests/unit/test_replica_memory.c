@@ -4,7 +4,8 @@
 #include "tests/lib/failing_alloc.h"
 #include "tests/lib/pair.h"
 
-static enum err write_set(struct pair *p, struct pair_device *device, const struct uuid *id, const char *json)
+static enum err write_set(struct pair *p, struct pair_device *device, const struct uuid *id,
+                          const char *json)
 {
     const struct model_table *party = model_table_by_name(p->model, bytes_of_text("party"));
     const uint16_t column = model_column_by_name(party, bytes_of_text("phones"))->index;

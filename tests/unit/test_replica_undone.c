@@ -1,7 +1,8 @@
 /* Changes of one transaction that undo each other leave nothing, in the view neither. */
 #include "tests/lib/pair.h"
 
-static void set_phones(struct pair *p, struct pair_device *device, const struct uuid *id, const char *json)
+static void set_phones(struct pair *p, struct pair_device *device, const struct uuid *id,
+                       const char *json)
 {
     const struct model_table *party = model_table_by_name(p->model, bytes_of_text("party"));
     const uint16_t column = model_column_by_name(party, bytes_of_text("phones"))->index;
