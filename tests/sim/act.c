@@ -339,6 +339,7 @@ void act_settle(struct world *world)
             broken(world, "liveness", "%s does not start again", world->nodes[i].name);
     if (world->failed)
         return;
+    oracle_people(world); /* they may have been asked for while its disk had errors */
     let_in(world);
     for (uint32_t i = 1; i < world->node_count; i++)
         if (!world->nodes[i].erased && !shares_identity(world, &world->nodes[i]))
