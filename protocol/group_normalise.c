@@ -132,11 +132,11 @@ static enum err fold_counter(struct folding *f, struct slot *slot, const struct 
         return ERR_NOMEM;
     if (old->kind == VALUE_NULL)
         *sum = *delta;
-    else if (old->kind == VALUE_INT && delta->kind == VALUE_INT)
+    else if (delta->kind == VALUE_INT)
         *sum = value_int((int64_t)((uint64_t)old->as.integer + (uint64_t)delta->as.integer));
     else
-        *sum = value_real((old->kind == VALUE_INT ? (double)old->as.integer : old->as.real) +
-                          (delta->kind == VALUE_INT ? (double)delta->as.integer : delta->as.real));
+        *sum = value_real(old->as.real + delta->as.real);
+    assert(old->kind == VALUE_NULL || old->kind == delta->kind); /* the column's */
     slot->write.values = sum;
     return ERR_OK;
 }

@@ -94,13 +94,11 @@ static void add_delta(struct value *sum, const struct value *delta)
         return;
     if (sum->kind == VALUE_NULL)
         *sum = delta->kind == VALUE_REAL ? value_real(0) : value_int(0);
-    if (sum->kind == VALUE_INT && delta->kind == VALUE_INT) {
+    assert(sum->kind == delta->kind); /* the column's: decoding saw to it */
+    if (delta->kind == VALUE_INT)
         sum->as.integer = (int64_t)((uint64_t)sum->as.integer + (uint64_t)delta->as.integer);
-        return;
-    }
-    if (sum->kind == VALUE_INT)
-        *sum = value_real((double)sum->as.integer);
-    sum->as.real += delta->kind == VALUE_INT ? (double)delta->as.integer : delta->as.real;
+    else
+        sum->as.real += delta->as.real;
 }
 
 static struct candidate new_candidate(const struct writing *w, const struct unit_merge *u)
