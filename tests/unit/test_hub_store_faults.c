@@ -4,7 +4,7 @@
  *
  * ctest: timeout=600 valgrind=no */
 #include "tests/lib/failing_alloc.h"
-#include "tests/lib/pair.h"
+#include "tests/lib/fault_play.h"
 #include "tests/lib/unfailing.h"
 
 #include "common/store_mem/store_mem.h"
@@ -12,162 +12,29 @@
 enum { DEVICES = 3, ROUNDS = 3 };
 
 struct play {
-    struct pair pair;
+    struct fault_play run;
     struct pair_device *devices[DEVICES];
     struct uuid shared; /* a record that all of them count in */
     uint32_t inserted, points;
-    uint64_t shortage_at; /* memory is short from this allocation of a turn on; 0: never */
-    uint32_t sessions_lost, turns_failed, writes_refused;
 };
-
-static struct hub_now hub_time(const struct play *play)
-{
-    return (struct hub_now){{play->pair.now_ms}, {play->pair.now_ms * 1000}};
-}
-
-static struct now device_time(const struct play *play)
-{
-    return (struct now){{play->pair.now_ms}, {play->pair.now_ms * 1000}};
-}
 
 static void play_start(struct play *play)
 {
     static const char *const names[] = {"anna", "boris", "clara"};
     memset(play, 0, sizeof *play);
-    pair_init(&play->pair, NULL, 77);
+    pair_init(&play->run.pair, NULL, 77);
     for (int i = 0; i < DEVICES; i++)
-        play->devices[i] = pair_enrol(&play->pair, names[i], i == 2 ? "rep" : "admin");
-    play->shared = pair_insert(&play->pair, play->devices[0], "party", "name", "Shared");
+        play->devices[i] = pair_enrol(&play->run.pair, names[i], i == 2 ? "rep" : "admin");
+    play->shared = pair_insert(&play->run.pair, play->devices[0], "party", "name", "Shared");
     for (int i = 0; i < DEVICES; i++)
-        pair_sync(&play->pair, play->devices[i]);
+        pair_sync(&play->run.pair, play->devices[i]);
     play->inserted = 1;
-}
-
-/* The server process dies of a fatal error, and starts again from what its store holds. */
-static void restart_hub(struct play *play)
-{
-    struct err_info info;
-    for (uint32_t i = 0; i < play->pair.device_count; i++)
-        pair_cut(&play->pair, &play->pair.devices[i]);
-    hub_close(play->pair.hub);
-    for (int tries = 0;; tries++) { /* the failure may lie in the start itself */
-        enum err e = hub_open(&play->pair.config, hub_time(play), &play->pair.hub, &info);
-        if (e == ERR_OK)
-            return;
-        assert_true(tries < 3);
-    }
-}
-
-static void turn(struct play *play)
-{
-    for (int i = 0; i < 100; i++) {
-        if (play->shortage_at)
-            failing_alloc_start_forever(play->shortage_at);
-        enum err e = hub_turn(play->pair.hub, hub_time(play));
-        if (failing_alloc_stop())
-            play->shortage_at = 0;
-        if (e != ERR_OK) {
-            assert_int_equal(err_class(e), ERR_CLASS_FATAL);
-            play->turns_failed++;
-            restart_hub(play);
-            return;
-        }
-        if (!hub_has_work(play->pair.hub)) {
-            int64_t at = hub_deadline(play->pair.hub);
-            if (at == 0 || at > (play->pair.now_ms + 150) * 1000)
-                return;
-            play->turns_failed++;
-            play->pair.now_ms += 150; /* it failed for now: the batch is done again */
-        }
-    }
-    fail_msg("the hub has work without end");
-}
-
-/* The device's end of a session; whatever the reason, it may try again. */
-static void session_ended(struct play *play, struct pair_device *device,
-                          const struct uplink_effects *effects)
-{
-    play->sessions_lost += effects->why != ERR_OK;
-    if (err_class(effects->why) == ERR_CLASS_FATAL)
-        pair_restart_device(&play->pair, device);
-    else
-        pair_cut(&play->pair, device);
-    device->why = effects->why;
-}
-
-static bool exchange(struct play *play, struct pair_device *device)
-{
-    struct buf frame;
-    struct uplink_effects effects = {0};
-    bool moved = false;
-    buf_init(&frame, FRAME_MAX);
-    while (device->up) {
-        uplink_next_frame(device->uplink, device_time(play), &frame, &effects);
-        if (frame.size)
-            hub_receive(play->pair.hub, device->peer, buf_view(&frame), hub_time(play));
-        moved |= frame.size > 0;
-        if (effects.hang_up)
-            session_ended(play, device, &effects);
-        if (frame.size == 0)
-            break;
-    }
-    turn(play);
-    while (device->up) {
-        hub_next_frame(play->pair.hub, device->peer, hub_time(play), &frame);
-        if (frame.size == 0)
-            break;
-        moved = true;
-        uplink_receive(device->uplink, buf_view(&frame), device_time(play), &effects);
-        if (effects.hang_up)
-            session_ended(play, device, &effects);
-    }
-    bool hang_up = false;
-    for (struct hub_effect e; (e = hub_next_effect(play->pair.hub)).kind != HUB_EFFECT_NONE;)
-        hang_up |= e.kind == HUB_EFFECT_HANG_UP && e.context == device;
-    buf_done(&frame);
-    if (hang_up && device->up) {
-        const struct uplink_effects lost = {.why = ERR_LINK};
-        session_ended(play, device, &lost);
-    }
-    return moved;
-}
-
-/* Sessions until one ends well. */
-static void sync(struct play *play, struct pair_device *device)
-{
-    for (int tries = 0; tries < 6; tries++) {
-        struct hub_now now = hub_time(play);
-        struct uplink_effects effects;
-        const struct uplink_config config = {.replica = device->replica,
-                                             .crypto = play->pair.crypto,
-                                             .rng = &play->pair.rng,
-                                             .agent = "test",
-                                             .once = true};
-        play->pair.now_ms++;
-        uplink_free(device->uplink);
-        device->uplink = NULL;
-        if (uplink_new(&config, &device->identity, NULL, &device->uplink) != ERR_OK)
-            continue;
-        if (hub_attach(play->pair.hub, device, now, &device->peer) != ERR_OK)
-            continue;
-        device->up = true;
-        uplink_link_up(device->uplink, device_time(play), &effects);
-        while (device->up && exchange(play, device))
-            continue;
-        if (device->up) { /* a lost answer: the link would time out */
-            const struct uplink_effects lost = {.why = ERR_TIMEOUT};
-            session_ended(play, device, &lost);
-        }
-        if (device->why == ERR_OK)
-            return;
-    }
-    fail_msg("six sessions in a row ended with %s", err_name(device->why));
 }
 
 /* A transaction that is tried until the store takes it; what failed left nothing behind. */
 static void write(struct play *play, struct pair_device *device, bool insert)
 {
-    const struct model_table *party = model_table_by_name(play->pair.model, bytes_of_text("party"));
+    const struct model_table *party = model_table_by_name(play->run.pair.model, bytes_of_text("party"));
     const uint16_t name = model_column_by_name(party, bytes_of_text("name"))->index;
     const uint16_t points = model_column_by_name(party, bytes_of_text("loyalty_points"))->index;
     for (int tries = 0; tries < 4; tries++) {
@@ -175,7 +42,7 @@ static void write(struct play *play, struct pair_device *device, bool insert)
         struct dot dot;
         struct arena arena;
         struct replica_record now;
-        enum err e = replica_begin(device->replica, play->pair.now_ms);
+        enum err e = replica_begin(device->replica, play->run.pair.now_ms);
         arena_init(&arena, 1 << 20);
         if (e == ERR_OK && insert) {
             struct uuid id = {{0}};
@@ -199,9 +66,9 @@ static void write(struct play *play, struct pair_device *device, bool insert)
             play->points += !insert;
             return;
         }
-        play->writes_refused++;
+        play->run.writes_refused++;
         if (err_class(e) == ERR_CLASS_FATAL)
-            pair_restart_device(&play->pair, device);
+            pair_restart_device(&play->run.pair, device);
     }
     fail_msg("a write was refused four times");
 }
@@ -212,7 +79,7 @@ static void act(struct play *play)
         for (int i = 0; i < DEVICES; i++) {
             write(play, play->devices[i], true);
             write(play, play->devices[i], false);
-            sync(play, play->devices[i]);
+            fault_play_sync(&play->run, play->devices[i]);
         }
 }
 
@@ -221,24 +88,24 @@ static void play_end(struct play *play)
     char points[24];
     for (int round = 0; round < 2; round++)
         for (int i = 0; i < DEVICES; i++)
-            sync(play, play->devices[i]);
+            fault_play_sync(&play->run, play->devices[i]);
     snprintf(points, sizeof points, "%u", play->points);
-    assert_int_equal(pair_count(&play->pair, NULL, "party"), play->inserted);
-    assert_string_equal(pair_cell(&play->pair, NULL, "party", play->shared, "loyalty_points"),
+    assert_int_equal(pair_count(&play->run.pair, NULL, "party"), play->inserted);
+    assert_string_equal(pair_cell(&play->run.pair, NULL, "party", play->shared, "loyalty_points"),
                         points);
     for (int i = 0; i < 2; i++) /* the rep does not hold every bucket */
-        pair_assert_equal(&play->pair, play->devices[i]);
+        pair_assert_equal(&play->run.pair, play->devices[i]);
     assert_string_equal(
-        pair_cell(&play->pair, play->devices[2], "party", play->shared, "loyalty_points"), points);
-    assert_int_equal(pair_count(&play->pair, play->devices[2], "party"), play->inserted);
-    if (!strstr(pair_admin(&play->pair, "{\"do\":\"verify\"}"), "\"ok\":true"))
+        pair_cell(&play->run.pair, play->devices[2], "party", play->shared, "loyalty_points"), points);
+    assert_int_equal(pair_count(&play->run.pair, play->devices[2], "party"), play->inserted);
+    if (!strstr(pair_admin(&play->run.pair, "{\"do\":\"verify\"}"), "\"ok\":true"))
         fail_msg("the store does not verify");
-    pair_done(&play->pair);
+    pair_done(&play->run.pair);
 }
 
 static struct store *chosen(struct play *play, int which)
 {
-    return which < 0 ? play->pair.hub_store : play->devices[which]->store;
+    return which < 0 ? play->run.pair.hub_store : play->devices[which]->store;
 }
 
 static uint64_t calls_of(int which)
@@ -248,7 +115,7 @@ static uint64_t calls_of(int which)
     uint64_t before = store_mem_call_count(chosen(&play, which));
     act(&play);
     uint64_t calls = store_mem_call_count(chosen(&play, which)) - before;
-    assert_int_equal(play.sessions_lost + play.turns_failed + play.writes_refused, 0);
+    assert_int_equal(play.run.sessions_lost + play.run.turns_failed + play.run.writes_refused, 0);
     play_end(&play);
     return calls;
 }
@@ -264,7 +131,7 @@ static void each_call_fails(int which)
         play_start(&play);
         store_mem_fail_at(chosen(&play, which), k, errors[k % 4]);
         act(&play);
-        met += play.sessions_lost + play.turns_failed + play.writes_refused > 0;
+        met += play.run.sessions_lost + play.run.turns_failed + play.run.writes_refused > 0;
         store_mem_fail_at(chosen(&play, which), 0, ERR_OK);
         play_end(&play);
         plays++;
@@ -299,10 +166,10 @@ static void memory_is_short_until_the_end_of_a_turn(void **state)
     for (uint64_t k = 1; met; k++, plays++) {
         struct play play;
         play_start(&play);
-        play.shortage_at = k;
+        play.run.shortage_at = k;
         act(&play);
-        met = play.shortage_at == 0;
-        play.shortage_at = 0;
+        met = play.run.shortage_at == 0;
+        play.run.shortage_at = 0;
         play_end(&play);
     }
     print_message("%u plays\n", plays);
