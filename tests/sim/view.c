@@ -16,6 +16,7 @@ struct view {
     const struct model_table *table;
     struct uuid id;
     struct bytes content; /* confirmed; empty: not there */
+    struct dot insert;    /* of the confirmed record, or of the one that waits */
 };
 
 static bool number_at(struct bytes in, size_t *at, uint64_t *ret)
@@ -131,6 +132,10 @@ static void check_counters(struct view *v, const uint8_t *pending, uint64_t coun
             if (may_be_hidden(mutation) ||
                 (mutation && v->content.size && mutation->op == MUTATION_INSERT))
                 return; /* or somebody else's has the id */
+            if (mutation && mutation->op == MUTATION_INSERT)
+                v->insert = group.dot;
+            else if (mutation && !dot_equal(&mutation->insert, &v->insert))
+                return; /* hidden: it builds on an insert that was set aside */
             sum += difference(mutation, unit);
         }
         uuid_format(&v->id, id);
@@ -171,9 +176,14 @@ static void check_base(struct view *v, sqlite3_stmt *row)
     memcpy(v->id.byte, sqlite3_column_blob(row, 1), 16);
     if (!v->table || !number_at(packed, &at, &size))
         return;
+    size_t begin = at;
     at += (size_t)size;
     if (!number_at(packed, &at, &count) || packed.size - at != count * 20)
         return;
+    struct version_head head = {0};
+    if (size && version_peek(bytes_of(packed.data + begin, (size_t)size), &head) != ERR_OK)
+        return;
+    v->insert = head.insert;
     v->content =
         bytes_of(sqlite3_column_blob(row, 3), size ? (size_t)sqlite3_column_bytes(row, 3) : 0);
     for (uint64_t i = 0; i < count; i++)
