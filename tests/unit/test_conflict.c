@@ -275,6 +275,32 @@ static void test_no_memory(void **state)
     }
 }
 
+static void test_no_memory_for_a_delete(void **state)
+{
+    struct kit *kit = *state;
+    struct story *s = &kit->story;
+    struct uuid id = story_id(1);
+    struct story_record start;
+    bool done = false;
+
+    STORY_INSERT(s, 1, "customer", 1, "name", "Ada");
+    start = story_look(s, "customer", 1);
+    STORY_UPDATE(s, 2, &start, "name", "Ada L", "city", "Gyumri");
+    STORY_DELETE(s, 3, &start);
+    for (size_t limit = 0; !done; limit += 16) {
+        struct value *values = NULL;
+        struct arena arena;
+        enum err error;
+
+        arena_init(&arena, limit);
+        error = conflict_delete_row(s->model, kit->customer, &id, story_record_of(s, "customer", 1),
+                                    &s->dot, UINT64_C(3000) << 16, 12345, &arena, &values);
+        done = error == ERR_OK;
+        assert_true(done || (error == ERR_NOMEM && values == NULL));
+        arena_done(&arena);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -288,6 +314,7 @@ int main(void)
         TEST(test_a_delete_that_was_lost),
         TEST(test_a_delete_of_a_manual_table_waits_for_a_person),
         TEST(test_no_memory),
+        TEST(test_no_memory_for_a_delete),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

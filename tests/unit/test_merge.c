@@ -392,6 +392,11 @@ static void test_reasons_have_names_and_texts(void **state)
     assert_string_equal(reason_text(REASON_NONE), "");
     assert_true(strlen(reason_text(REASON_FRONTIER_FULL)) > 10);
     assert_string_equal(reason_name((enum reason)1000), "UNKNOWN");
+#define ASSERT_REASON(name, value, text)                    \
+    assert_string_equal(reason_name(REASON_##name), #name); \
+    assert_string_equal(reason_text((enum reason)value), text);
+    REASON_LIST(ASSERT_REASON)
+#undef ASSERT_REASON
     assert_string_equal(reason_text((enum reason)1000), "unknown reason");
 }
 
