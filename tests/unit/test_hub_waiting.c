@@ -1,0 +1,56 @@
+/* Groups that wait at headquarters for others (tests/lib/scene.h). */
+#include "server/core/hub_internal.h"
+#include "tests/lib/scene.h"
+
+/* The group under another origin's number, in the scene's arena. */
+static struct bytes under_origin(struct scene *s, struct bytes raw, uint64_t origin)
+{
+    struct group group, fresh;
+    struct buf out;
+    struct bytes copy;
+    buf_init(&out, 1 << 16);
+    assert_ok(group_decode(s->pair.model, raw, &s->arena, &group, NULL));
+    assert_ok(group_renumber(&group, group.dot.origin, 1, origin, &s->arena, &fresh));
+    fresh.renamed = (struct dot){0};
+    assert_ok(group_encode(&fresh, &out));
+    assert_ok(arena_copy(&s->arena, buf_view(&out), &copy));
+    buf_done(&out);
+    return copy;
+}
+
+/* Keys of what waits are ranges by the missing dot: no origin may lie beyond their end. */
+static void what_waits_is_released_whatever_its_origin(void **state)
+{
+    (void)state;
+    static const uint64_t origins[] = {1, 0x80ffffffffffffff, 0xff00000000000001, 0xffdca151c5ab749d, UINT64_MAX};
+    for (size_t i = 0; i < sizeof origins / sizeof *origins; i++) {
+        struct scene s;
+        const struct bytes *groups;
+        struct bytes moved[2];
+        scene_start(&s, 31 + i, NULL);
+        struct uuid id = pair_insert(&s.pair, s.bad, "party", "name", "Acme");
+        pair_set(&s.pair, s.bad, "party", id, "loyalty_points", "7");
+        assert_int_equal(hostile_groups(&s.h, 1, &s.arena, &groups), 2);
+        for (int k = 0; k < 2; k++)
+            moved[k] = under_origin(&s, groups[k], origins[i]);
+        s.h.origin = origins[i];
+        hostile_open(&s.h);
+        hostile_push(&s.h, 2, &moved[1], 1);
+        hostile_settle(&s.h);
+        assert_int_equal(s.pair.hub->waiting_count, 1);
+        hostile_push(&s.h, 1, &moved[0], 1);
+        hostile_settle(&s.h);
+        assert_int_equal(s.pair.hub->waiting_count, 0);
+        assert_string_equal(pair_cell(&s.pair, NULL, "party", id, "loyalty_points"), "7");
+        s.parties = 1;
+        scene_end(&s);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_waits_is_released_whatever_its_origin),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
