@@ -337,6 +337,10 @@ void act_settle(struct world *world)
     for (uint32_t i = 0; i < world->node_count && !world->failed; i++)
         if (!world->nodes[i].running && !world->nodes[i].erased)
             broken(world, "liveness", "%s does not start again", world->nodes[i].name);
+    /* Who stays connected over a line that is dead finds that out by its heartbeat. */
+    for (int64_t until = world->now_us + 120 * second; stay && world->now_us < until;)
+        if (!world_step(world))
+            break;
     if (world->failed)
         return;
     oracle_people(world); /* they may have been asked for while its disk had errors */

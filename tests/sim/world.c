@@ -9,7 +9,7 @@
 #include "tests/sim/sim_model.h"
 
 static const int64_t epoch_ms = 1760000000000;
-enum { OFTEN = 64, EVENTS_MOST = 400000 };
+enum { OFTEN = 64, EVENTS_MOST = 400000, PAUSE_STEP_US = 60000000 };
 
 int64_t world_ms(const struct world *world)
 {
@@ -101,7 +101,9 @@ bool world_step(struct world *world)
     if (event.life && event.life != node->life)
         return true;
     if (node->paused_us > world->now_us && event.kind != EVENT_MEND) {
-        event.at_us = node->paused_us;
+        /* In steps, so that it comes soon where the pause ends before its time. */
+        int64_t step_us = world->now_us + PAUSE_STEP_US;
+        event.at_us = node->paused_us < step_us ? node->paused_us : step_us;
         if (node->paused_us - world->now_us > 3600000000 && event.kind == EVENT_DELIVER)
             world->cover[COVER_LONG_DELAY]++;
         heap_put(&world->heap, event);
