@@ -20,6 +20,7 @@
 #include "common/uuid.h"
 
 /* Side tables: name in SQLite is "satchel_" + name. */
+/* clang-format off */
 #define STORE_SIDE_LIST(X) \
     X(META, meta, "settings and counters of this replica, by name") \
     X(OUTBOX, outbox, "own groups, pending and sent-log; the own mark says which (ADR-2): origin, oseq") \
@@ -40,19 +41,21 @@
     X(AUDIT, audit, "hash-chained entries, by number") \
     X(INCARNATION, incarnation, "starts of headquarters: number -> random id, first positions") \
     X(PART, part, "parts of a large group that has not arrived whole")
+/* clang-format on */
 
 enum store_side {
 #define STORE_SIDE_ENUM(name, sql, about) SIDE_##name,
     STORE_SIDE_LIST(STORE_SIDE_ENUM)
 #undef STORE_SIDE_ENUM
-    SIDE_COUNT
+        SIDE_COUNT
 };
 
 enum store_mode { STORE_READ, STORE_WRITE };
 
 enum {
-    STORE_KEY_MAX = 256,        /* bytes of a side table's key */
-    STORE_VALUE_MAX = 65 << 20, /* bytes of a side table's value: a group and what is kept with it */
+    STORE_KEY_MAX = 256, /* bytes of a side table's key */
+    STORE_VALUE_MAX =
+        65 << 20, /* bytes of a side table's value: a group and what is kept with it */
 };
 
 /* A record as stored. bucket and position are 0 where they mean nothing (a pending insert). */
@@ -83,10 +86,10 @@ struct store_ops {
     enum err (*savepoint)(struct store *store);
     enum err (*release)(struct store *store);
     enum err (*rollback_to)(struct store *store);
-    enum err (*row_get)(struct store *store, const struct model_table *table,
-                        const struct uuid *id, struct arena *arena, struct store_row *ret_row);
-    enum err (*row_put)(struct store *store, const struct model_table *table,
-                        const struct uuid *id, const struct store_row *row);
+    enum err (*row_get)(struct store *store, const struct model_table *table, const struct uuid *id,
+                        struct arena *arena, struct store_row *ret_row);
+    enum err (*row_put)(struct store *store, const struct model_table *table, const struct uuid *id,
+                        const struct store_row *row);
     enum err (*row_insert)(struct store *store, const struct model_table *table,
                            const struct uuid *id, const struct store_row *row);
     enum err (*row_delete)(struct store *store, const struct model_table *table,

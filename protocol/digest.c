@@ -22,7 +22,8 @@ static struct value as_stored(const struct store_row *row, uint16_t column)
     return value;
 }
 
-static bool is_default(const struct model_table *table, const struct store_row *row, uint16_t column)
+static bool is_default(const struct model_table *table, const struct store_row *row,
+                       uint16_t column)
 {
     const struct value value = as_stored(row, column);
 

@@ -14,7 +14,7 @@
 enum {
     FRAME_HEADER_SIZE = 6,
     FRAME_BEFORE_AUTH_MAX = 4096,
-    FRAME_MAX = 1 << 20,        /* on the wire, after authentication */
+    FRAME_MAX = 1 << 20, /* on the wire, after authentication */
     FRAME_INFLATED_MAX = 8 << 20,
     FRAME_DEFLATE_THRESHOLD = 256, /* payloads below travel as they are */
     PROTOCOL_VERSION_MIN = 1,

@@ -19,16 +19,22 @@
 enum {
     GROUP_MUTATIONS_MAX = 100000,
     GROUP_BYTES_MAX = 64 << 20,
-    GROUP_KEPT_MAX = GROUP_BYTES_MAX + 4096, /* with what is stored beside it: a reason, an envelope */
+    GROUP_KEPT_MAX =
+        GROUP_BYTES_MAX + 4096,    /* with what is stored beside it: a reason, an envelope */
     GROUP_IMPORT_MUTATIONS = 1000, /* imports cut themselves into groups of this many */
 };
 
-enum mutation_op { MUTATION_INSERT = 1, MUTATION_UPDATE = 2, MUTATION_DELETE = 3, MUTATION_RESTORE = 4 };
+enum mutation_op {
+    MUTATION_INSERT = 1,
+    MUTATION_UPDATE = 2,
+    MUTATION_DELETE = 3,
+    MUTATION_RESTORE = 4
+};
 
 /* A write to one unit. */
 struct unit_write {
     const struct model_unit *unit;
-    struct dot_set seen;        /* the frontier that the writer saw; empty in an insert. Elsewhere an empty
+    struct dot_set seen; /* the frontier that the writer saw; empty in an insert. Elsewhere an empty
                                    one stands for {insert}; decoding gives {insert} */
     const struct value *values; /* unit->column_count; counter: one value, the delta (INT or REAL);
                                    set: NULL in an update */
@@ -50,20 +56,21 @@ struct mutation {
     const struct model_table *table;
     enum mutation_op op;
     struct uuid id;
-    struct dot insert;              /* UPDATE, DELETE, RESTORE: the insert dot of the record */
-    const struct unit_write *writes; /* INSERT, UPDATE, RESTORE; ascending by unit index. In an INSERT a
+    struct dot insert; /* UPDATE, DELETE, RESTORE: the insert dot of the record */
+    const struct unit_write
+        *writes; /* INSERT, UPDATE, RESTORE; ascending by unit index. In an INSERT a
                                         unit that is missing has its columns' fallback values */
     uint16_t write_count;
     const struct unit_seen *frontier; /* DELETE: the whole frontier map that it saw */
     uint16_t frontier_count;
-    struct dot_set deletes;         /* RESTORE: the deletes that it saw and lifts */
+    struct dot_set deletes; /* RESTORE: the deletes that it saw and lifts */
 };
 
 struct group {
     struct dot dot;
-    uint64_t stamp;      /* authored HLC */
+    uint64_t stamp; /* authored HLC */
     uint32_t model_version;
-    struct dot renamed;  /* the dot it had before a fork; none as a rule */
+    struct dot renamed; /* the dot it had before a fork; none as a rule */
     const struct mutation *mutations;
     uint32_t mutation_count;
 };

@@ -21,6 +21,7 @@ enum merge_mode {
 };
 
 /* Why a check refused. Stable values (wire, people's texts in reason_text). */
+/* clang-format off */
 #define REASON_LIST(X)                                                                \
     X(NONE, 0, "")                                                                    \
     X(TRANSITION, 1, "this change of state is not allowed")                           \
@@ -39,6 +40,7 @@ enum merge_mode {
     X(DEPENDS, 14, "it builds on a change that was set aside")                        \
     X(TOO_LARGE, 15, "the change is larger than allowed")                             \
     X(REQUIRED, 16, "a required value is missing")
+/* clang-format on */
 
 enum reason {
 #define REASON_ENUM(name, value, text) REASON_##name = value,

@@ -292,6 +292,7 @@ struct element {
     uint32_t fields;
 };
 
+/* clang-format off */
 #define ELEMENT_LIST(X)   \
     X(bytes, 0)           \
     X(oseq_range, 2)      \
@@ -301,6 +302,7 @@ struct element {
     X(incarnation, 2)     \
     X(mark, 3)            \
     X(group_result, 5)
+/* clang-format on */
 
 #define ELEMENT_ROW(name, fields)                                               \
     static const struct element element_##name = {encode_##name, decode_##name, \

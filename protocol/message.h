@@ -28,13 +28,18 @@ struct mark {
 
 struct bucket_name {
     uint32_t number;
-    uint32_t kind;    /* enum bucket_kind */
-    struct uuid key;  /* branch, user; nil otherwise */
+    uint32_t kind;   /* enum bucket_kind */
+    struct uuid key; /* branch, user; nil otherwise */
 };
 /* Every customer file has these two from the beginning, so that a replica knows them before it has
  * been welcomed anywhere. */
 enum { BUCKET_NUMBER_COMPANY = 1, BUCKET_NUMBER_UNASSIGNED = 2 };
-enum bucket_kind { BUCKET_KIND_COMPANY = 1, BUCKET_KIND_BRANCH = 2, BUCKET_KIND_USER = 3, BUCKET_KIND_UNASSIGNED = 4 };
+enum bucket_kind {
+    BUCKET_KIND_COMPANY = 1,
+    BUCKET_KIND_BRANCH = 2,
+    BUCKET_KIND_USER = 3,
+    BUCKET_KIND_UNASSIGNED = 4
+};
 
 struct bucket_position {
     uint32_t bucket;
@@ -49,18 +54,24 @@ struct bucket_digest {
 };
 
 struct incarnation {
-    uint64_t id; /* random */
+    uint64_t id;                         /* random */
     const struct bucket_position *first; /* the first position it may give, per bucket known then */
     uint32_t first_count;
 };
 
-enum result_code { RESULT_APPLIED = 1, RESULT_MERGED = 2, RESULT_PARKED = 3, RESULT_REJECTED = 4, RESULT_DISCARDED = 5 };
+enum result_code {
+    RESULT_APPLIED = 1,
+    RESULT_MERGED = 2,
+    RESULT_PARKED = 3,
+    RESULT_REJECTED = 4,
+    RESULT_DISCARDED = 5
+};
 
 /* The result of a run of the receiver's own groups, all alike. */
 struct group_result {
     uint64_t oseq, count;
-    uint32_t code;   /* enum result_code */
-    uint32_t reason; /* enum reason (merge.h) */
+    uint32_t code;       /* enum result_code */
+    uint32_t reason;     /* enum reason (merge.h) */
     struct bytes detail; /* UTF-8: which column and record, for people; may be empty */
 };
 
@@ -69,6 +80,7 @@ struct group_result {
  * maximum. */
 
 /*     name        code  pre-auth */
+/* clang-format off */
 #define MESSAGE_LIST(X) \
     X(HELLO,       hello,       1, true) \
     X(CHALLENGE,   challenge,   2, true) \
@@ -88,6 +100,7 @@ struct group_result {
     X(PING,        ping,       16, false) \
     X(PONG,        pong,       17, false) \
     X(DISCARD,     discard,    18, false)
+/* clang-format on */
 
 enum message_type {
 #define MESSAGE_ENUM(upper, lower, code, pre) MESSAGE_##upper = code,
@@ -96,6 +109,7 @@ enum message_type {
 };
 
 /* Fields. U uint, I int, ID uuid, B bytes (max), T text (max), L list (element kind, max). */
+/* clang-format off */
 #define MESSAGE_HELLO(U, I, ID, B, T, L) /* client's first */ \
     U(protocol_min) U(protocol_max) ID(device) /* nil: wants to enrol */ B(nonce, 32) T(agent, 100)
 #define MESSAGE_CHALLENGE(U, I, ID, B, T, L) /* answer to HELLO */ \
@@ -135,15 +149,18 @@ enum message_type {
 #define MESSAGE_PING(U, I, ID, B, T, L) U(token)
 #define MESSAGE_PONG(U, I, ID, B, T, L) U(token)
 #define MESSAGE_DISCARD(U, I, ID, B, T, L) U(origin) U(oseq) /* the author gives up a parked group */
+/* clang-format on */
 
-#define FIELD_U(name) uint64_t name;
-#define FIELD_I(name) int64_t name;
-#define FIELD_ID(name) struct uuid name;
+#define FIELD_U(name)      uint64_t name;
+#define FIELD_I(name)      int64_t name;
+#define FIELD_ID(name)     struct uuid name;
 #define FIELD_B(name, max) struct bytes name;
 #define FIELD_T(name, max) struct bytes name;
-#define FIELD_L(name, element, max) const struct element *name; uint32_t name##_count;
-#define MESSAGE_STRUCT(upper, lower, code, pre) \
-    struct message_##lower { \
+#define FIELD_L(name, element, max) \
+    const struct element *name;     \
+    uint32_t name##_count;
+#define MESSAGE_STRUCT(upper, lower, code, pre)                                \
+    struct message_##lower {                                                   \
         MESSAGE_##upper(FIELD_U, FIELD_I, FIELD_ID, FIELD_B, FIELD_T, FIELD_L) \
     };
 MESSAGE_LIST(MESSAGE_STRUCT)

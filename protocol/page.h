@@ -25,7 +25,8 @@ enum page_entry_kind { PAGE_ROW = 0, PAGE_DELTA = 1, PAGE_GONE = 2, PAGE_OWN = 3
 enum {
     PAGE_ENTRIES_MAX = 2000,
     PAGE_BYTES_TARGET = 256 << 10,
-    PAGE_BODY_MAX = (8 << 20) - 4096, /* leaves room for the rest of a frame of FRAME_INFLATED_MAX */
+    PAGE_BODY_MAX =
+        (8 << 20) - 4096, /* leaves room for the rest of a frame of FRAME_INFLATED_MAX */
 };
 
 struct page_unit {
@@ -38,14 +39,14 @@ struct page_entry {
     uint64_t position;
     const struct model_table *table;
     struct uuid id;
-    bool dead;                 /* ROW */
-    const struct value *values; /* ROW: table->column_count */
-    struct bytes version;      /* ROW */
-    uint64_t previous, revision; /* DELTA; OWN: revision */
-    uint64_t oseq;             /* OWN: the receiver's group; table and id are not set */
-    uint32_t mutation;         /* OWN: index in the group's mutations */
-    struct dot dot;            /* DELTA */
-    uint64_t stamp;            /* DELTA: effective */
+    bool dead;                     /* ROW */
+    const struct value *values;    /* ROW: table->column_count */
+    struct bytes version;          /* ROW */
+    uint64_t previous, revision;   /* DELTA; OWN: revision */
+    uint64_t oseq;                 /* OWN: the receiver's group; table and id are not set */
+    uint32_t mutation;             /* OWN: index in the group's mutations */
+    struct dot dot;                /* DELTA */
+    uint64_t stamp;                /* DELTA: effective */
     const struct page_unit *units; /* DELTA */
     uint16_t unit_count;
 };

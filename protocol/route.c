@@ -32,8 +32,7 @@ struct route route_record(const struct model_table *table, const struct value *v
 {
     struct route route = {.kind = BUCKET_KIND_COMPANY};
     switch (table->bucket_rule) {
-    case BUCKET_ROUTED:
-        return routed(table, values);
+    case BUCKET_ROUTED: return routed(table, values);
     case BUCKET_INHERIT:
         if (reference_value(values, table->parent_column, &route.parent))
             route.inherit = true;
@@ -41,8 +40,7 @@ struct route route_record(const struct model_table *table, const struct value *v
             route.kind = BUCKET_KIND_UNASSIGNED;
         return route;
     case BUCKET_COMPANY:
-    case BUCKET_SYSTEM:
-        break;
+    case BUCKET_SYSTEM: break;
     }
     return route;
 }

@@ -11,9 +11,9 @@
 #include "protocol/message.h"
 
 struct route {
-    bool inherit;           /* as the parent; unassigned if the parent is not there */
-    struct uuid parent;     /* of table->columns[parent_column].target */
-    enum bucket_kind kind;  /* not inherit */
+    bool inherit;          /* as the parent; unassigned if the parent is not there */
+    struct uuid parent;    /* of table->columns[parent_column].target */
+    enum bucket_kind kind; /* not inherit */
     struct uuid key;
 };
 

@@ -27,7 +27,7 @@ struct satchel_loop {
     unsigned waiting; /* handles between two sessions */
     unsigned busy;    /* handles that are not caught up */
     bool told;        /* a callback was called */
-    int64_t rest_us;  /* when the stores may be tidied, if nothing happens until then; 0: they are */
+    int64_t rest_us; /* when the stores may be tidied, if nothing happens until then; 0: they are */
 };
 
 /* ---- the loop ---- */

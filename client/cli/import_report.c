@@ -187,9 +187,9 @@ void report_end(struct report *report)
         json_t *step = counts_json(counts), *notes = json_array();
         for (size_t i = 0; i < report->note_count; i++)
             json_array_append_new(notes, json_pack("{s:o, s:I, s:I}", "note",
-                                                   cli_json_text(report->notes[i].text),
-                                                   "rows", (json_int_t)report->notes[i].count,
-                                                   "first", (json_int_t)report->notes[i].line));
+                                                   cli_json_text(report->notes[i].text), "rows",
+                                                   (json_int_t)report->notes[i].count, "first",
+                                                   (json_int_t)report->notes[i].line));
         json_object_set_new(step, "file", cli_json_text(report->source->name));
         json_object_set_new(step, "table", json_string(report->step->table->name));
         json_object_set_new(step, "form", json_string(text_get(&form)));

@@ -86,7 +86,8 @@ enum err send_proof(struct uplink *u, struct now now, struct buf *out)
     be64_put(at + 120, status.origin);
     be64_put(at + 128, status.last_oseq);
     uint8_t signature[64];
-    enum err e = crypto_ed25519_sign(u->config.crypto, u->identity.seed, bytes_of(text, sizeof text), signature);
+    enum err e = crypto_ed25519_sign(u->config.crypto, u->identity.seed,
+                                     bytes_of(text, sizeof text), signature);
     if (e != ERR_OK)
         return e;
     struct message m = {.type = MESSAGE_PROVE,
@@ -104,7 +105,8 @@ enum err on_welcome(struct uplink *u, const struct message_welcome *m, struct no
     if (u->shake != SHAKE_PROOF)
         return ERR_PROTOCOL;
     bool forked = false, diverged = false;
-    enum err e = replica_welcome(u->config.replica, &u->history, m, now.wall.ms, &forked, &diverged);
+    enum err e =
+        replica_welcome(u->config.replica, &u->history, m, now.wall.ms, &forked, &diverged);
     if (e == ERR_PROTOCOL) {
         uplink_end(u, e, "this server holds another customer file than this device", effects);
         return ERR_OK;

@@ -62,13 +62,15 @@ enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, str
     struct replica_status status;
     replica_status(u->config.replica, &status);
     if (status.reconcile && ++u->repairs > REPAIRS_MAX) {
-        uplink_end(u, ERR_PROTOCOL,
-                   "the records that the server sends do not add up to its digest; run 'satcheld verify' "
-                   "there. Nothing of yours is lost: it goes on being sent",
-                   effects);
+        uplink_end(
+            u, ERR_PROTOCOL,
+            "the records that the server sends do not add up to its digest; run 'satcheld verify' "
+            "there. Nothing of yours is lost: it goes on being sent",
+            effects);
         return ERR_OK;
     }
-    if (gap || status.reconcile) { /* what is held here does not fit: all of it again, or compared anew */
+    if (gap ||
+        status.reconcile) { /* what is held here does not fit: all of it again, or compared anew */
         u->send_subscribe = true;
         u->pull = PULL_WANTED;
         return ERR_OK;

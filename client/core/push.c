@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-static enum err sign_run(struct uplink *u, uint64_t origin, uint64_t first, const struct bytes *groups,
-                         uint32_t count, uint8_t signature[64])
+static enum err sign_run(struct uplink *u, uint64_t origin, uint64_t first,
+                         const struct bytes *groups, uint32_t count, uint8_t signature[64])
 {
     static const char label[] = "satchel-run-v1";
     uint8_t text[sizeof label - 1 + 24 + 32], *at = text;
@@ -43,7 +43,8 @@ static void note_sent(struct push_state *push, uint64_t last, size_t bytes)
 
 static bool may_send(const struct push_state *push)
 {
-    return !push->blocked && !push->idle && push->sent_count < sizeof push->sent / sizeof *push->sent &&
+    return !push->blocked && !push->idle &&
+           push->sent_count < sizeof push->sent / sizeof *push->sent &&
            (push->sent_count == 0 || push->unacknowledged < push->window);
 }
 
@@ -136,8 +137,8 @@ static enum err send_part(struct uplink *u, uint64_t origin, struct bytes group,
     return ERR_OK;
 }
 
-static enum err send_run(struct uplink *u, uint64_t origin, uint64_t first, const struct bytes *groups,
-                         uint32_t count, struct buf *out)
+static enum err send_run(struct uplink *u, uint64_t origin, uint64_t first,
+                         const struct bytes *groups, uint32_t count, struct buf *out)
 {
     uint8_t signature[64];
     enum err e = sign_run(u, origin, first, groups, count, signature);
@@ -162,8 +163,8 @@ static enum err send_older(struct uplink *u, struct buf *out)
 {
     struct push_state *push = &u->push;
     struct replica_older run;
-    enum err e = replica_older(u->config.replica, push->older_origin, push->older_oseq, UPLINK_PUSH_BYTES,
-                               &u->arena, &run);
+    enum err e = replica_older(u->config.replica, push->older_origin, push->older_oseq,
+                               UPLINK_PUSH_BYTES, &u->arena, &run);
     if (e != ERR_OK)
         return e;
     if (run.count == 0)
@@ -229,8 +230,8 @@ enum err push_next(struct uplink *u, struct buf *out)
     const struct bytes *groups;
     uint32_t count;
     uint64_t first;
-    enum err e = replica_outbox(u->config.replica, push->next, UPLINK_PUSH_BYTES, UPLINK_PUSH_GROUPS,
-                                &u->arena, &groups, &count, &first);
+    enum err e = replica_outbox(u->config.replica, push->next, UPLINK_PUSH_BYTES,
+                                UPLINK_PUSH_GROUPS, &u->arena, &groups, &count, &first);
     if (e != ERR_OK)
         return e;
     if (count == 0) {

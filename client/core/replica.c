@@ -62,7 +62,8 @@ static enum err ranges_of(uint64_t upto, const struct oseq_range *ranges, uint32
     return ERR_OK;
 }
 
-static void join_lists(const struct range_list *a, const struct range_list *b, struct range_list *out)
+static void join_lists(const struct range_list *a, const struct range_list *b,
+                       struct range_list *out)
 {
     for (uint32_t i = 0, k = 0; i < a->count || k < b->count;) {
         bool first = k == b->count || (i < a->count && a->items[i].from < b->items[k].from);
@@ -75,7 +76,8 @@ static void join_lists(const struct range_list *a, const struct range_list *b, s
     }
 }
 
-static void meet_lists(const struct range_list *a, const struct range_list *b, struct range_list *out)
+static void meet_lists(const struct range_list *a, const struct range_list *b,
+                       struct range_list *out)
 {
     for (uint32_t i = 0, k = 0; i < a->count && k < b->count;) {
         uint64_t from = a->items[i].from > b->items[k].from ? a->items[i].from : b->items[k].from;
@@ -241,9 +243,10 @@ enum err replica_save(struct replica *r)
     be64_put(value + 16, r->hlc);
     be64_put(value + 24, r->scope);
     be64_put(value + 32, (uint64_t)r->last_checkpoint_ms);
-    value[40] = (uint8_t)((r->bootstrapped ? FLAG_BOOTSTRAPPED : 0) | (r->reconcile ? FLAG_RECONCILE : 0) |
-                          (r->older ? FLAG_OLDER : 0));
-    return store_side_put(r->store, SIDE_META, bytes_of_text("state"), bytes_of(value, sizeof value));
+    value[40] = (uint8_t)((r->bootstrapped ? FLAG_BOOTSTRAPPED : 0) |
+                          (r->reconcile ? FLAG_RECONCILE : 0) | (r->older ? FLAG_OLDER : 0));
+    return store_side_put(r->store, SIDE_META, bytes_of_text("state"),
+                          bytes_of(value, sizeof value));
 }
 
 static int count_own(void *context, struct bytes key, struct bytes value)
@@ -479,13 +482,17 @@ enum err row_from_record(struct replica *r, const struct model_table *table,
     return ERR_OK;
 }
 
-uint32_t route_bucket(struct replica *r, const struct model_table *table, const struct value *values)
+uint32_t route_bucket(struct replica *r, const struct model_table *table,
+                      const struct value *values)
 {
     struct route route = route_record(table, values);
     if (route.inherit) {
-        const struct model_table *parent = &r->model->tables[table->columns[table->parent_column].target];
+        const struct model_table *parent =
+            &r->model->tables[table->columns[table->parent_column].target];
         struct store_row row;
-        return store_row_get(r->store, parent, &route.parent, &r->arena, &row) == ERR_OK ? row.bucket : 0;
+        return store_row_get(r->store, parent, &route.parent, &r->arena, &row) == ERR_OK
+                   ? row.bucket
+                   : 0;
     }
     if (route.kind == BUCKET_KIND_COMPANY)
         return BUCKET_NUMBER_COMPANY;

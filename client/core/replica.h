@@ -31,7 +31,8 @@ struct replica_config {
 };
 
 /* Opens (and on a new store sets up) the replica. ERR_NOMEM, ERR_IO, ERR_CORRUPT, ERR_BUSY. */
-enum err replica_open(const struct replica_config *config, struct replica **ret, struct err_info *info);
+enum err replica_open(const struct replica_config *config, struct replica **ret,
+                      struct err_info *info);
 void replica_close(struct replica *replica);
 
 /* --- local writes: one group per transaction --- */
@@ -73,9 +74,9 @@ struct replica_status {
     uint64_t origin, last_oseq, decided_upto;
     uint64_t outbox_count, parked_count, sent_count, attention_count;
     struct uuid history;
-    bool bootstrapped; /* at least one checkpoint has been installed */
-    bool older;        /* replica_older() has something to send */
-    bool reconcile;    /* the next subscription has to bring everything anew */
+    bool bootstrapped;          /* at least one checkpoint has been installed */
+    bool older;                 /* replica_older() has something to send */
+    bool reconcile;             /* the next subscription has to bring everything anew */
     int64_t last_checkpoint_ms; /* wall clock; 0: never */
     uint64_t scope;
     uint64_t records; /* confirmed records in all buckets, as of the last checkpoint */
@@ -110,7 +111,8 @@ enum err replica_older_done(struct replica *replica);
 enum err replica_acknowledged(struct replica *replica, const struct message_ack *ack);
 /* Where to go on: installed cursors, or staged positions; arena. */
 enum err replica_cursors(struct replica *replica, struct arena *arena,
-                         const struct bucket_position **ret, uint32_t *ret_count, bool *ret_reconcile);
+                         const struct bucket_position **ret, uint32_t *ret_count,
+                         bool *ret_reconcile);
 /* A page of a catch-up: staged, or on an empty replica written at once. */
 enum err replica_page(struct replica *replica, const struct message_page *page);
 /* Live pages are held in memory until their checkpoint. ret_gap: a delta did not fit; nothing was

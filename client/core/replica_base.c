@@ -181,11 +181,12 @@ enum err base_touch(struct replica *r, const struct model_table *table, const st
 /* ---- views ---- */
 
 enum err merge_into(struct replica *r, const struct mutation *mutation, const struct dot *dot,
-                    uint64_t stamp, enum merge_mode mode, struct arena *arena, struct record *record,
-                    struct merge_result *ret)
+                    uint64_t stamp, enum merge_mode mode, struct arena *arena,
+                    struct record *record, struct merge_result *ret)
 {
     (void)r;
-    const struct merge_context context = {.dot = *dot, .stamp = stamp, .mode = mode, .arena = arena};
+    const struct merge_context context = {
+        .dot = *dot, .stamp = stamp, .mode = mode, .arena = arena};
     return merge_mutation(&context, mutation, record, ret);
 }
 

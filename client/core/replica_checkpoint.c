@@ -200,7 +200,8 @@ static enum err newly_covered(struct install *in, const struct mark *mark, uint6
 {
     struct replica *r = in->r;
     uint64_t from = r->mark.upto + 1, count = 0;
-    uint64_t *oseqs = arena_alloc(&in->arena, (size_t)(r->last_oseq - r->mark.upto + 1) * sizeof *oseqs);
+    uint64_t *oseqs =
+        arena_alloc(&in->arena, (size_t)(r->last_oseq - r->mark.upto + 1) * sizeof *oseqs);
     if (!oseqs)
         return ERR_NOMEM;
     for (uint64_t oseq = from; oseq <= r->last_oseq; oseq++)
@@ -244,8 +245,10 @@ static enum err note_attention(struct install *in, const struct touched *t, enum
     uint8_t key[18];
     install_key(t->table, &t->id, key);
     in->r->attention_count++;
-    log_write(in->r->config.log, LOG_LEVEL_WARNING, "a record could not be shown with the changes "
-              "that wait: %s", err_text(why));
+    log_write(in->r->config.log, LOG_LEVEL_WARNING,
+              "a record could not be shown with the changes "
+              "that wait: %s",
+              err_text(why));
     return store_side_put(in->r->store, SIDE_ATTENTION, bytes_of(key, sizeof key),
                           bytes_of_text(err_name(why)));
 }
@@ -325,11 +328,12 @@ static enum err take_heads(struct install *in)
         if (cursor->count == head->count && memcmp(cursor->sum.byte, head->sum, 16) == 0)
             continue;
         differs = true;
-        log_write(r->config.log, LOG_LEVEL_WARNING,
-                  "bucket %u differs from headquarters at position %llu (%llu records here, %llu there): "
-                  "everything is compared anew",
-                  head->bucket, (unsigned long long)head->position, (unsigned long long)cursor->count,
-                  (unsigned long long)head->count);
+        log_write(
+            r->config.log, LOG_LEVEL_WARNING,
+            "bucket %u differs from headquarters at position %llu (%llu records here, %llu there): "
+            "everything is compared anew",
+            head->bucket, (unsigned long long)head->position, (unsigned long long)cursor->count,
+            (unsigned long long)head->count);
     }
     r->reconcile = differs;
     return ERR_OK;
@@ -414,7 +418,8 @@ static enum err install_rows(struct install *in)
             r->cursors[i].dirty = true;
         }
     if (r->stage_next)
-        e = store_side_scan(r->store, SIDE_STAGE, bytes_of(NULL, 0), bytes_of(NULL, 0), install_staged, in);
+        e = store_side_scan(r->store, SIDE_STAGE, bytes_of(NULL, 0), bytes_of(NULL, 0),
+                            install_staged, in);
     for (struct held_page *p = r->caught; e == ERR_OK && p; p = p->next)
         e = install_body(in, p->bucket, bytes_of(p->body, p->size));
     if (e == ERR_OK && in->reconcile)

@@ -8,8 +8,9 @@ typedef enum err tree_fn(struct replica *r, const struct model_table *table, con
                          const struct record *parent, struct err_info *info);
 
 /* Calls fn for every record that belongs to this one. */
-static enum err each_child(struct replica *r, const struct model_table *table, const struct uuid *id,
-                           const struct record *record, tree_fn *fn, struct err_info *info)
+static enum err each_child(struct replica *r, const struct model_table *table,
+                           const struct uuid *id, const struct record *record, tree_fn *fn,
+                           struct err_info *info)
 {
     for (uint16_t t = 0; t < r->model->table_count; t++) {
         const struct model_table *child = &r->model->tables[t];
@@ -44,8 +45,9 @@ static enum err seen_map(struct replica *r, const struct record *record, struct 
     return ERR_OK;
 }
 
-static enum err delete_tree(struct replica *r, const struct model_table *table, const struct uuid *id,
-                            const struct record *parent, struct err_info *info)
+static enum err delete_tree(struct replica *r, const struct model_table *table,
+                            const struct uuid *id, const struct record *parent,
+                            struct err_info *info)
 {
     struct store_row old;
     struct record record;
@@ -73,8 +75,8 @@ static enum err delete_tree(struct replica *r, const struct model_table *table, 
 }
 
 /* A record and all that belongs to it, or, on an error, none of it. */
-static enum err write_tree(struct replica *r, const struct model_table *table, const struct uuid *id,
-                           tree_fn *fn, struct err_info *info)
+static enum err write_tree(struct replica *r, const struct model_table *table,
+                           const struct uuid *id, tree_fn *fn, struct err_info *info)
 {
     uint32_t before = r->mutation_count;
     enum err e = store_savepoint(r->store);
@@ -105,8 +107,9 @@ static bool same_deletes(const struct record *record, const struct record *paren
     return false;
 }
 
-static enum err restore_tree(struct replica *r, const struct model_table *table, const struct uuid *id,
-                             const struct record *parent, struct err_info *info)
+static enum err restore_tree(struct replica *r, const struct model_table *table,
+                             const struct uuid *id, const struct record *parent,
+                             struct err_info *info)
 {
     struct store_row old;
     struct record record;

@@ -54,7 +54,7 @@ static enum err touch(struct install *in, const struct model_table *table, const
 }
 
 enum err install_base(struct install *in, const struct model_table *table, const struct uuid *id,
-                        struct touched **ret)
+                      struct touched **ret)
 {
     uint8_t key[18];
     install_key(table, id, key);
@@ -140,7 +140,7 @@ static enum err confirm(struct install *in, const struct model_table *table, con
 /* ---- entries ---- */
 
 enum err install_confirmed(struct install *in, const struct model_table *table,
-                              const struct uuid *id, const struct touched *t, struct store_row *ret)
+                           const struct uuid *id, const struct touched *t, struct store_row *ret)
 {
     if (t) {
         *ret = t->base.row;
@@ -216,7 +216,8 @@ static enum err delta_version(struct install *in, const struct page_entry *entry
         if (!candidate)
             return ERR_NOMEM;
         *candidate = (struct candidate){.dot = entry->dot, .stamp = entry->stamp};
-        units[count++] = (struct unit_state){.unit = entry->units[b].unit, .count = 1, .candidates = candidate};
+        units[count++] =
+            (struct unit_state){.unit = entry->units[b].unit, .count = 1, .candidates = candidate};
         const struct model_unit *unit = &entry->table->units[entry->units[b].unit];
         for (uint16_t k = 0; k < unit->column_count; k++)
             record->values[unit->columns[k]] = entry->units[b].values[k];
@@ -314,7 +315,8 @@ static enum err apply_own(struct install *in, const struct page_entry *entry)
         install_key(mutation->table, &mutation->id, key);
         if (e == ERR_OK)
             e = hash_map_put_number(&in->own, bytes_of(key, sizeof key), 1);
-        return e == ERR_OK && moves ? store_row_put(r->store, mutation->table, &mutation->id, &row) : e;
+        return e == ERR_OK && moves ? store_row_put(r->store, mutation->table, &mutation->id, &row)
+                                    : e;
     }
     struct record record = {0};
     if (!t || (t->base.present == (mutation->op == MUTATION_INSERT))) {
@@ -333,7 +335,8 @@ static enum err apply_own(struct install *in, const struct page_entry *entry)
     }
     struct merge_result result;
     if (e == ERR_OK)
-        e = merge_into(r, mutation, &group->dot, group->stamp, MERGE_DECIDE, &in->entry, &record, &result);
+        e = merge_into(r, mutation, &group->dot, group->stamp, MERGE_DECIDE, &in->entry, &record,
+                       &result);
     if (e != ERR_OK)
         return e;
     if (result.reason != REASON_NONE || record.version.revision != entry->revision) {
@@ -342,8 +345,9 @@ static enum err apply_own(struct install *in, const struct page_entry *entry)
     }
     row = (struct store_row){.bucket = in->bucket, .position = entry->position};
     e = row_from_record(r, mutation->table, &record, &in->entry, &row);
-    return e == ERR_OK ? confirm(in, mutation->table, &mutation->id, t, t->base.present ? &old : NULL, &row)
-                       : e;
+    return e == ERR_OK
+               ? confirm(in, mutation->table, &mutation->id, t, t->base.present ? &old : NULL, &row)
+               : e;
 }
 
 static enum err apply_entry(void *context, const struct page_entry *entry)
@@ -358,14 +362,10 @@ static enum err apply_entry(void *context, const struct page_entry *entry)
             return e;
     }
     switch (entry->kind) {
-    case PAGE_ROW:
-        return apply_row(in, entry);
-    case PAGE_DELTA:
-        return apply_delta(in, entry);
-    case PAGE_GONE:
-        return apply_gone(in, entry);
-    case PAGE_OWN:
-        return apply_own(in, entry);
+    case PAGE_ROW: return apply_row(in, entry);
+    case PAGE_DELTA: return apply_delta(in, entry);
+    case PAGE_GONE: return apply_gone(in, entry);
+    case PAGE_OWN: return apply_own(in, entry);
     }
     return ERR_BUG;
 }

@@ -22,8 +22,8 @@ struct install {
     struct arena arena, entry; /* of the checkpoint; of one entry */
     struct hash_map index;     /* table BE2, id -> struct touched *, or NULL: no base there */
     struct touched *first, *last;
-    struct hash_map seen;      /* reconciling: what arrived */
-    struct hash_map own;       /* inserts that own entries have confirmed */
+    struct hash_map seen; /* reconciling: what arrived */
+    struct hash_map own;  /* inserts that own entries have confirmed */
     const struct message_checkpoint *checkpoint;
     uint32_t bucket;
     bool reconcile, gap, direct;
@@ -37,8 +37,8 @@ void install_key(const struct model_table *table, const struct uuid *id, uint8_t
 enum err install_base(struct install *in, const struct model_table *table, const struct uuid *id,
                       struct touched **ret);
 /* The confirmed row of a record as held here. ERR_NOT_FOUND: none (also: a pending insert). */
-enum err install_confirmed(struct install *in, const struct model_table *table, const struct uuid *id,
-                           const struct touched *t, struct store_row *ret);
+enum err install_confirmed(struct install *in, const struct model_table *table,
+                           const struct uuid *id, const struct touched *t, struct store_row *ret);
 /* The entries of one page. in->gap with ERR_CONFLICT: one does not fit what is held here. */
 enum err install_body(struct install *in, uint32_t bucket, struct bytes body);
 

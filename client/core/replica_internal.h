@@ -117,20 +117,21 @@ enum err record_from_row(const struct model_table *table, const struct store_row
 /* Encodes version and fills row (values, version in arena, dead). */
 enum err row_from_record(struct replica *r, const struct model_table *table,
                          const struct record *record, struct arena *arena, struct store_row *ret);
-uint32_t route_bucket(struct replica *r, const struct model_table *table, const struct value *values);
+uint32_t route_bucket(struct replica *r, const struct model_table *table,
+                      const struct value *values);
 enum err outbox_group(struct replica *r, uint64_t origin, uint64_t oseq, struct group **ret);
 void cache_drop(struct replica *r);
 void drop_pages(struct held_page **head, struct held_page **tail, size_t *bytes);
 
 /* replica_base.c */
 struct base {
-    bool present;          /* false: not there in the confirmed layer */
-    struct store_row row;  /* version is the real blob */
-    struct dot *pending;   /* groups that touch the record, in order */
+    bool present;         /* false: not there in the confirmed layer */
+    struct store_row row; /* version is the real blob */
+    struct dot *pending;  /* groups that touch the record, in order */
     uint16_t pending_count;
 };
 enum {
-    PENDING_MAX = 65000,       /* own groups of one record, all of them pending again after a restore */
+    PENDING_MAX = 65000, /* own groups of one record, all of them pending again after a restore */
     PENDING_WRITES_MAX = 1000, /* of them written here without ever having been decided */
 };
 enum err base_load(struct replica *r, const struct model_table *table, const struct uuid *id,
@@ -154,17 +155,19 @@ enum err parked_drop(struct replica *r, uint64_t origin, uint64_t oseq);
 const struct mutation *group_mutation(struct group_cache *cache, const struct model_table *table,
                                       const struct uuid *id);
 enum err merge_into(struct replica *r, const struct mutation *mutation, const struct dot *dot,
-                    uint64_t stamp, enum merge_mode mode, struct arena *arena, struct record *record,
-                    struct merge_result *ret);
+                    uint64_t stamp, enum merge_mode mode, struct arena *arena,
+                    struct record *record, struct merge_result *ret);
 
 /* replica_write.c: the transaction under way. */
 /* ERR_LIMIT, ERR_NOMEM. */
 enum err write_mutation(struct replica *r, const struct model_table *table, enum mutation_op op,
-                        const struct uuid *id, struct mutation **ret, struct err_info *info); /* NULL: too many */
+                        const struct uuid *id, struct mutation **ret,
+                        struct err_info *info); /* NULL: too many */
 enum err write_check_table(const struct model_table *table, struct err_info *info);
 /* The view's record, which has to be dead or not; ERR_NOT_FOUND says so to people. */
 enum err write_read(struct replica *r, const struct model_table *table, const struct uuid *id,
-                    bool dead, struct store_row *ret_row, struct record *ret, struct err_info *info);
+                    bool dead, struct store_row *ret_row, struct record *ret,
+                    struct err_info *info);
 /* Merges the mutation into the view row and stores it, with its base kept. */
 enum err write_view(struct replica *r, const struct mutation *mutation, const struct store_row *old,
                     struct record *record, struct err_info *info);

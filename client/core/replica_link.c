@@ -46,7 +46,8 @@ enum err replica_outbox(struct replica *r, uint64_t from, size_t max_bytes, uint
                         struct arena *arena, const struct bytes **ret_groups, uint32_t *ret_count,
                         uint64_t *ret_first)
 {
-    struct outbox_walk walk = {.r = r, .arena = arena, .max_groups = max_groups, .max_bytes = max_bytes};
+    struct outbox_walk walk = {
+        .r = r, .arena = arena, .max_groups = max_groups, .max_bytes = max_bytes};
     walk.groups = arena_calloc(arena, max_groups, sizeof *walk.groups);
     if (!walk.groups)
         return ERR_NOMEM;
@@ -58,8 +59,8 @@ enum err replica_outbox(struct replica *r, uint64_t from, size_t max_bytes, uint
     enum err e = replica_enter(r, STORE_READ);
     if (e != ERR_OK)
         return e;
-    e = store_side_scan(r->store, SIDE_OUTBOX, bytes_of(low, sizeof low), bytes_of(high, sizeof high),
-                        walk_group, &walk);
+    e = store_side_scan(r->store, SIDE_OUTBOX, bytes_of(low, sizeof low),
+                        bytes_of(high, sizeof high), walk_group, &walk);
     store_rollback(r->store);
     if (e != ERR_OK)
         return e;
@@ -91,7 +92,8 @@ enum err replica_cursors(struct replica *r, struct arena *arena, const struct bu
         if (e != ERR_OK)
             return e;
     }
-    struct bucket_position *positions = arena_calloc(arena, r->cursor_count + 1u, sizeof *positions);
+    struct bucket_position *positions =
+        arena_calloc(arena, r->cursor_count + 1u, sizeof *positions);
     if (!positions)
         return ERR_NOMEM;
     for (uint32_t i = 0; i < r->cursor_count && !r->reconcile; i++) {
@@ -124,14 +126,15 @@ static int collect_oseq(void *context, struct bytes key, struct bytes value)
     return 0;
 }
 
-static enum err own_oseqs(struct replica *r, uint64_t from, struct arena *arena, struct numbers *ret)
+static enum err own_oseqs(struct replica *r, uint64_t from, struct arena *arena,
+                          struct numbers *ret)
 {
     *ret = (struct numbers){.arena = arena};
     uint8_t low[REPLICA_KEY], high[REPLICA_KEY];
     own_key(r->origin, from, low);
     own_key(r->origin, UINT64_MAX, high);
-    return store_side_scan(r->store, SIDE_OUTBOX, bytes_of(low, sizeof low), bytes_of(high, sizeof high),
-                           collect_oseq, ret);
+    return store_side_scan(r->store, SIDE_OUTBOX, bytes_of(low, sizeof low),
+                           bytes_of(high, sizeof high), collect_oseq, ret);
 }
 
 /* The base of a record that a pending group touches; a pending insert gets one made. */
@@ -169,8 +172,8 @@ static enum err renumber_group(struct replica *r, uint64_t oseq, uint64_t from, 
     return store_side_delete(r->store, SIDE_OUTBOX, bytes_of(key, sizeof key));
 }
 
-static enum err renumber_records(struct replica *r, uint64_t old_origin, uint64_t from, uint64_t oseq,
-                                 struct arena *arena)
+static enum err renumber_records(struct replica *r, uint64_t old_origin, uint64_t from,
+                                 uint64_t oseq, struct arena *arena)
 {
     struct group *group;
     enum err e = outbox_group(r, r->origin, oseq - from + 1, &group);
@@ -265,7 +268,8 @@ static int collect_start(void *context, struct bytes key, struct bytes value)
     (void)key;
     if (value.size != 8)
         return ERR_CORRUPT;
-    uint64_t *ids = arena_extend(known->arena, known->ids, known->count, &known->capacity, sizeof *ids);
+    uint64_t *ids =
+        arena_extend(known->arena, known->ids, known->count, &known->capacity, sizeof *ids);
     if (!ids)
         return ERR_NOMEM;
     known->ids = ids;
@@ -463,7 +467,8 @@ static enum err take_scope(struct replica *r, const struct message_welcome *welc
             continue;
         e = hash_map_put_number(&r->bucket_keys, bytes_of(key, sizeof key), name->number);
         if (e == ERR_OK)
-            e = store_side_put(r->store, SIDE_BUCKET_KEY, bytes_of(key, sizeof key), bytes_of(number, 4));
+            e = store_side_put(r->store, SIDE_BUCKET_KEY, bytes_of(key, sizeof key),
+                               bytes_of(number, 4));
     }
     for (uint32_t i = 0; i < r->cursor_count; i++)
         loses |= !welcomes(welcome, r->cursors[i].bucket);
@@ -492,7 +497,8 @@ static enum err welcome_body(struct replica *r, const struct uuid *history,
 {
     enum err e = ERR_OK;
     if (!r->have_history)
-        e = store_side_put(r->store, SIDE_META, bytes_of_text("history"), bytes_of(history->byte, 16));
+        e = store_side_put(r->store, SIDE_META, bytes_of_text("history"),
+                           bytes_of(history->byte, 16));
     if (e == ERR_OK)
         e = diverges(r, welcome, ret_diverged);
     if (e == ERR_OK && *ret_diverged)

@@ -16,7 +16,8 @@ static void discard_key(uint64_t origin, uint64_t oseq, uint8_t out[DISCARD_KEY]
     own_key(origin, oseq, out + DISCARD_PREFIX);
 }
 
-enum err parked_put(struct replica *r, uint64_t oseq, const struct group_result *result, int64_t wall_ms)
+enum err parked_put(struct replica *r, uint64_t oseq, const struct group_result *result,
+                    int64_t wall_ms)
 {
     uint8_t key[REPLICA_KEY], head[PARKED_HEAD];
     own_key(r->origin, oseq, key);
@@ -66,9 +67,9 @@ static enum err parked_decode(struct replica *r, struct bytes key, struct bytes 
                                   .reason = (enum reason)value.data[1],
                                   .at_ms = (int64_t)be64_get(value.data + 2),
                                   .detail = bytes_of(value.data + PARKED_HEAD, detail)};
-    enum err e = group_decode(r->model,
-                              bytes_of(value.data + PARKED_HEAD + detail, value.size - PARKED_HEAD - detail),
-                              arena, &parked.group, NULL);
+    enum err e = group_decode(
+        r->model, bytes_of(value.data + PARKED_HEAD + detail, value.size - PARKED_HEAD - detail),
+        arena, &parked.group, NULL);
     if (e != ERR_OK)
         return e == ERR_MALFORMED ? ERR_CORRUPT : e;
     parked.dot = (struct dot){be64_get(key.data), be64_get(key.data + 8), parked.group.dot.tag};
@@ -96,7 +97,8 @@ enum err replica_parked(struct replica *r, replica_parked_fn *fn, void *context)
     enum err e = inside ? ERR_OK : replica_enter(r, STORE_READ);
     if (e != ERR_OK)
         return e;
-    e = store_side_scan(r->store, SIDE_PARKED, bytes_of(NULL, 0), bytes_of(NULL, 0), walk_parked, &walk);
+    e = store_side_scan(r->store, SIDE_PARKED, bytes_of(NULL, 0), bytes_of(NULL, 0), walk_parked,
+                        &walk);
     if (!inside)
         store_rollback(r->store);
     return e;
@@ -126,7 +128,8 @@ static enum err parked_find(struct replica *r, uint64_t oseq, struct arena *aren
                             struct parked_search *ret, struct err_info *info)
 {
     *ret = (struct parked_search){.r = r, .oseq = oseq, .arena = arena};
-    enum err e = store_side_scan(r->store, SIDE_PARKED, bytes_of(NULL, 0), bytes_of(NULL, 0), find_parked, ret);
+    enum err e = store_side_scan(r->store, SIDE_PARKED, bytes_of(NULL, 0), bytes_of(NULL, 0),
+                                 find_parked, ret);
     if (e == ERR_OK && ret->key.size == 0)
         return err_set(info, ERR_NOT_FOUND, "nothing with the number %llu needs attention",
                        (unsigned long long)oseq);
@@ -137,7 +140,8 @@ static enum err forget_parked(struct replica *r, struct bytes key)
 {
     uint8_t discard[DISCARD_KEY];
     discard_key(be64_get(key.data), be64_get(key.data + 8), discard);
-    enum err e = store_side_put(r->store, SIDE_META, bytes_of(discard, sizeof discard), bytes_of(NULL, 0));
+    enum err e =
+        store_side_put(r->store, SIDE_META, bytes_of(discard, sizeof discard), bytes_of(NULL, 0));
     if (e == ERR_OK)
         e = store_side_delete(r->store, SIDE_PARKED, key);
     if (e == ERR_OK)
@@ -152,7 +156,8 @@ static enum err value_upon(const struct unit_write *write, const struct value *n
     if (write->unit->policy == MERGE_COUNTER) {
         int64_t sum;
         if (write->values->kind == VALUE_REAL)
-            *ret = value_real((now->kind == VALUE_REAL ? now->as.real : 0) + write->values->as.real);
+            *ret =
+                value_real((now->kind == VALUE_REAL ? now->as.real : 0) + write->values->as.real);
         else if (__builtin_add_overflow(now->kind == VALUE_INT ? now->as.integer : 0,
                                         write->values->as.integer, &sum))
             return ERR_LIMIT;
@@ -210,7 +215,8 @@ static enum err write_again(struct replica *r, const struct mutation *mutation, 
             columns[count] = write->unit->columns[k];
             if (!derived)
                 values[count] = write->values[k];
-            enum err e = derived ? value_upon(write, &now.record.values[columns[count]], arena, &values[count])
+            enum err e = derived ? value_upon(write, &now.record.values[columns[count]], arena,
+                                              &values[count])
                                  : ERR_OK;
             if (e != ERR_OK)
                 return e;
@@ -226,10 +232,12 @@ static enum err write_again(struct replica *r, const struct mutation *mutation, 
         return replica_update(r, table, &id, columns, values, count, false, info);
     if (mutation->op == MUTATION_INSERT)
         return replica_insert(r, table, &id, columns, values, count, info);
-    return err_set(info, ERR_NOT_FOUND, "the %s that this change belongs to is not there any more", table->name);
+    return err_set(info, ERR_NOT_FOUND, "the %s that this change belongs to is not there any more",
+                   table->name);
 }
 
-enum err replica_parked_retry(struct replica *r, uint64_t oseq, int64_t wall_ms, struct err_info *info)
+enum err replica_parked_retry(struct replica *r, uint64_t oseq, int64_t wall_ms,
+                              struct err_info *info)
 {
     bool own = !r->writing;
     enum err e = own ? replica_begin(r, wall_ms) : ERR_OK;
@@ -284,13 +292,13 @@ static int collect_discard(void *context, struct bytes key, struct bytes value)
         return 0;
     if (walk->count == walk->capacity)
         return STORE_STOP;
-    walk->items[walk->count++] = (struct replica_discard){
-        be64_get(key.data + DISCARD_PREFIX), be64_get(key.data + DISCARD_PREFIX + 8)};
+    walk->items[walk->count++] = (struct replica_discard){be64_get(key.data + DISCARD_PREFIX),
+                                                          be64_get(key.data + DISCARD_PREFIX + 8)};
     return 0;
 }
 
-enum err replica_discards(struct replica *r, struct arena *arena, const struct replica_discard **ret,
-                          uint32_t *ret_count)
+enum err replica_discards(struct replica *r, struct arena *arena,
+                          const struct replica_discard **ret, uint32_t *ret_count)
 {
     struct discard_walk walk = {.arena = arena, .capacity = 1000};
     walk.items = arena_calloc(arena, walk.capacity, sizeof *walk.items);

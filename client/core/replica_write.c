@@ -59,7 +59,8 @@ enum err write_mutation(struct replica *r, const struct model_table *table, enum
 enum err write_check_table(const struct model_table *table, struct err_info *info)
 {
     if (table->write_role == ROLE_SERVER)
-        return err_set(info, ERR_FORBIDDEN, "records of '%s' are written by the server alone", table->name);
+        return err_set(info, ERR_FORBIDDEN, "records of '%s' are written by the server alone",
+                       table->name);
     return ERR_OK;
 }
 
@@ -79,8 +80,8 @@ static enum err check_required(const struct model_table *table, const struct val
 {
     for (uint16_t i = 0; i < table->column_count; i++) {
         const struct model_column *column = &table->columns[i];
-        bool empty = row[i].kind == VALUE_NULL ||
-                     (row[i].kind == VALUE_TEXT && row[i].as.bytes.size == 0);
+        bool empty =
+            row[i].kind == VALUE_NULL || (row[i].kind == VALUE_TEXT && row[i].as.bytes.size == 0);
         if (column->required && empty)
             return err_set(info, ERR_TYPE, "%s.%s needs a value", table->name, column->name);
     }
@@ -130,7 +131,8 @@ static enum err insert_row(struct replica *r, const struct mutation *mutation, s
     const struct model_table *table = mutation->table;
     struct record record = {0};
     struct merge_result result;
-    enum err e = merge_into(r, mutation, &r->dot, r->stamp, MERGE_SHOW, &r->arena, &record, &result);
+    enum err e =
+        merge_into(r, mutation, &r->dot, r->stamp, MERGE_SHOW, &r->arena, &record, &result);
     if (e != ERR_OK)
         return e;
     record.version.revision = 1;
@@ -139,7 +141,8 @@ static enum err insert_row(struct replica *r, const struct mutation *mutation, s
     if (record.version.unit_count == 0) {
         uint8_t raw[VERSION_SIMPLE_MAX];
         row = (struct store_row){.values = record.values,
-                                 .version = bytes_of(raw, version_encode_simple(&record.version, raw))};
+                                 .version =
+                                     bytes_of(raw, version_encode_simple(&record.version, raw))};
         row.bucket = route_bucket(r, table, record.values);
         return store_row_insert(r->store, table, &mutation->id, &row);
     }
@@ -245,8 +248,8 @@ static enum err set_difference(struct replica *r, const struct record *record,
         if (!has_element(before, before_count, after[i]))
             adds[write->add_count++] = after[i];
     for (uint32_t i = 0; i < pairs; i++) {
-        struct set_pair pair = state ? state->pairs[i]
-                                     : (struct set_pair){before[i], record->version.insert};
+        struct set_pair pair =
+            state ? state->pairs[i] : (struct set_pair){before[i], record->version.insert};
         if (!has_element(after, after_count, pair.element))
             removes[write->remove_count++] = pair;
     }
@@ -255,15 +258,16 @@ static enum err set_difference(struct replica *r, const struct record *record,
     return ERR_OK;
 }
 
-static enum err counter_delta(struct replica *r, const struct value *before, const struct value *after,
-                              struct unit_write *write)
+static enum err counter_delta(struct replica *r, const struct value *before,
+                              const struct value *after, struct unit_write *write)
 {
     struct value *delta = arena_alloc(&r->arena, sizeof *delta);
     if (!delta)
         return ERR_NOMEM;
     if (after->kind == VALUE_REAL || before->kind == VALUE_REAL) {
-        double from = before->kind == VALUE_REAL ? before->as.real
-                      : before->kind == VALUE_INT ? (double)before->as.integer : 0;
+        double from = before->kind == VALUE_REAL  ? before->as.real
+                      : before->kind == VALUE_INT ? (double)before->as.integer
+                                                  : 0;
         double to = after->kind == VALUE_REAL ? after->as.real : (double)after->as.integer;
         *delta = value_real(to - from);
     } else {
@@ -286,18 +290,20 @@ static enum err check_transition(const struct model_table *table, const struct m
         to->kind != VALUE_TEXT)
         return ERR_OK;
     for (uint16_t i = 0; i < unit->transition_count; i++)
-        if (bytes_equal(bytes_of_text(column->symbols[unit->transitions[i].from]), from->as.bytes) &&
+        if (bytes_equal(bytes_of_text(column->symbols[unit->transitions[i].from]),
+                        from->as.bytes) &&
             bytes_equal(bytes_of_text(column->symbols[unit->transitions[i].to]), to->as.bytes))
             return ERR_OK;
-    return err_set(info, ERR_INVALID, "%s.%s cannot go from '%.*s' to '%.*s'", table->name, column->name,
-                   (int)from->as.bytes.size, (const char *)from->as.bytes.data,
+    return err_set(info, ERR_INVALID, "%s.%s cannot go from '%.*s' to '%.*s'", table->name,
+                   column->name, (int)from->as.bytes.size, (const char *)from->as.bytes.data,
                    (int)to->as.bytes.size, (const char *)to->as.bytes.data);
 }
 
 /* Fills the write of one unit. row: the whole row as wanted. */
 static enum err unit_update(struct replica *r, const struct model_table *table,
                             const struct record *record, const struct model_unit *unit,
-                            const struct value *row, struct unit_write *write, struct err_info *info)
+                            const struct value *row, struct unit_write *write,
+                            struct err_info *info)
 {
     write->unit = unit;
     if (version_unit(&record->version, unit->index)) {
@@ -311,8 +317,8 @@ static enum err unit_update(struct replica *r, const struct model_table *table,
     if (unit->policy == MERGE_COUNTER)
         return counter_delta(r, &record->values[unit->columns[0]], &row[unit->columns[0]], write);
     if (unit->policy == MERGE_APPEND)
-        return err_set(info, ERR_FORBIDDEN, "%s.%s is never changed once it is written", table->name,
-                       unit->name);
+        return err_set(info, ERR_FORBIDDEN, "%s.%s is never changed once it is written",
+                       table->name, unit->name);
     enum err e = check_transition(table, unit, &record->values[unit->columns[0]],
                                   &row[unit->columns[0]], info);
     struct value *values = arena_alloc(&r->arena, unit->column_count * sizeof *values);
@@ -346,15 +352,16 @@ static bool unit_changes(const struct record *record, const struct model_unit *u
 static void forget_own_pairs(struct replica *r, struct unit_write *writes, uint16_t count)
 {
     for (uint16_t i = 0; i < count; i++) {
-        struct set_pair *removes = (struct set_pair *)(uintptr_t)writes[i].removes; /* our arena's */
+        struct set_pair *removes =
+            (struct set_pair *)(uintptr_t)writes[i].removes; /* our arena's */
         for (uint32_t k = 0; k < writes[i].remove_count; k++)
             if (dot_equal(&removes[k].dot, &r->dot))
                 removes[k].dot = (struct dot){0};
     }
 }
 
-enum err write_view(struct replica *r, const struct mutation *mutation,
-                           const struct store_row *old, struct record *record, struct err_info *info)
+enum err write_view(struct replica *r, const struct mutation *mutation, const struct store_row *old,
+                    struct record *record, struct err_info *info)
 {
     const struct model_table *table = mutation->table;
     struct merge_result result;
@@ -379,8 +386,7 @@ enum err write_view(struct replica *r, const struct mutation *mutation,
 }
 
 enum err write_read(struct replica *r, const struct model_table *table, const struct uuid *id,
-                            bool dead, struct store_row *ret_row, struct record *ret,
-                            struct err_info *info)
+                    bool dead, struct store_row *ret_row, struct record *ret, struct err_info *info)
 {
     enum err e = store_row_get(r->store, table, id, &r->arena, ret_row);
     if (e == ERR_OK)
@@ -388,7 +394,8 @@ enum err write_read(struct replica *r, const struct model_table *table, const st
     if (e == ERR_OK && ret->dead != dead)
         e = ERR_NOT_FOUND;
     if (e == ERR_NOT_FOUND)
-        return err_set(info, e, dead ? "there is no deleted %s with this id" : "there is no %s with this id",
+        return err_set(info, e,
+                       dead ? "there is no deleted %s with this id" : "there is no %s with this id",
                        table->name);
     return e == ERR_OK ? e : err_set(info, e, "%s", err_text(e));
 }

@@ -55,7 +55,8 @@ static bool wants_write(const struct uplink *u)
         return true;
     if (u->shake != SHAKE_OPEN)
         return false;
-    return (u->send_subscribe && push_verified(u)) || u->page_consumed >= UPLINK_PAGE_CREDIT / 2 || push_wants(u);
+    return (u->send_subscribe && push_verified(u)) || u->page_consumed >= UPLINK_PAGE_CREDIT / 2 ||
+           push_wants(u);
 }
 
 static int64_t next_deadline(const struct uplink *u)
@@ -70,8 +71,8 @@ static int64_t next_deadline(const struct uplink *u)
 /* Once: everything is told and taken. */
 static bool finished(const struct uplink *u)
 {
-    return u->config.once && u->shake == SHAKE_OPEN && u->progress.caught_up && u->pull == PULL_LIVE &&
-           push_finished(u);
+    return u->config.once && u->shake == SHAKE_OPEN && u->progress.caught_up &&
+           u->pull == PULL_LIVE && push_finished(u);
 }
 
 /* All is acknowledged, but not all decided: a last PING, whose answer comes after what is decided. */
@@ -101,7 +102,8 @@ void uplink_end(struct uplink *u, enum err why, const char *message, struct upli
     u->closing = true;
     effects->hang_up = true;
     effects->why = why;
-    snprintf(effects->message, sizeof effects->message, "%s", message && *message ? message : err_text(why));
+    snprintf(effects->message, sizeof effects->message, "%s",
+             message && *message ? message : err_text(why));
 }
 
 /* ---- the link ---- */
@@ -121,7 +123,8 @@ void uplink_link_up(struct uplink *u, struct now now, struct uplink_effects *eff
     u->page_consumed = 0;
     u->repairs = 0;
     u->up_us = u->received_us = now.mono.us;
-    u->progress = (struct uplink_progress){.connected = true, .clock_offset_ms = before.clock_offset_ms};
+    u->progress =
+        (struct uplink_progress){.connected = true, .clock_offset_ms = before.clock_offset_ms};
     if (u->config.replica)
         replica_drop_live(u->config.replica);
     if (rng_fill(u->config.rng, u->nonce, sizeof u->nonce) != ERR_OK)
@@ -157,37 +160,25 @@ static enum err dispatch(struct uplink *u, const struct message *m, size_t size,
                          struct uplink_effects *effects)
 {
     switch ((int)m->type) {
-    case MESSAGE_CHALLENGE:
-        return on_challenge(u, &m->as.challenge, now, effects);
-    case MESSAGE_ENROLLED:
-        return on_enrolled(u, &m->as.enrolled, effects);
-    case MESSAGE_WELCOME:
-        return on_welcome(u, &m->as.welcome, now, effects);
-    case MESSAGE_FAILURE:
-        return on_failure(u, &m->as.failure, effects);
+    case MESSAGE_CHALLENGE: return on_challenge(u, &m->as.challenge, now, effects);
+    case MESSAGE_ENROLLED: return on_enrolled(u, &m->as.enrolled, effects);
+    case MESSAGE_WELCOME: return on_welcome(u, &m->as.welcome, now, effects);
+    case MESSAGE_FAILURE: return on_failure(u, &m->as.failure, effects);
     case MESSAGE_PING:
         u->send_pong = true;
         u->pong_token = m->as.ping.token;
         return ERR_OK;
-    case MESSAGE_PONG:
-        u->drained = u->drain_asked;
-        return ERR_OK;
-    default:
-        break;
+    case MESSAGE_PONG: u->drained = u->drain_asked; return ERR_OK;
+    default: break;
     }
     if (u->shake != SHAKE_OPEN)
         return ERR_PROTOCOL;
     switch ((int)m->type) {
-    case MESSAGE_ACK:
-        return on_ack(u, &m->as.ack, effects);
-    case MESSAGE_FORK:
-        return on_fork(u, &m->as.fork, now, effects);
-    case MESSAGE_PAGE:
-        return on_page(u, &m->as.page, size);
-    case MESSAGE_CHECKPOINT:
-        return on_checkpoint(u, &m->as.checkpoint, now, effects);
-    default:
-        return ERR_PROTOCOL;
+    case MESSAGE_ACK: return on_ack(u, &m->as.ack, effects);
+    case MESSAGE_FORK: return on_fork(u, &m->as.fork, now, effects);
+    case MESSAGE_PAGE: return on_page(u, &m->as.page, size);
+    case MESSAGE_CHECKPOINT: return on_checkpoint(u, &m->as.checkpoint, now, effects);
+    default: return ERR_PROTOCOL;
     }
 }
 
@@ -260,7 +251,8 @@ void uplink_next_frame(struct uplink *u, struct now now, struct buf *out,
     buf_reset(out);
     if (!u->link || u->closing)
         return;
-    for (int i = 0; i < 2 && !u->closing; i++) { /* that nothing is left may itself be news to tell */
+    for (int i = 0; i < 2 && !u->closing;
+         i++) { /* that nothing is left may itself be news to tell */
         arena_reset(&u->arena);
         enum err e = next_frame(u, now, out);
         if (e != ERR_OK) {

@@ -16,9 +16,9 @@
 #include "protocol/frame.h"
 
 struct uplink_identity {
-    struct uuid device;      /* nil before enrolment */
-    uint8_t seed[32];        /* Ed25519 private key */
-    uint8_t server_key[32];  /* pinned SHA-256 of the server's public key */
+    struct uuid device;     /* nil before enrolment */
+    uint8_t seed[32];       /* Ed25519 private key */
+    uint8_t server_key[32]; /* pinned SHA-256 of the server's public key */
 };
 
 struct uplink_enrolment { /* set while enrolling */
@@ -74,7 +74,7 @@ void uplink_tick(struct uplink *uplink, struct now now, struct uplink_effects *e
 void uplink_local_change(struct uplink *uplink, struct now now, struct uplink_effects *effects);
 void uplink_progress(const struct uplink *uplink, struct uplink_progress *ret);
 /* After enrolment: what the server gave. ERR_NOT_FOUND before. login is valid while uplink lives. */
-enum err uplink_enrolled(const struct uplink *uplink, struct uuid *ret_device, struct uuid *ret_user,
-                         struct uuid *ret_history, const char **ret_login);
+enum err uplink_enrolled(const struct uplink *uplink, struct uuid *ret_device,
+                         struct uuid *ret_user, struct uuid *ret_history, const char **ret_login);
 
 #endif

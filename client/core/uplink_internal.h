@@ -8,7 +8,7 @@
 #include "protocol/hlc.h"
 
 enum {
-    UPLINK_PUSH_BYTES = 512 << 10,  /* group bytes in one PUSH; a larger group goes in parts */
+    UPLINK_PUSH_BYTES = 512 << 10, /* group bytes in one PUSH; a larger group goes in parts */
     UPLINK_PUSH_GROUPS = 1000,
     UPLINK_PAGE_CREDIT = 4 << 20,
     UPLINK_ARENA_MAX = 256 << 20,
@@ -27,16 +27,19 @@ struct push_state {
                               which it is not known here that they are these; 0: none */
     size_t window, unacknowledged;
     /* sizes of what is under way, to give the window back: a ring by frame */
-    struct { uint64_t last; size_t bytes; } sent[64];
+    struct {
+        uint64_t last;
+        size_t bytes;
+    } sent[64];
     uint32_t sent_first, sent_count;
     uint64_t older_origin, older_oseq; /* the next group of an older origin that goes up again */
-    bool older_sent;       /* one run of them is under way */
-    uint64_t part_oseq;    /* a large group under way; 0: none */
+    bool older_sent;                   /* one run of them is under way */
+    uint64_t part_oseq;                /* a large group under way; 0: none */
     uint32_t part;
     uint32_t discards_sent;
-    bool idle;             /* nothing left to send, until the application writes */
-    bool discards_known;   /* all discards have been sent */
-    bool blocked;          /* told to fork: nothing more is sent in this session */
+    bool idle;           /* nothing left to send, until the application writes */
+    bool discards_known; /* all discards have been sent */
+    bool blocked;        /* told to fork: nothing more is sent in this session */
 };
 
 struct uplink {
@@ -68,13 +71,15 @@ struct uplink {
 };
 
 /* Ends the session with a reason for people. */
-void uplink_end(struct uplink *u, enum err why, const char *message, struct uplink_effects *effects);
+void uplink_end(struct uplink *u, enum err why, const char *message,
+                struct uplink_effects *effects);
 enum err uplink_send(struct uplink *u, const struct message *message, struct buf *out);
 
 /* Each handles a message; a failure ends the session with it. */
 enum err on_challenge(struct uplink *u, const struct message_challenge *m, struct now now,
                       struct uplink_effects *effects);
-enum err on_enrolled(struct uplink *u, const struct message_enrolled *m, struct uplink_effects *effects);
+enum err on_enrolled(struct uplink *u, const struct message_enrolled *m,
+                     struct uplink_effects *effects);
 enum err on_welcome(struct uplink *u, const struct message_welcome *m, struct now now,
                     struct uplink_effects *effects);
 enum err send_hello(struct uplink *u, struct buf *out);

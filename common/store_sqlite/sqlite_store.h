@@ -73,11 +73,11 @@ struct sqlite_store {
     sqlite3 *db;
     sqlite3 *source;        /* reader of ":memory:": where begin() copies from; else NULL */
     int64_t source_version; /* of the copy; -1: none yet */
-    uint8_t log_salt[8];         /* of the log then, if log_known */
+    uint8_t log_salt[8];    /* of the log then, if log_known */
     bool log_known;
     int log_pages, tidied_pages; /* in the log after the last commit; of them in the file too */
-    char *path;             /* as SQLite is given it */
-    char *vfs;              /* or NULL */
+    char *path;                  /* as SQLite is given it */
+    char *vfs;                   /* or NULL */
     bool memory;
     struct store_sqlite_options options; /* path and vfs point to those above */
     enum sqlite_state state;

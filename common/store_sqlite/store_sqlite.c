@@ -52,7 +52,8 @@ static void sqlite_store_close(struct store *store)
  * itself would pass over the error of an automatic checkpoint, so the checkpoint is made here. */
 static void tidy(struct sqlite_store *s)
 {
-    int native = sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, &s->tidied_pages);
+    int native =
+        sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, &s->tidied_pages);
     enum err err = sqlite_store_code(native);
     if (err == ERR_IO || err == ERR_CORRUPT)
         s->ended = err;

@@ -76,14 +76,17 @@ static int row_matches(void *context, const struct uuid *id)
 
 static enum err find_row(struct row_search *search)
 {
-    return store_row_scan(search->hub->store, model_table_by_id(search->hub->model, search->table_id),
-                          NULL, row_matches, search);
+    return store_row_scan(search->hub->store,
+                          model_table_by_id(search->hub->model, search->table_id), NULL,
+                          row_matches, search);
 }
 
-static enum err find_named(struct admin *admin, uint32_t table, const char *column, const char *text,
-                           struct row_search *ret)
+static enum err find_named(struct admin *admin, uint32_t table, const char *column,
+                           const char *text, struct row_search *ret)
 {
-    *ret = (struct row_search){.hub = admin->hub, .table_id = table, .column = column,
+    *ret = (struct row_search){.hub = admin->hub,
+                               .table_id = table,
+                               .column = column,
                                .text = bytes_of_text(text ? text : "")};
     if (!text || !*text) {
         snprintf(admin->problem, sizeof admin->problem, "say which %s", column);
@@ -114,7 +117,8 @@ static void cell(struct admin *admin, uint32_t table_id, struct cells *cells, co
     cells->values[cells->count++] = value;
 }
 
-static void cell_given(struct admin *admin, uint32_t table_id, struct cells *cells, const char *name)
+static void cell_given(struct admin *admin, uint32_t table_id, struct cells *cells,
+                       const char *name)
 {
     const char *text = text_of(admin, name);
     if (text)
@@ -239,7 +243,8 @@ static enum err do_user_set(struct admin *admin)
     if (e == ERR_OK && cells.count == 0)
         return fail(admin, ERR_INVALID, "nothing to change was given");
     if (e == ERR_OK)
-        e = system_put(admin->hub, TABLE_USER, &search.id, cells.columns, cells.values, cells.count, 0);
+        e = system_put(admin->hub, TABLE_USER, &search.id, cells.columns, cells.values, cells.count,
+                       0);
     return e == ERR_OK ? audit_append(admin->hub, "{\"what\":\"user changed\"}") : e;
 }
 
@@ -261,7 +266,8 @@ static int add_user(void *context, const struct uuid *id)
     json_object_set_new(user, "login", json_bytes(cell_text(&login)));
     json_object_set_new(user, "name", json_bytes(cell_text(&name)));
     json_object_set_new(user, "role", json_bytes(cell_text(&role)));
-    json_object_set_new(user, "active", json_boolean(active.kind != VALUE_INT || active.as.integer));
+    json_object_set_new(user, "active",
+                        json_boolean(active.kind != VALUE_INT || active.as.integer));
     struct record at;
     struct uuid key;
     if (branch.kind == VALUE_BLOB && branch.as.bytes.size == 16) {
@@ -362,7 +368,8 @@ static enum err do_revoke(struct admin *admin)
     struct uuid id;
     const char *text = text_of(admin, "device");
     if (!text || uuid_parse(bytes_of_text(text), &id) != ERR_OK)
-        return fail(admin, ERR_INVALID, "say which device, by its id ('satcheld devices' lists them)");
+        return fail(admin, ERR_INVALID,
+                    "say which device, by its id ('satcheld devices' lists them)");
     struct bytes value;
     enum err e = store_side_get(hub->store, SIDE_DEVICE, bytes_of(id.byte, 16), &hub->turn, &value);
     if (e == ERR_NOT_FOUND)
@@ -385,7 +392,8 @@ static enum err do_revoke(struct admin *admin)
     for (struct peer *peer = hub->peers; e == ERR_OK && peer; peer = peer->next)
         if (peer->session.state == PEER_OPEN && uuid_equal(&peer->session.device, &id)) {
             peer_save(peer);
-            peer_fail(hub, peer, ERR_REVOKED, "this device has been revoked; its data must be erased");
+            peer_fail(hub, peer, ERR_REVOKED,
+                      "this device has been revoked; its data must be erased");
         }
     return e;
 }
@@ -465,7 +473,8 @@ static enum err do_status(struct admin *admin)
                    {"bytes_out", stats.bytes_out},
                    {"fallbacks", stats.fallbacks}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        json_object_set_new(admin->answer, numbers[i].name, json_integer((json_int_t)numbers[i].number));
+        json_object_set_new(admin->answer, numbers[i].name,
+                            json_integer((json_int_t)numbers[i].number));
     json_object_set_new(admin->answer, "history", json_id(&hub->history));
     json_object_set_new(admin->answer, "model", json_string(hub->model->name));
     return ERR_OK;
@@ -484,9 +493,9 @@ static void report_bucket(json_t *wrong, const struct bucket *bucket, uint64_t f
                  ? kinds[bucket->kind]
                  : "unknown",
              id[0] ? " " : "", id);
-    json_array_append_new(wrong, json_pack("{s:I,s:s,s:I,s:I}", "bucket", (json_int_t)bucket->number,
-                                           "of", of, "found", (json_int_t)found, "expected",
-                                           (json_int_t)bucket->count));
+    json_array_append_new(
+        wrong, json_pack("{s:I,s:s,s:I,s:I}", "bucket", (json_int_t)bucket->number, "of", of,
+                         "found", (json_int_t)found, "expected", (json_int_t)bucket->count));
 }
 
 static enum err do_verify(struct admin *admin)
@@ -507,14 +516,16 @@ static enum err do_verify(struct admin *admin)
     if (e != ERR_OK)
         return e;
     json_object_set_new(admin->answer, "audit_entries", json_integer((json_int_t)entries));
-    json_object_set_new(admin->answer, "audit_bad_entry", bad ? json_integer((json_int_t)bad) : json_null());
+    json_object_set_new(admin->answer, "audit_bad_entry",
+                        bad ? json_integer((json_int_t)bad) : json_null());
     json_object_set_new(admin->answer, "buckets", json_integer(hub->bucket_count));
     size_t wrong = json_array_size(list);
     json_object_set_new(admin->answer, "buckets_wrong", json_integer((json_int_t)wrong));
     json_object_set_new(admin->answer, "records", json_integer((json_int_t)records));
     if (bad || wrong)
-        return fail(admin, ERR_CORRUPT, bad ? "the audit log was changed or cut"
-                                            : "a bucket does not add up to its digest");
+        return fail(admin, ERR_CORRUPT,
+                    bad ? "the audit log was changed or cut"
+                        : "a bucket does not add up to its digest");
     return ERR_OK;
 }
 
@@ -556,7 +567,8 @@ enum err hub_admin(struct hub *hub, struct bytes request, struct hub_now now, st
 {
     hub->now = now;
     struct admin admin = {.hub = hub, .answer = json_object()};
-    admin.request = json_loadb((const char *)request.data, request.size, JSON_REJECT_DUPLICATES, NULL);
+    admin.request =
+        json_loadb((const char *)request.data, request.size, JSON_REJECT_DUPLICATES, NULL);
     enum err e = json_is_object(admin.request) ? admin_run(hub, &admin)
                                                : fail(&admin, ERR_PARSE, "not a JSON object");
     json_object_set_new(admin.answer, "ok", json_boolean(e == ERR_OK));

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum err chain(struct hub *hub, const uint8_t previous[32], struct bytes text, uint8_t out[32])
+static enum err chain(struct hub *hub, const uint8_t previous[32], struct bytes text,
+                      uint8_t out[32])
 {
     struct crypto_sha256_state state = {0};
     enum err e = crypto_sha256_begin(hub->config.crypto, &state);
@@ -28,7 +29,8 @@ static enum err chain(struct hub *hub, const uint8_t previous[32], struct bytes 
 enum err audit_load(struct hub *hub)
 {
     struct bytes value;
-    enum err e = store_side_get(hub->store, SIDE_META, bytes_of_text("audit_head"), &hub->turn, &value);
+    enum err e =
+        store_side_get(hub->store, SIDE_META, bytes_of_text("audit_head"), &hub->turn, &value);
     hub->audit_count = 0;
     memset(hub->audit_head, 0, sizeof hub->audit_head);
     hub->audit_loaded = e == ERR_OK || e == ERR_NOT_FOUND;
@@ -49,7 +51,8 @@ enum err audit_append(struct hub *hub, const char *json)
     if (e != ERR_OK)
         return e;
     char text[1024];
-    int size = snprintf(text, sizeof text, "{\"at\":%lld,%s", (long long)hub->now.wall.ms, json + 1);
+    int size =
+        snprintf(text, sizeof text, "{\"at\":%lld,%s", (long long)hub->now.wall.ms, json + 1);
     if (size < 0 || (size_t)size >= sizeof text)
         return ERR_LIMIT;
     uint8_t entry[32 + sizeof text], key[8], head[40];
@@ -58,7 +61,8 @@ enum err audit_append(struct hub *hub, const char *json)
         return e;
     memcpy(entry + 32, text, (size_t)size);
     be64_put(key, hub->audit_count + 1);
-    e = store_side_put(hub->store, SIDE_AUDIT, bytes_of(key, 8), bytes_of(entry, 32 + (size_t)size));
+    e = store_side_put(hub->store, SIDE_AUDIT, bytes_of(key, 8),
+                       bytes_of(entry, 32 + (size_t)size));
     be64_put(head, hub->audit_count + 1);
     memcpy(head + 8, entry, 32);
     if (e == ERR_OK)
@@ -102,7 +106,8 @@ enum err audit_verify(struct hub *hub, uint64_t *ret_entries, uint64_t *ret_bad)
     struct verification v = {.hub = hub};
     enum err e = audit_load(hub);
     if (e == ERR_OK)
-        e = store_side_scan(hub->store, SIDE_AUDIT, bytes_of(NULL, 0), bytes_of(NULL, 0), verify_entry, &v);
+        e = store_side_scan(hub->store, SIDE_AUDIT, bytes_of(NULL, 0), bytes_of(NULL, 0),
+                            verify_entry, &v);
     if (e != ERR_OK)
         return e;
     if (!v.bad && (v.entries != hub->audit_count || memcmp(v.head, hub->audit_head, 32) != 0))
@@ -119,8 +124,8 @@ static enum err run_hash(struct hub *hub, uint32_t count, const uint8_t *hashes,
     return crypto_sha256(hub->config.crypto, bytes_of(hashes, count * (size_t)32), out);
 }
 
-enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first, uint32_t count,
-                   const uint8_t *hashes, const uint8_t signature[64])
+enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first,
+                   uint32_t count, const uint8_t *hashes, const uint8_t signature[64])
 {
     uint8_t hash[32];
     char device[UUID_TEXT_SIZE];
@@ -133,8 +138,7 @@ enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t origin, ui
     text_append_format(b,
                        "{\"what\":\"run\",\"device\":\"%s\",\"origin\":\"%016llx\",\"first\":%llu,"
                        "\"count\":%u,\"hash\":\"",
-                       device, (unsigned long long)origin, (unsigned long long)first,
-                       count);
+                       device, (unsigned long long)origin, (unsigned long long)first, count);
     text_append_hex(b, bytes_of(hash, 32));
     text_append(b, "\",\"signature\":\"");
     text_append_hex(b, bytes_of(signature, 64));
@@ -143,8 +147,8 @@ enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t origin, ui
     return b->error == ERR_OK ? audit_append(hub, (const char *)b->data) : b->error;
 }
 
-enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first, uint32_t count,
-                      const uint8_t *hashes, const uint8_t signature[64])
+enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first,
+                      uint32_t count, const uint8_t *hashes, const uint8_t signature[64])
 {
     static const char label[] = "satchel-run-v1";
     struct run_check *check = calloc(1, sizeof *check);

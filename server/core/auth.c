@@ -17,7 +17,8 @@ enum err handle_hello(struct hub *hub, struct peer *peer, const struct message_h
 {
     if (peer->session.state != PEER_NEW || message->nonce.size != 32)
         return ERR_PROTOCOL;
-    if (message->protocol_min > PROTOCOL_VERSION_MAX || message->protocol_max < PROTOCOL_VERSION_MIN) {
+    if (message->protocol_min > PROTOCOL_VERSION_MAX ||
+        message->protocol_max < PROTOCOL_VERSION_MIN) {
         peer_fail(hub, peer, ERR_VERSION, "no common protocol version; update the older side");
         return ERR_OK;
     }
@@ -26,18 +27,17 @@ enum err handle_hello(struct hub *hub, struct peer *peer, const struct message_h
     enum err e = rng_fill(hub->config.rng, peer->nonce, sizeof peer->nonce);
     if (e != ERR_OK)
         return e;
-    uint64_t version = message->protocol_max < PROTOCOL_VERSION_MAX ? message->protocol_max
-                                                                    : PROTOCOL_VERSION_MAX;
-    struct message challenge = {
-        .type = MESSAGE_CHALLENGE,
-        .as.challenge = {.protocol = version,
-                         .nonce = bytes_of(peer->nonce, 32),
-                         .server_key = bytes_of(hub->config.server_key, 32),
-                         .incarnation = hub->incarnation,
-                         .history = hub->history,
-                         .wall_ms = hub->now.wall.ms,
-                         .model_version = hub->model->version,
-                         .model_hash = bytes_of(hub->model->hash, 32)}};
+    uint64_t version =
+        message->protocol_max < PROTOCOL_VERSION_MAX ? message->protocol_max : PROTOCOL_VERSION_MAX;
+    struct message challenge = {.type = MESSAGE_CHALLENGE,
+                                .as.challenge = {.protocol = version,
+                                                 .nonce = bytes_of(peer->nonce, 32),
+                                                 .server_key = bytes_of(hub->config.server_key, 32),
+                                                 .incarnation = hub->incarnation,
+                                                 .history = hub->history,
+                                                 .wall_ms = hub->now.wall.ms,
+                                                 .model_version = hub->model->version,
+                                                 .model_hash = bytes_of(hub->model->hash, 32)}};
     peer->session.state = PEER_CHALLENGED;
     return peer_send(hub, peer, &challenge);
 }
@@ -98,13 +98,15 @@ enum err handle_enrol(struct hub *hub, struct peer *peer, const struct message_e
     memcpy(value, message->public_key.data, 32);
     memcpy(value + 32, user.byte, 16);
     be64_put(value + 49, (uint64_t)hub->now.wall.ms);
-    e = store_side_put(hub->store, SIDE_DEVICE, bytes_of(device.byte, 16), bytes_of(value, sizeof value));
+    e = store_side_put(hub->store, SIDE_DEVICE, bytes_of(device.byte, 16),
+                       bytes_of(value, sizeof value));
     if (e != ERR_OK)
         return e;
     char id[UUID_TEXT_SIZE], person[UUID_TEXT_SIZE], entry[200];
     uuid_format(&device, id);
     uuid_format(&user, person);
-    snprintf(entry, sizeof entry, "{\"what\":\"enrolled\",\"device\":\"%s\",\"user\":\"%s\"}", id, person);
+    snprintf(entry, sizeof entry, "{\"what\":\"enrolled\",\"device\":\"%s\",\"user\":\"%s\"}", id,
+             person);
     e = audit_append(hub, entry);
     struct value login = system_value(hub, TABLE_USER, &record, "login");
     struct message enrolled = {
@@ -250,8 +252,9 @@ static enum err welcome(struct hub *hub, struct peer *peer, const struct message
 
 static enum err refuse(struct hub *hub, struct peer *peer, enum err why)
 {
-    peer_fail(hub, peer, why, why == ERR_REVOKED ? "this device has been revoked; its data must be erased"
-                                                 : "this device is not known here");
+    peer_fail(hub, peer, why,
+              why == ERR_REVOKED ? "this device has been revoked; its data must be erased"
+                                 : "this device is not known here");
     return ERR_OK;
 }
 

@@ -83,7 +83,8 @@ static void drop_feed(struct peer *peer)
     peer->out_tail = last;
 }
 
-enum err handle_subscribe(struct hub *hub, struct peer *peer, const struct message_subscribe *message)
+enum err handle_subscribe(struct hub *hub, struct peer *peer,
+                          const struct message_subscribe *message)
 {
     if (peer->session.state != PEER_OPEN || message->credit > (uint64_t)64 << 20)
         return ERR_PROTOCOL;
@@ -176,7 +177,8 @@ static enum err start(struct hub *hub, struct peer *peer)
     c->progress_us = hub->now.mono.us;
     deadline_lower(hub, hub->now.mono.us + hub->limits.reader_timeout_us);
     struct head_search search = {.peer = peer, .c = c};
-    e = store_side_scan(reader, SIDE_BUCKET, bytes_of(NULL, 0), bytes_of(NULL, 0), collect_head, &search);
+    e = store_side_scan(reader, SIDE_BUCKET, bytes_of(NULL, 0), bytes_of(NULL, 0), collect_head,
+                        &search);
     if (e == ERR_OK)
         e = snapshot_own_mark(peer, c);
     peer->session.fresh_subscription = false;
@@ -224,7 +226,8 @@ static enum err send_page(struct hub *hub, struct peer *peer)
     struct page_build build = {.hub = hub, .c = c, .last = from};
     page_writer_reset(&hub->writer);
     enum err e = store_log_scan(c->reader, head->bucket, from, add_row, &build);
-    struct message message = {.type = MESSAGE_PAGE, .as.page = {.bucket = head->bucket, .from = from}};
+    struct message message = {.type = MESSAGE_PAGE,
+                              .as.page = {.bucket = head->bucket, .from = from}};
     message.as.page.to = build.full ? build.last : head->position;
     if (e == ERR_OK)
         e = page_writer_finish(&hub->writer, &message.as.page.body);
@@ -255,8 +258,8 @@ static enum err parked_detail(struct result_list *list, uint64_t oseq, struct by
     uint8_t key[KEY_ORIGIN_SIZE];
     key_origin(list->origin, oseq, key);
     struct bytes value;
-    enum err e = store_side_get(list->c->reader, SIDE_PARKED, bytes_of(key, sizeof key), &list->c->arena,
-                                &value);
+    enum err e = store_side_get(list->c->reader, SIDE_PARKED, bytes_of(key, sizeof key),
+                                &list->c->arena, &value);
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     if (value.size >= 2 && value.size >= 2u + value.data[1])
@@ -306,16 +309,20 @@ static enum err own_results(struct peer *peer, struct result_list *list)
 {
     struct catch_up *c = peer->catch_up;
     uint8_t from[KEY_ORIGIN_SIZE], to[KEY_ORIGIN_SIZE];
-    uint64_t after = peer->session.told > peer->session.floor ? peer->session.told : peer->session.floor;
-    *list = (struct result_list){.c = c, .origin = peer->session.origin, .after = after,
-                                 .last = after, .capacity = RESULTS_MAX};
+    uint64_t after =
+        peer->session.told > peer->session.floor ? peer->session.told : peer->session.floor;
+    *list = (struct result_list){.c = c,
+                                 .origin = peer->session.origin,
+                                 .after = after,
+                                 .last = after,
+                                 .capacity = RESULTS_MAX};
     list->items = arena_calloc(&c->arena, list->capacity, sizeof *list->items);
     if (!list->items)
         return ERR_NOMEM;
     key_origin(list->origin, list->after + 1, from);
     key_origin(list->origin, UINT64_MAX, to);
-    return store_side_scan(c->reader, SIDE_RECEIPT, bytes_of(from, sizeof from), bytes_of(to, sizeof to),
-                           collect_results, list);
+    return store_side_scan(c->reader, SIDE_RECEIPT, bytes_of(from, sizeof from),
+                           bytes_of(to, sizeof to), collect_results, list);
 }
 
 static bool at_head(struct hub *hub, const struct peer *peer)

@@ -26,8 +26,8 @@ static void refuse(struct judging *j, enum reason reason, const struct model_tab
                    const char *column, const char *what)
 {
     j->reason = reason;
-    snprintf(j->detail, sizeof j->detail, "%s%s%s%s%.180s", table ? table->name : "", column ? "." : "",
-             column ? column : "", what && *what ? ": " : "", what ? what : "");
+    snprintf(j->detail, sizeof j->detail, "%s%s%s%s%.180s", table ? table->name : "",
+             column ? "." : "", column ? column : "", what && *what ? ": " : "", what ? what : "");
 }
 
 /* ---- causes ---- */
@@ -93,11 +93,13 @@ static enum err check_reference(struct judging *j, const struct value *value)
     if (j->hub->parked_count == 0 || value->kind != VALUE_BLOB || value->as.bytes.size != 16)
         return ERR_OK;
     struct bytes key;
-    enum err e = store_side_get(j->hub->store, SIDE_PARKED_INSERT, value->as.bytes, &j->hub->turn, &key);
+    enum err e =
+        store_side_get(j->hub->store, SIDE_PARKED_INSERT, value->as.bytes, &j->hub->turn, &key);
     if (e == ERR_NOT_FOUND)
         return ERR_OK;
     if (e == ERR_OK && key.size == 20)
-        j->missing = (struct dot){be64_get(key.data), be64_get(key.data + 8), be32_get(key.data + 16)};
+        j->missing =
+            (struct dot){be64_get(key.data), be64_get(key.data + 8), be32_get(key.data + 16)};
     return e;
 }
 
@@ -257,8 +259,8 @@ static enum err tell(struct judging *j, const struct dot *dot, enum result_code 
     if (!entry)
         return ERR_NOMEM;
     entry->peer_number = j->author->peer_number;
-    entry->result = (struct group_result){
-        .oseq = dot->oseq, .count = 1, .code = code, .reason = j->reason};
+    entry->result =
+        (struct group_result){.oseq = dot->oseq, .count = 1, .code = code, .reason = j->reason};
     enum err e = arena_copy(&hub->turn, bytes_of_text(j->detail), &entry->result.detail);
     if (e != ERR_OK)
         return e;
@@ -319,7 +321,8 @@ static enum err wait_for(struct judging *j)
     key_origin(j->missing.origin, j->missing.oseq, key);
     be32_put(key + 16, j->missing.tag);
     key_origin(dot->origin, dot->oseq, key + 20);
-    enum err e = store_side_put(hub->store, SIDE_WAITS_FOR, bytes_of(key, sizeof key), bytes_of(NULL, 0));
+    enum err e =
+        store_side_put(hub->store, SIDE_WAITS_FOR, bytes_of(key, sizeof key), bytes_of(NULL, 0));
     if (e != ERR_OK)
         return e;
     struct buf *b = &hub->payload;
@@ -336,14 +339,16 @@ static enum err wait_for(struct judging *j)
         return b->error;
     hub->waiting_count++;
     hub->stats.groups_waiting++;
-    return store_side_put(hub->store, SIDE_WAITING, bytes_of(key + 20, KEY_ORIGIN_SIZE), buf_view(b));
+    return store_side_put(hub->store, SIDE_WAITING, bytes_of(key + 20, KEY_ORIGIN_SIZE),
+                          buf_view(b));
 }
 
 static enum err write_group(struct judging *j, const struct merge_context *context,
                             const struct apply_report *report)
 {
     struct hub *hub = j->hub;
-    bool own = report->clean && !context->stamp_adjusted && report->count == j->group->mutation_count;
+    bool own =
+        report->clean && !context->stamp_adjusted && report->count == j->group->mutation_count;
     struct write_origin origin = {.peer_number = own ? j->author->peer_number : 0,
                                   .oseq = context->dot.oseq,
                                   .dot = context->dot,
@@ -397,7 +402,8 @@ static enum err check_duplicate(struct hub *hub, const struct author *author, ui
     uint8_t key[KEY_ORIGIN_SIZE];
     key_origin(author->origin->id, oseq, key);
     struct bytes value;
-    enum err e = store_side_get(hub->store, SIDE_WAITING, bytes_of(key, sizeof key), &hub->turn, &value);
+    enum err e =
+        store_side_get(hub->store, SIDE_WAITING, bytes_of(key, sizeof key), &hub->turn, &value);
     if (e == ERR_NOT_FOUND)
         return ERR_OK;
     if (e == ERR_OK && value.size >= 80)
@@ -510,7 +516,10 @@ enum err decide_group(struct hub *hub, const struct author *author, uint64_t ose
     if (e == ERR_NOMEM)
         return e;
     if (e != ERR_OK) {
-        refuse(&j, e == ERR_MODEL ? REASON_MODEL : e == ERR_LIMIT ? REASON_TOO_LARGE : REASON_MALFORMED,
+        refuse(&j,
+               e == ERR_MODEL   ? REASON_MODEL
+               : e == ERR_LIMIT ? REASON_TOO_LARGE
+                                : REASON_MALFORMED,
                NULL, NULL, info.message);
         return park(&j, &dot);
     }

@@ -29,8 +29,9 @@ static uint32_t position_slot(const struct peer *peer, uint32_t bucket)
 uint64_t peer_position(const struct peer *peer, uint32_t bucket)
 {
     uint32_t i = position_slot(peer, bucket);
-    return i < peer->position_count && peer->positions[i].bucket == bucket ? peer->positions[i].position
-                                                                           : 0;
+    return i < peer->position_count && peer->positions[i].bucket == bucket
+               ? peer->positions[i].position
+               : 0;
 }
 
 enum err peer_set_position(struct peer *peer, uint32_t bucket, uint64_t position)
@@ -104,8 +105,8 @@ static enum err write_delta(struct hub *hub, const struct live_entry *entry)
         units[i] = (struct page_unit){unit->index, values};
     }
     return page_write_delta(&hub->writer, entry->position, entry->table, &entry->id,
-                            applied->previous_revision, applied->record.version.revision, &entry->dot,
-                            entry->stamp, units, count);
+                            applied->previous_revision, applied->record.version.revision,
+                            &entry->dot, entry->stamp, units, count);
 }
 
 static enum err write_entry(struct hub *hub, const struct live_entry *entry, uint64_t reader)
@@ -207,8 +208,8 @@ static enum err touch(struct hub *hub, struct touched **list, struct live_entry 
         t->next = *list;
         *list = t;
     }
-    struct live_entry **entries = arena_extend(&hub->turn, (void *)t->entries, t->count, &t->capacity,
-                                               sizeof *entries);
+    struct live_entry **entries =
+        arena_extend(&hub->turn, (void *)t->entries, t->count, &t->capacity, sizeof *entries);
     if (!entries)
         return ERR_NOMEM;
     t->entries = entries;
@@ -227,7 +228,8 @@ static bool has_results(const struct hub *hub, const struct peer *peer)
     return false;
 }
 
-static enum err add_results(struct hub *hub, struct peer *peer, struct message_checkpoint *checkpoint)
+static enum err add_results(struct hub *hub, struct peer *peer,
+                            struct message_checkpoint *checkpoint)
 {
     uint32_t count = 0;
     for (const struct live_result *r = hub->results_head; r; r = r->next)
@@ -273,9 +275,10 @@ static enum err send_checkpoint(struct hub *hub, struct peer *peer, const struct
         heads[count] = (struct bucket_digest){bucket->number, bucket->head, bucket->count, {0}};
         memcpy(heads[count++].sum, bucket->sum.byte, 16);
     }
-    struct message message = {.type = MESSAGE_CHECKPOINT,
-                              .as.checkpoint = {.live = 1, .scope = peer->session.scope,
-                                                .heads = heads, .heads_count = count}};
+    struct message message = {
+        .type = MESSAGE_CHECKPOINT,
+        .as.checkpoint = {
+            .live = 1, .scope = peer->session.scope, .heads = heads, .heads_count = count}};
     enum err e = own ? add_results(hub, peer, &message.as.checkpoint) : ERR_OK;
     struct shared_frame *frame;
     if (e == ERR_OK)

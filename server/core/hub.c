@@ -151,7 +151,8 @@ static enum err incarnation_add(struct hub *hub)
 static enum err hub_start(struct hub *hub, struct err_info *info)
 {
     struct bytes value;
-    enum err e = store_side_get(hub->store, SIDE_META, bytes_of_text("history"), &hub->turn, &value);
+    enum err e =
+        store_side_get(hub->store, SIDE_META, bytes_of_text("history"), &hub->turn, &value);
     if (e == ERR_NOT_FOUND)
         return err_set(info, e, "there is no customer file here yet; run 'satcheld init' first");
     if (e == ERR_OK && value.size != 16)
@@ -217,8 +218,7 @@ static enum err receive_now(struct hub *hub, struct peer *peer, const struct mes
         struct message pong = {.type = MESSAGE_PONG, .as.pong = {.token = message->as.ping.token}};
         return peer_send(hub, peer, &pong);
     }
-    case MESSAGE_PONG:
-        return ERR_OK;
+    case MESSAGE_PONG: return ERR_OK;
     case MESSAGE_CREDIT:
         if (message->as.credit.bytes > (uint64_t)64 << 20)
             return ERR_PROTOCOL;
@@ -227,8 +227,7 @@ static enum err receive_now(struct hub *hub, struct peer *peer, const struct mes
             peer->page_credit = (int64_t)64 << 20;
         peer_want_write(peer);
         return ERR_OK;
-    default:
-        return ERR_PROTOCOL;
+    default: return ERR_PROTOCOL;
     }
 }
 
@@ -241,10 +240,8 @@ static bool is_intent(enum message_type type)
     case MESSAGE_PUSH:
     case MESSAGE_PART:
     case MESSAGE_SUBSCRIBE:
-    case MESSAGE_DISCARD:
-        return true;
-    default:
-        return false;
+    case MESSAGE_DISCARD: return true;
+    default: return false;
     }
 }
 
@@ -336,26 +333,18 @@ static enum err handle(struct hub *hub, struct peer *peer, const struct message 
 {
     peer_save(peer);
     switch ((int)message->type) {
-    case MESSAGE_HELLO:
-        return handle_hello(hub, peer, &message->as.hello);
-    case MESSAGE_ENROL:
-        return handle_enrol(hub, peer, &message->as.enrol);
-    case MESSAGE_PROVE:
-        return handle_prove(hub, peer, &message->as.prove);
-    case MESSAGE_PUSH:
-        return handle_push(hub, peer, &message->as.push);
-    case MESSAGE_PART:
-        return handle_part(hub, peer, &message->as.part);
-    case MESSAGE_SUBSCRIBE:
-        return handle_subscribe(hub, peer, &message->as.subscribe);
-    case MESSAGE_DISCARD:
-        return handle_discard(hub, peer, &message->as.discard);
+    case MESSAGE_HELLO: return handle_hello(hub, peer, &message->as.hello);
+    case MESSAGE_ENROL: return handle_enrol(hub, peer, &message->as.enrol);
+    case MESSAGE_PROVE: return handle_prove(hub, peer, &message->as.prove);
+    case MESSAGE_PUSH: return handle_push(hub, peer, &message->as.push);
+    case MESSAGE_PART: return handle_part(hub, peer, &message->as.part);
+    case MESSAGE_SUBSCRIBE: return handle_subscribe(hub, peer, &message->as.subscribe);
+    case MESSAGE_DISCARD: return handle_discard(hub, peer, &message->as.discard);
     case MESSAGE_PING:
         peer->session.pong_due = true;
         peer->session.pong_token = message->as.ping.token;
         return ERR_OK;
-    default:
-        return ERR_PROTOCOL;
+    default: return ERR_PROTOCOL;
     }
 }
 
@@ -473,7 +462,8 @@ static void send_pongs(struct hub *hub)
         if (!peer->session.pong_due)
             continue;
         peer->session.pong_due = false;
-        struct message pong = {.type = MESSAGE_PONG, .as.pong = {.token = peer->session.pong_token}};
+        struct message pong = {.type = MESSAGE_PONG,
+                               .as.pong = {.token = peer->session.pong_token}};
         (void)peer_send(hub, peer, &pong); /* without it the other side asks again, or hangs up */
     }
 }
@@ -538,7 +528,8 @@ static enum err turn_again(struct hub *hub, const struct turn *turn, enum err e)
     if (err_class(e) == ERR_CLASS_FATAL)
         return e;
     if (err_class(e) == ERR_CLASS_RETRY)
-        hub->retry_us = hub->now.mono.us + HUB_RETRY_US; /* nothing is lost: the batch is done again */
+        hub->retry_us =
+            hub->now.mono.us + HUB_RETRY_US; /* nothing is lost: the batch is done again */
     if (turn->taken > 1) {
         hub->one_by_one = turn->taken;
     } else if (e == ERR_FULL && hub->intents) { /* at its begin, too */

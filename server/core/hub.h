@@ -27,7 +27,7 @@ struct hub_now {
     struct mono_time mono;
 };
 
-struct hub_limits { /* zeros: defaults */
+struct hub_limits {               /* zeros: defaults */
     uint32_t peers_max;           /* 20,000 */
     uint32_t page_bytes;          /* 256 KiB; small in tests */
     uint32_t page_rows;           /* 1,000 */
@@ -35,7 +35,7 @@ struct hub_limits { /* zeros: defaults */
     uint64_t live_queue_bytes;    /* 1 MiB per peer, then it catches up */
     uint64_t receive_queue_bytes; /* 4 MiB per peer */
     int64_t auth_timeout_us, idle_ping_us, idle_close_us, message_timeout_us; /* 5, 30, 45, 15 s */
-    int64_t reader_timeout_us;    /* a held snapshot without progress: 60 s */
+    int64_t reader_timeout_us; /* a held snapshot without progress: 60 s */
 };
 
 struct hub_config {
@@ -100,7 +100,8 @@ struct hub_effect hub_next_effect(struct hub *hub);
 enum err hub_admin(struct hub *hub, struct bytes request, struct hub_now now, struct buf *answer);
 
 struct hub_stats {
-    uint64_t groups_applied, groups_merged, groups_parked, groups_rejected, groups_waiting, duplicates;
+    uint64_t groups_applied, groups_merged, groups_parked, groups_rejected, groups_waiting,
+        duplicates;
     uint64_t rows_written, rows_sent, frames_in, frames_out, bytes_in, bytes_out;
     uint64_t commits, conflicts, forks, catch_ups, fallbacks, largest_batch, bad_signatures;
     uint32_t peers, peers_live;

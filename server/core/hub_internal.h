@@ -19,17 +19,18 @@
 
 enum {
     TURN_ARENA_MAX = 1 << 30,
-    TURN_BYTES_MAX = 4 << 20,  /* group bytes taken into one transaction */
-    PUSH_CREDIT = 4 << 20,     /* unacknowledged bytes that a device may have under way */
+    TURN_BYTES_MAX = 4 << 20, /* group bytes taken into one transaction */
+    PUSH_CREDIT = 4 << 20,    /* unacknowledged bytes that a device may have under way */
     HUB_BUCKETS_MAX = 1 << 20,
     HUB_ORIGINS_MAX = 1 << 20,
-    RECORD_BYTES_MAX = 640 << 10, /* values and open candidates of one record: it has to fit a frame */
-    INTENT_COST = 4096 + 256,  /* memory of a queued message beside its bytes */
-    INTENTS_MAX = 512 << 20,   /* bytes of queued messages of all peers */
-    ANSWERS_MAX = 20000,       /* answers that wait for a peer that does not read them */
-    CHECKS_MAX = 256,          /* signatures left for later while there is other work */
-    KNOWN_DOTS = 4096,         /* direct-mapped cache of dots that are in effect */
-    KEY_ORIGIN_SIZE = 16,      /* origin BE8, oseq BE8 */
+    RECORD_BYTES_MAX =
+        640 << 10,            /* values and open candidates of one record: it has to fit a frame */
+    INTENT_COST = 4096 + 256, /* memory of a queued message beside its bytes */
+    INTENTS_MAX = 512 << 20,  /* bytes of queued messages of all peers */
+    ANSWERS_MAX = 20000,      /* answers that wait for a peer that does not read them */
+    CHECKS_MAX = 256,         /* signatures left for later while there is other work */
+    KNOWN_DOTS = 4096,        /* direct-mapped cache of dots that are in effect */
+    KEY_ORIGIN_SIZE = 16,     /* origin BE8, oseq BE8 */
 };
 
 /* ---- frames that wait for a writable socket; shared among the subscribers of a bucket ---- */
@@ -66,8 +67,8 @@ struct origin {
 /* ---- one that writes: a device's session, or headquarters itself ---- */
 struct audience {
     enum role role;
-    bool all;             /* sees every bucket */
-    uint32_t *buckets;    /* ascending */
+    bool all;          /* sees every bucket */
+    uint32_t *buckets; /* ascending */
     uint32_t count;
 };
 
@@ -76,8 +77,8 @@ struct intent { /* a message that waits for the turn */
     struct peer *peer; /* NULL: it has gone; the intent is dropped */
     struct message message;
     struct arena arena; /* owns what message points to */
-    size_t size, held; /* bytes that came; about what it takes of memory */
-    uint32_t failures; /* turns that failed with it alone */
+    size_t size, held;  /* bytes that came; about what it takes of memory */
+    uint32_t failures;  /* turns that failed with it alone */
 };
 
 enum peer_state { PEER_NEW, PEER_CHALLENGED, PEER_OPEN, PEER_CLOSING };
@@ -89,17 +90,17 @@ struct peer_session {
     enum pull_state pull;
     struct uuid device, user;
     uint64_t origin;
-    uint64_t stated;         /* own groups up to here are decided, as the device knows: a subscription
+    uint64_t stated;   /* own groups up to here are decided, as the device knows: a subscription
                                 tells of those above, whatever was told before it */
-    uint64_t floor;          /* the same, with what this subscription has told */
-    int64_t offset_ms;       /* our clock minus the device's */
+    uint64_t floor;    /* the same, with what this subscription has told */
+    int64_t offset_ms; /* our clock minus the device's */
     bool reconcile;
     bool fresh_subscription; /* the catch-up has to start over */
     uint32_t claimed;        /* origins that its pushes have brought */
     bool forked;             /* was told to renumber: further pushes are of the past */
     uint64_t scope;
-    uint64_t told;           /* results up to here are in checkpoints of this catch-up; 0: up to floor */
-    bool pong_due;           /* a PING came behind work of this turn: its answer goes behind the feed's */
+    uint64_t told; /* results up to here are in checkpoints of this catch-up; 0: up to floor */
+    bool pong_due; /* a PING came behind work of this turn: its answer goes behind the feed's */
     uint64_t pong_token;
 };
 
@@ -107,7 +108,7 @@ struct peer {
     struct hub *hub;
     struct peer *next, *previous, *effect_next;
     void *context;
-    uint64_t number;         /* of this connection, ascending */
+    uint64_t number; /* of this connection, ascending */
     struct peer_session session, saved;
     bool saved_valid;
     uint8_t nonce[32], client_nonce[32];
@@ -129,8 +130,8 @@ struct peer {
 };
 
 struct catch_up {
-    struct store *reader; /* holds a snapshot; NULL: waits for one */
-    struct arena arena, rows; /* of the catch-up; of one row */
+    struct store *reader;        /* holds a snapshot; NULL: waits for one */
+    struct arena arena, rows;    /* of the catch-up; of one row */
     struct bucket_digest *heads; /* of the subscriber's buckets in the snapshot */
     uint32_t head_count, next;   /* bucket under way */
     struct mark own;             /* the receiver's own mark in the snapshot */
@@ -199,7 +200,7 @@ struct hub {
     struct uuid history;
     uint64_t incarnation; /* also the origin of headquarters' own writes */
     uint64_t incarnation_count;
-    uint64_t own_oseq;    /* last used under it */
+    uint64_t own_oseq; /* last used under it */
     uint64_t scope_revision;
     uint64_t hlc;
     struct hub_now now;
@@ -222,9 +223,9 @@ struct hub {
     uint64_t peer_numbers;
     struct intent *intents, *intents_tail;
     size_t intent_bytes;
-    int64_t retry_us; /* the turn failed for now: again then */
-    bool stale;       /* memory is not as the store has it; see refresh.c */
-    bool scope_due;   /* rights have changed, live sessions do not know yet */
+    int64_t retry_us;    /* the turn failed for now: again then */
+    bool stale;          /* memory is not as the store has it; see refresh.c */
+    bool scope_due;      /* rights have changed, live sessions do not know yet */
     uint32_t one_by_one; /* messages to take each in a turn of its own: one of them fails */
     bool in_turn;
 
@@ -255,13 +256,14 @@ enum err hub_renew_rights(struct hub *hub); /* only what is fatal; else it is tr
 
 /* state.c: what is held in memory and follows the transaction. */
 enum err state_load(struct hub *hub);
-void state_drop(struct hub *hub);                 /* after a rollback, and at the end */
-enum err state_flush(struct hub *hub);            /* before the commit: dirty buckets, marks, receipts */
-enum err bucket_get(struct hub *hub, enum bucket_kind kind, const struct uuid *key, struct bucket **ret);
+void state_drop(struct hub *hub);      /* after a rollback, and at the end */
+enum err state_flush(struct hub *hub); /* before the commit: dirty buckets, marks, receipts */
+enum err bucket_get(struct hub *hub, enum bucket_kind kind, const struct uuid *key,
+                    struct bucket **ret);
 struct bucket *bucket_by_number(struct hub *hub, uint32_t number);
 enum err origin_get(struct hub *hub, uint64_t id, struct origin **ret); /* ERR_NOT_FOUND */
-enum err origin_new(struct hub *hub, uint64_t id, const struct uuid *device, const struct uuid *user,
-                    struct origin **ret);
+enum err origin_new(struct hub *hub, uint64_t id, const struct uuid *device,
+                    const struct uuid *user, struct origin **ret);
 bool origin_decided(const struct origin *origin, uint64_t oseq);
 enum err origin_mark(struct hub *hub, struct origin *origin, uint64_t oseq);
 enum err receipt_add(struct hub *hub, const struct dot *dot, const uint8_t hash[32],
@@ -270,8 +272,8 @@ enum err receipt_find(struct hub *hub, uint64_t origin, uint64_t oseq, struct re
 enum err receipt_change(struct hub *hub, uint64_t origin, uint64_t oseq, enum result_code code);
 /* Decodes SIDE_BUCKET and SIDE_MARK values, also of a snapshot. */
 enum err bucket_decode(struct bytes value, struct bucket *ret);
-enum err mark_decode(struct bytes value, struct arena *arena, struct mark *ret, struct uuid *ret_device,
-                     struct uuid *ret_user);
+enum err mark_decode(struct bytes value, struct arena *arena, struct mark *ret,
+                     struct uuid *ret_device, struct uuid *ret_user);
 void key_origin(uint64_t origin, uint64_t oseq, uint8_t out[KEY_ORIGIN_SIZE]);
 enum err meta_get_u64(struct hub *hub, const char *name, uint64_t fallback, uint64_t *ret);
 enum err meta_put_u64(struct hub *hub, const char *name, uint64_t value);
@@ -307,11 +309,12 @@ enum err handle_prove(struct hub *hub, struct peer *peer, const struct message_p
 enum err handle_push(struct hub *hub, struct peer *peer, const struct message_push *message);
 enum err handle_part(struct hub *hub, struct peer *peer, const struct message_part *message);
 enum err handle_discard(struct hub *hub, struct peer *peer, const struct message_discard *message);
-enum err handle_subscribe(struct hub *hub, struct peer *peer, const struct message_subscribe *message);
+enum err handle_subscribe(struct hub *hub, struct peer *peer,
+                          const struct message_subscribe *message);
 
 /* decide.c */
 struct author {
-    struct peer *peer;  /* NULL: a waiting group whose author is away */
+    struct peer *peer; /* NULL: a waiting group whose author is away */
     uint64_t peer_number;
     struct origin *origin;
     struct uuid device, user;
@@ -329,7 +332,7 @@ enum err dot_in_effect(struct hub *hub, const struct dot *dot);
 enum err decide_waiting(struct hub *hub, const struct dot *dot);
 
 /* write.c */
-struct write_origin { /* whose write it is, for the live feed */
+struct write_origin {     /* whose write it is, for the live feed */
     uint64_t peer_number; /* 0 unless clean */
     uint64_t oseq;
     uint32_t mutation;
@@ -389,11 +392,11 @@ enum err bucket_recount(struct hub *hub, const struct bucket *bucket, uint64_t *
 
 /* audit.c: entries are JSON texts, chained by SHA-256(previous hash, text). */
 enum err audit_load(struct hub *hub);
-enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first, uint32_t count,
-                   const uint8_t *hashes, const uint8_t signature[64]);
+enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first,
+                   uint32_t count, const uint8_t *hashes, const uint8_t signature[64]);
 /* Signatures are checked after the commit and the answers: Ed25519 takes 0.1 to 0.2 ms. */
-enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first, uint32_t count,
-                      const uint8_t *hashes, const uint8_t signature[64]);
+enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first,
+                      uint32_t count, const uint8_t *hashes, const uint8_t signature[64]);
 enum err verify_some(struct hub *hub);
 void checks_drop(struct hub *hub, struct run_check *after); /* those behind it; NULL: all */
 enum err audit_append(struct hub *hub, const char *json);

@@ -9,8 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OSEQ_AHEAD_MAX = 1000000, RANGES_MAX = 8000 /* a run may add half its groups; messages take 10,000 */, ACK_RANGES_MAX = 10000,
-       CLAIMS_MAX = 256 /* origins that one session may bring */ };
+enum {
+    OSEQ_AHEAD_MAX = 1000000,
+    RANGES_MAX = 8000 /* a run may add half its groups; messages take 10,000 */,
+    ACK_RANGES_MAX = 10000,
+    CLAIMS_MAX = 256 /* origins that one session may bring */
+};
 
 struct waiting_list {
     struct hub *hub;
@@ -39,8 +43,8 @@ static uint32_t join_ranges(const struct mark *mark, const struct waiting_list *
 {
     uint32_t count = 0, a = 0, b = 0;
     while (a < mark->range_count || b < waiting->count) {
-        bool first = b == waiting->count || (a < mark->range_count &&
-                                             mark->ranges[a].from < waiting->ranges[b].from);
+        bool first = b == waiting->count ||
+                     (a < mark->range_count && mark->ranges[a].from < waiting->ranges[b].from);
         struct oseq_range next = first ? mark->ranges[a++] : waiting->ranges[b++];
         if (count && out[count - 1].to + 1 >= next.from)
             out[count - 1].to = next.to > out[count - 1].to ? next.to : out[count - 1].to;
@@ -56,12 +60,16 @@ static enum err acknowledge(struct hub *hub, struct peer *peer, const struct ori
     enum err e = own_mark(hub, origin, &mark);
     if (e != ERR_OK)
         return e;
-    struct message_ack ack = {.origin = origin->id, .upto = mark.upto, .ranges = mark.ranges,
-                              .ranges_count = mark.range_count, .credit = PUSH_CREDIT};
+    struct message_ack ack = {.origin = origin->id,
+                              .upto = mark.upto,
+                              .ranges = mark.ranges,
+                              .ranges_count = mark.range_count,
+                              .credit = PUSH_CREDIT};
     if (hub->waiting_count) {
         struct waiting_list list = {.hub = hub, .capacity = RANGES_MAX / 2};
         list.ranges = arena_calloc(&hub->turn, list.capacity, sizeof *list.ranges);
-        struct oseq_range *joined = arena_calloc(&hub->turn, list.capacity + mark.range_count, sizeof *joined);
+        struct oseq_range *joined =
+            arena_calloc(&hub->turn, list.capacity + mark.range_count, sizeof *joined);
         if (!list.ranges || !joined)
             return ERR_NOMEM;
         uint8_t from[KEY_ORIGIN_SIZE], to[KEY_ORIGIN_SIZE];
@@ -86,14 +94,14 @@ static enum err ingest_one(struct hub *hub, struct peer *peer, struct origin *or
 {
     /* results and own entries are of the session's origin alone */
     bool own = origin->id == peer->session.origin;
-    const struct author author = {.peer = peer,
-                                  .peer_number = own ? peer->number : 0,
-                                  .origin = origin,
-                                  .device = peer->session.device,
-                                  .user = peer->session.user,
-                                  .audience = &peer->audience,
-                                  .envelope = {.received_ms = hub->now.wall.ms,
-                                               .offset_ms = peer->session.offset_ms}};
+    const struct author author = {
+        .peer = peer,
+        .peer_number = own ? peer->number : 0,
+        .origin = origin,
+        .device = peer->session.device,
+        .user = peer->session.user,
+        .audience = &peer->audience,
+        .envelope = {.received_ms = hub->now.wall.ms, .offset_ms = peer->session.offset_ms}};
     enum decision decision;
     enum err e = decide_group(hub, &author, oseq, raw, hash, &decision);
     if (e != ERR_OK)
@@ -101,7 +109,8 @@ static enum err ingest_one(struct hub *hub, struct peer *peer, struct origin *or
     if (decision == DECISION_FORK) {
         *ret_fork = own; /* what was decided once under an older origin has no other number */
         hub->stats.forks++;
-        struct message fork = {.type = MESSAGE_FORK, .as.fork = {.origin = origin->id, .oseq = oseq}};
+        struct message fork = {.type = MESSAGE_FORK,
+                               .as.fork = {.origin = origin->id, .oseq = oseq}};
         char entry[120];
         snprintf(entry, sizeof entry, "{\"what\":\"fork\",\"origin\":\"%016llx\",\"oseq\":%llu}",
                  (unsigned long long)origin->id, (unsigned long long)oseq);
@@ -139,7 +148,8 @@ static enum err pushed_origin(struct hub *hub, struct peer *peer, uint64_t id, s
 
 enum err handle_push(struct hub *hub, struct peer *peer, const struct message_push *message)
 {
-    if (peer->session.state != PEER_OPEN || message->groups_count == 0 || message->first == 0 || message->signature.size != 64)
+    if (peer->session.state != PEER_OPEN || message->groups_count == 0 || message->first == 0 ||
+        message->signature.size != 64)
         return ERR_PROTOCOL;
     struct origin *origin;
     enum err e = pushed_origin(hub, peer, message->origin, &origin);
@@ -166,7 +176,8 @@ enum err handle_push(struct hub *hub, struct peer *peer, const struct message_pu
     }
     peer->session.forked |= fork;
     if (groups_taken(hub) > before) {
-        e = audit_run(hub, peer, origin->id, message->first, message->groups_count, hashes, message->signature.data);
+        e = audit_run(hub, peer, origin->id, message->first, message->groups_count, hashes,
+                      message->signature.data);
         if (e == ERR_OK)
             e = verify_later(hub, peer, origin->id, message->first, message->groups_count, hashes,
                              message->signature.data);
@@ -238,7 +249,8 @@ static enum err parts_join(struct hub *hub, const struct message_part *message, 
         uint8_t key[20];
         part_key(message->origin, message->oseq, i, key);
         struct bytes piece;
-        enum err e = store_side_get(hub->store, SIDE_PART, bytes_of(key, sizeof key), &hub->turn, &piece);
+        enum err e =
+            store_side_get(hub->store, SIDE_PART, bytes_of(key, sizeof key), &hub->turn, &piece);
         if (e != ERR_OK)
             return e == ERR_NOT_FOUND ? ERR_PROTOCOL : e;
         if (buf_append(whole, piece.data, piece.size) != ERR_OK)
@@ -251,8 +263,9 @@ static enum err parts_join(struct hub *hub, const struct message_part *message, 
 
 enum err handle_part(struct hub *hub, struct peer *peer, const struct message_part *message)
 {
-    if (peer->session.state != PEER_OPEN || message->parts < 2 || message->parts > 256 || message->part >= message->parts ||
-        message->total > GROUP_BYTES_MAX || message->data.size == 0 || message->oseq == 0)
+    if (peer->session.state != PEER_OPEN || message->parts < 2 || message->parts > 256 ||
+        message->part >= message->parts || message->total > GROUP_BYTES_MAX ||
+        message->data.size == 0 || message->oseq == 0)
         return ERR_PROTOCOL;
     struct origin *origin;
     enum err e = pushed_origin(hub, peer, message->origin, &origin);
@@ -296,7 +309,8 @@ static enum err forget_parked(struct hub *hub, const struct dot *dot)
     uint8_t key[KEY_ORIGIN_SIZE];
     key_origin(dot->origin, dot->oseq, key);
     struct bytes value;
-    enum err e = store_side_get(hub->store, SIDE_PARKED, bytes_of(key, sizeof key), &hub->turn, &value);
+    enum err e =
+        store_side_get(hub->store, SIDE_PARKED, bytes_of(key, sizeof key), &hub->turn, &value);
     if (e == ERR_NOT_FOUND)
         return ERR_OK;
     if (e != ERR_OK)

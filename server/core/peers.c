@@ -132,8 +132,8 @@ void peer_fail(struct hub *hub, struct peer *peer, enum err why, const char *tex
     struct message message = {.type = MESSAGE_FAILURE,
                               .as.failure = {.code = (uint64_t)why, .text = bytes_of_text(text)}};
     (void)peer_send(hub, peer, &message); /* a courtesy: the hang-up stands without it */
-    log_write(hub->config.log, LOG_LEVEL_INFO, "peer %llu: %s: %s", (unsigned long long)peer->number,
-              err_name(why), text);
+    log_write(hub->config.log, LOG_LEVEL_INFO, "peer %llu: %s: %s",
+              (unsigned long long)peer->number, err_name(why), text);
     peer->session.state = PEER_CLOSING;
     peer->session.pull = PULL_NONE;
     peer->why = why;
@@ -299,7 +299,8 @@ void hub_tick(struct hub *hub, struct hub_now now)
             peer_fail(hub, peer, ERR_TIMEOUT, "no authentication within the time allowed");
         } else if (peer->catch_up && peer->catch_up->reader &&
                    peer->catch_up->progress_us + hub->limits.reader_timeout_us <= now.mono.us) {
-            catch_up_free(hub, peer); /* its snapshot is given to others; it goes on from where it is */
+            catch_up_free(hub,
+                          peer); /* its snapshot is given to others; it goes on from where it is */
             peer->session.fresh_subscription = true;
         } else if (peer->ping_sent) {
             peer_fail(hub, peer, ERR_TIMEOUT, "nothing was heard for too long");
@@ -315,7 +316,8 @@ void hub_tick(struct hub *hub, struct hub_now now)
 struct hub_effect hub_next_effect(struct hub *hub)
 {
     struct peer *peer = hub->effects;
-    while (peer && !peer->wants_write && !peer->wants_hang_up) { /* undone with a turn that failed */
+    while (peer && !peer->wants_write &&
+           !peer->wants_hang_up) { /* undone with a turn that failed */
         forget_effect(hub, peer);
         peer = hub->effects;
     }

@@ -17,7 +17,8 @@ static int count_entry(void *context, struct bytes key, struct bytes value)
 enum err side_count(struct hub *hub, enum store_side side, uint64_t *ret)
 {
     *ret = 0;
-    return store_side_scan(hub->store, side, bytes_of(NULL, 0), bytes_of(NULL, 0), count_entry, ret);
+    return store_side_scan(hub->store, side, bytes_of(NULL, 0), bytes_of(NULL, 0), count_entry,
+                           ret);
 }
 
 static enum err state_reload(struct hub *hub)

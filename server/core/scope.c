@@ -53,7 +53,8 @@ static bool reference(const struct value *value, struct uuid *ret)
     return true;
 }
 
-static enum err add_colleagues(struct hub *hub, struct audience *audience, const struct uuid *branch)
+static enum err add_colleagues(struct hub *hub, struct audience *audience,
+                               const struct uuid *branch)
 {
     struct store_ids users = {.arena = &hub->turn};
     enum err e = store_row_scan(hub->store, model_table_by_id(hub->model, TABLE_USER), NULL,

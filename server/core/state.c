@@ -119,7 +119,8 @@ enum err bucket_get(struct hub *hub, enum bucket_kind kind, const struct uuid *k
     }
     if (hub->bucket_count >= HUB_BUCKETS_MAX)
         return ERR_LIMIT;
-    struct bucket bucket = {.number = hub->bucket_count + 1, .kind = kind, .key = *key, .dirty = true};
+    struct bucket bucket = {
+        .number = hub->bucket_count + 1, .kind = kind, .key = *key, .dirty = true};
     uint8_t number[4];
     be32_put(number, bucket.number);
     enum err e = store_side_put(hub->store, SIDE_BUCKET_KEY, bytes_of(raw, sizeof raw),
@@ -218,7 +219,8 @@ enum err origin_get(struct hub *hub, uint64_t id, struct origin **ret)
         return ERR_OK;
     }
     struct bytes value;
-    enum err e = store_side_get(hub->store, SIDE_MARK, bytes_of(key, sizeof key), &hub->turn, &value);
+    enum err e =
+        store_side_get(hub->store, SIDE_MARK, bytes_of(key, sizeof key), &hub->turn, &value);
     if (e != ERR_OK)
         return e;
     struct mark mark;
@@ -267,7 +269,8 @@ static void origin_compact(struct origin *origin)
     }
     if (taken) {
         origin->range_count -= taken;
-        memmove(origin->ranges, origin->ranges + taken, origin->range_count * sizeof *origin->ranges);
+        memmove(origin->ranges, origin->ranges + taken,
+                origin->range_count * sizeof *origin->ranges);
     }
 }
 
@@ -446,7 +449,8 @@ enum err receipt_find(struct hub *hub, uint64_t origin, uint64_t oseq, struct re
     if (e != ERR_OK)
         return e;
     *ret = (struct receipt){.oseq = oseq};
-    receipt_unpack(search.value.data + 8 + (oseq - be64_get(search.value.data)) * RECEIPT_SIZE, ret);
+    receipt_unpack(search.value.data + 8 + (oseq - be64_get(search.value.data)) * RECEIPT_SIZE,
+                   ret);
     return ERR_OK;
 }
 
@@ -474,8 +478,8 @@ enum err receipt_change(struct hub *hub, uint64_t origin, uint64_t oseq, enum re
 
 enum err state_load(struct hub *hub)
 {
-    return store_side_scan(hub->store, SIDE_BUCKET, bytes_of(NULL, 0), bytes_of(NULL, 0), load_bucket,
-                           hub);
+    return store_side_scan(hub->store, SIDE_BUCKET, bytes_of(NULL, 0), bytes_of(NULL, 0),
+                           load_bucket, hub);
 }
 
 void state_drop(struct hub *hub)

@@ -58,8 +58,8 @@ static enum err decide_again(struct hub *hub, struct bytes key, bool given_up,
         if (peer->session.state == PEER_OPEN && peer->session.origin == author.origin->id)
             author.peer_number = peer->number;
     enum decision decision;
-    e = decide_group(hub, &author, oseq, bytes_of(value.data + 80, value.size - 80), value.data + 48,
-                     &decision);
+    e = decide_group(hub, &author, oseq, bytes_of(value.data + 80, value.size - 80),
+                     value.data + 48, &decision);
     audience_done(&audience);
     if (e != ERR_OK || decision == DECISION_WAITS)
         return e;
@@ -110,7 +110,8 @@ enum err decide_waiting(struct hub *hub, const struct dot *dot)
 {
     struct settled_dot first = {.dot = *dot}, *tail = &first;
     enum err e = ERR_OK;
-    for (const struct settled_dot *s = &first; e == ERR_OK && s && hub->waiting_count > 0; s = s->next)
+    for (const struct settled_dot *s = &first; e == ERR_OK && s && hub->waiting_count > 0;
+         s = s->next)
         e = release_waiting(hub, &s->dot, &tail);
     return e;
 }

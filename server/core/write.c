@@ -186,9 +186,8 @@ enum err write_record(struct hub *hub, const struct applied_record *applied, uin
         e = write_route(hub, applied->table, applied->record.values, &bucket);
     if (e != ERR_OK)
         return e;
-    struct store_row row = {.values = applied->record.values,
-                            .bucket = bucket->number,
-                            .dead = applied->record.dead};
+    struct store_row row = {
+        .values = applied->record.values, .bucket = bucket->number, .dead = applied->record.dead};
     e = encode_version(hub, applied, &row.version);
     if (e != ERR_OK)
         return e;
@@ -256,7 +255,8 @@ static enum err conflict_put(struct hub *hub, const struct applied_record *appli
     for (uint16_t i = 0; i < table->column_count; i++)
         columns[i] = table->columns[i].id;
     hub->stats.conflicts++;
-    return system_put(hub, TABLE_CONFLICT, id, columns, values, table->column_count, bucket->number);
+    return system_put(hub, TABLE_CONFLICT, id, columns, values, table->column_count,
+                      bucket->number);
 }
 
 static enum err conflict_value(struct hub *hub, const struct applied_record *applied,
@@ -292,8 +292,8 @@ static enum err conflict_delete(struct hub *hub, const struct applied_record *ap
     struct value *values;
     enum err e = conflict_id(hub->config.crypto, applied->table, &applied->id, NULL, dots, &id);
     if (e == ERR_OK)
-        e = conflict_delete_row(hub->model, applied->table, &applied->id, &applied->record, delete_dot,
-                                delete_stamp, hub->now.wall.ms, &hub->turn, &values);
+        e = conflict_delete_row(hub->model, applied->table, &applied->id, &applied->record,
+                                delete_dot, delete_stamp, hub->now.wall.ms, &hub->turn, &values);
     return e == ERR_OK ? conflict_put(hub, applied, &id, values) : e;
 }
 
@@ -312,7 +312,8 @@ static enum err write_delete_conflicts(struct hub *hub, const struct applied_rec
 bool needs_conflicts(const struct applied_record *applied)
 {
     const struct merge_result *result = &applied->result;
-    return result->conflict_count || result->settled_count || result->delete_lost || result->revived;
+    return result->conflict_count || result->settled_count || result->delete_lost ||
+           result->revived;
 }
 
 enum err write_conflicts(struct hub *hub, const struct applied_record *applied,

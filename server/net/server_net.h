@@ -36,7 +36,7 @@ struct server_net_config {
     int stop_fd;                             /* readable: stop. -1: none */
     const struct clock *clock;
     const struct rng *rng;
-    const struct log *log;                     /* NULL: quiet */
+    const struct log *log; /* NULL: quiet */
     /* Called when nothing has happened for SERVER_NET_REST_MS since the hub's last turn; NULL: not.
      * What it returns other than ERR_OK ends server_net_run(). */
     enum err (*rest)(void *context);

@@ -230,8 +230,7 @@ static void a_message_over_the_limit_is_refused(void **state)
     server.hub->violations = 0;
     /* One byte too many. */
     assert_true(raw_open(&peer, server.port));
-    assert_true(
-        raw_send_frame_part(&peer, RAW_FIN | RAW_BINARY, NET_MESSAGE_MAX + 1, large, 2048));
+    assert_true(raw_send_frame_part(&peer, RAW_FIN | RAW_BINARY, NET_MESSAGE_MAX + 1, large, 2048));
     assert_refused(&server, &peer, ERR_TOO_LARGE, 1009);
     server.hub->violations = 0;
     /* In fragments, none of which is large. */

@@ -71,25 +71,18 @@ static void note(struct hostile *h, const struct message *m)
         memcpy(h->server_nonce, m->as.challenge.nonce.data, 32);
         h->incarnation = m->as.challenge.incarnation;
         break;
-    case MESSAGE_FAILURE:
-        h->failure = (enum err)m->as.failure.code;
-        break;
+    case MESSAGE_FAILURE: h->failure = (enum err)m->as.failure.code; break;
     case MESSAGE_ACK:
         h->acked_upto = m->as.ack.upto;
         h->acked_ranges = m->as.ack.ranges_count;
         break;
-    case MESSAGE_FORK:
-        h->fork_oseq = m->as.fork.oseq;
-        break;
+    case MESSAGE_FORK: h->fork_oseq = m->as.fork.oseq; break;
     case MESSAGE_CHECKPOINT:
         for (uint32_t i = 0; i < m->as.checkpoint.results_count; i++)
             h->results += (uint32_t)m->as.checkpoint.results[i].count;
         break;
-    case MESSAGE_PAGE:
-        h->rows += (uint32_t)(m->as.page.to - m->as.page.from);
-        break;
-    default:
-        break;
+    case MESSAGE_PAGE: h->rows += (uint32_t)(m->as.page.to - m->as.page.from); break;
+    default: break;
     }
 }
 
@@ -102,7 +95,8 @@ bool hostile_read_one(struct hostile *h)
     bool any = frame.size > 0;
     if (any) {
         arena_reset(&h->arena);
-        assert_ok(frame_decode(buf_view(&frame), true, h->inflater, &h->inflated, &h->arena, &message));
+        assert_ok(
+            frame_decode(buf_view(&frame), true, h->inflater, &h->inflated, &h->arena, &message));
         h->received[message.type]++;
         h->bytes += frame.size;
         note(h, &message);

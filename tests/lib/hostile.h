@@ -20,12 +20,12 @@ struct hostile {
     uint8_t nonce[32], server_nonce[32];
     uint64_t incarnation, origin, last_oseq, floor;
     bool hung_up;
-    enum err failure;       /* code of the FAILURE that came; ERR_OK: none */
-    uint32_t received[32];  /* messages, by type */
+    enum err failure;      /* code of the FAILURE that came; ERR_OK: none */
+    uint32_t received[32]; /* messages, by type */
     uint64_t acked_upto, fork_oseq;
     uint32_t acked_ranges, rows, results;
-    uint64_t bytes;         /* received */
-    struct buf feed;        /* every PAGE and CHECKPOINT that came, in order */
+    uint64_t bytes;  /* received */
+    struct buf feed; /* every PAGE and CHECKPOINT that came, in order */
 };
 
 /* Accepted by the hub; nothing is sent yet. It will use the device's identity and origin. */

@@ -26,10 +26,8 @@ void pair_init(struct pair *pair, const char *model_json, uint64_t seed)
         fail_msg("%s", info.message);
     assert_ok(crypto_new(&pair->crypto));
     assert_ok(store_mem_open(pair->model, &pair->hub_store));
-    pair->config = (struct hub_config){.model = pair->model,
-                                       .store = pair->hub_store,
-                                       .crypto = pair->crypto,
-                                       .rng = &pair->rng};
+    pair->config = (struct hub_config){
+        .model = pair->model, .store = pair->hub_store, .crypto = pair->crypto, .rng = &pair->rng};
     memset(pair->config.server_key, 7, 32);
     assert_ok(hub_create(&pair->config, hub_now(pair), &info));
     assert_ok(hub_open(&pair->config, hub_now(pair), &pair->hub, &info));
@@ -203,10 +201,8 @@ void pair_sync(struct pair *pair, struct pair_device *device)
 static void open_device(struct pair *pair, struct pair_device *device)
 {
     struct err_info info;
-    const struct replica_config config = {.model = pair->model,
-                                          .store = device->store,
-                                          .crypto = pair->crypto,
-                                          .rng = &pair->rng};
+    const struct replica_config config = {
+        .model = pair->model, .store = device->store, .crypto = pair->crypto, .rng = &pair->rng};
     assert_ok(replica_open(&config, &device->replica, &info));
 }
 
@@ -215,7 +211,8 @@ struct pair_device *pair_enrol(struct pair *pair, const char *login, const char 
     char request[300];
     struct buf answer;
     buf_init(&answer, 4096);
-    snprintf(request, sizeof request, "{\"do\":\"user-add\",\"login\":\"%s\",\"role\":\"%s\"}", login, role);
+    snprintf(request, sizeof request, "{\"do\":\"user-add\",\"login\":\"%s\",\"role\":\"%s\"}",
+             login, role);
     assert_ok(hub_admin(pair->hub, bytes_of_text(request), hub_now(pair), &answer)); /* may exist */
     buf_done(&answer);
     snprintf(request, sizeof request, "{\"do\":\"enroll\",\"login\":\"%s\"}", login);
@@ -226,7 +223,8 @@ struct pair_device *pair_enrol(struct pair *pair, const char *login, const char 
     assert_ok(text_parse_hex(bytes_of(code + 8, 32), enrolment.code, 16));
     assert_ok(rng_fill(&pair->rng, device->identity.seed, 32));
     memset(device->identity.server_key, 7, 32);
-    const struct uplink_config config = {.crypto = pair->crypto, .rng = &pair->rng, .agent = "test"};
+    const struct uplink_config config = {
+        .crypto = pair->crypto, .rng = &pair->rng, .agent = "test"};
     assert_ok(uplink_new(&config, &device->identity, &enrolment, &device->uplink));
     assert_ok(hub_attach(pair->hub, device, hub_now(pair), &device->peer));
     struct uplink_effects effects;

@@ -18,10 +18,10 @@ struct pair_device {
     struct replica *replica;
     struct uplink *uplink;
     struct uplink_identity identity;
-    struct peer *peer;    /* NULL: not connected */
+    struct peer *peer; /* NULL: not connected */
     bool up;
-    int64_t skew_ms;      /* the device's clock minus true time */
-    enum err why;         /* of the last end of a session */
+    int64_t skew_ms; /* the device's clock minus true time */
+    enum err why;    /* of the last end of a session */
     char message[200];
     bool ended;
     uint32_t frames_until_cut; /* 0: never */

@@ -53,7 +53,8 @@ struct store *pair_copy_store(struct pair *p, struct store *from)
     assert_ok(store_begin(to, STORE_WRITE));
     for (int side = 0; side < SIDE_COUNT; side++) {
         struct copying c = {.from = from, .to = to, .side = (enum store_side)side};
-        assert_ok(store_side_scan(from, c.side, bytes_of(NULL, 0), bytes_of(NULL, 0), copy_side, &c));
+        assert_ok(
+            store_side_scan(from, c.side, bytes_of(NULL, 0), bytes_of(NULL, 0), copy_side, &c));
     }
     arena_init(&arena, 1 << 30);
     for (uint16_t t = 0; t < p->model->table_count; t++) {
@@ -117,5 +118,6 @@ void pair_put_hub_store(struct pair *p, struct store *store)
     hub_close(p->hub);
     store_close(p->hub_store);
     p->hub_store = p->config.store = store;
-    assert_ok(hub_open(&p->config, (struct hub_now){{p->now_ms}, {p->now_ms * 1000}}, &p->hub, &info));
+    assert_ok(
+        hub_open(&p->config, (struct hub_now){{p->now_ms}, {p->now_ms * 1000}}, &p->hub, &info));
 }

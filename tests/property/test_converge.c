@@ -36,7 +36,8 @@ static void edit(struct history *h, struct pair_device *device)
         snprintf(text, sizeof text, "%s %u", names[seeded_below(&h->dice, 5)], (unsigned)h->edits);
         struct value value = value_text(bytes_of_text(text));
         uint16_t name = model_column_by_name(party, bytes_of_text("name"))->index;
-        if (h->party_count < 3 || (seeded_below(&h->dice, 5) == 0 && h->party_count < RECORDS_MAX)) {
+        if (h->party_count < 3 ||
+            (seeded_below(&h->dice, 5) == 0 && h->party_count < RECORDS_MAX)) {
             struct uuid id = {{0}};
             e = replica_insert(device->replica, party, &id, &name, &value, 1, &info);
             if (e == ERR_OK)
@@ -44,12 +45,14 @@ static void edit(struct history *h, struct pair_device *device)
             continue;
         }
         const struct uuid *id = &h->parties[seeded_below(&h->dice, h->party_count)];
-        static const char *const columns[] = {"name", "legal_name", "tax_id", "notes", "city", "phones",
+        static const char *const columns[] = {"name",           "legal_name", "tax_id",
+                                              "notes",          "city",       "phones",
                                               "loyalty_points", "do_not_call"};
         const struct model_column *c =
             model_column_by_name(party, bytes_of_text(columns[seeded_below(&h->dice, 8)]));
         if (c->type == COLUMN_SET)
-            value = value_text(bytes_of_text(seeded_below(&h->dice, 2) ? "[\"1\",\"2\"]" : "[\"2\",\"3\"]"));
+            value = value_text(
+                bytes_of_text(seeded_below(&h->dice, 2) ? "[\"1\",\"2\"]" : "[\"2\",\"3\"]"));
         if (c->type == COLUMN_INTEGER || c->type == COLUMN_BOOLEAN)
             value = value_int((int64_t)seeded_below(&h->dice, 2));
         uint64_t what = seeded_below(&h->dice, 12);
@@ -73,9 +76,9 @@ static void edit(struct history *h, struct pair_device *device)
     }
     struct uplink_effects effects;
     if (device->up)
-        uplink_local_change(device->uplink,
-                            (struct now){{h->pair.now_ms + device->skew_ms}, {h->pair.now_ms * 1000}},
-                            &effects);
+        uplink_local_change(
+            device->uplink,
+            (struct now){{h->pair.now_ms + device->skew_ms}, {h->pair.now_ms * 1000}}, &effects);
 }
 
 static void step(struct history *h)
@@ -100,12 +103,8 @@ static void step(struct history *h)
             h->restarts++;
         }
         break;
-    case 3:
-        pair_run(&h->pair);
-        break;
-    default:
-        edit(h, device);
-        break;
+    case 3: pair_run(&h->pair); break;
+    default: edit(h, device); break;
     }
     h->pair.now_ms += (int64_t)seeded_below(&h->dice, 5000);
 }
@@ -153,7 +152,8 @@ static void replicas_converge(void **state)
         conflicts += pair_count(&h.pair, NULL, "conflict");
         pair_done(&h.pair);
     }
-    print_message("%ld histories (last seed %llu): %u transactions, %u cuts, %u restarts, %u conflict records\n",
+    print_message("%ld histories (last seed %llu): %u transactions, %u cuts, %u restarts, %u "
+                  "conflict records\n",
                   rounds, (unsigned long long)seed - 1, edits, cuts, restarts, conflicts);
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 /* X(name, 1: an injected fault, what it is) */
+/* clang-format off */
 #define COVER_LIST(X)                                                      \
     X(WRITES, 0, "local transactions committed")                           \
     X(WRITES_REFUSED, 0, "local transactions refused by a rule")           \
@@ -74,6 +75,7 @@
     X(DEAD_AT_END, 0, "records dead at the end")                           \
     X(WAITING_AT_END, 0, "groups that wait for a lost one at the end")     \
     X(UNCERTAIN_LOST, 0, "uncertain transactions that were lost")
+/* clang-format on */
 
 enum cover {
 #define COVER_ENUM(name, fault, text) COVER_##name,

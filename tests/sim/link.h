@@ -52,7 +52,7 @@ struct link {
     enum err why;      /* of a closing by the lower side */
     uint64_t scopes;   /* oracle: buckets that its user has seen in this connection's time */
     bool welcomed;
-    uint32_t pieces; /* small segments until now */
+    uint32_t pieces;   /* small segments until now */
     size_t feed_bytes; /* queues.c: before this turn, if too many wait; else SIZE_MAX */
 };
 

@@ -69,9 +69,9 @@ struct node {
     uint64_t origin; /* as seen last */
     bool drained;    /* the last session ended well, with nothing left to say */
     enum err last_why;
-    int32_t clone_of; /* shares the identity of that node; -1 */
-    bool evil;     /* has done to its session what leaves it stuck */
-    bool impostor; /* its seed is not its own for this session */
+    int32_t clone_of;              /* shares the identity of that node; -1 */
+    bool evil;                     /* has done to its session what leaves it stuck */
+    bool impostor;                 /* its seed is not its own for this session */
     struct buf pushes[OLD_PUSHES]; /* of earlier sessions, to replay */
     uint32_t push_count;
 };

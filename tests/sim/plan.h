@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 /* X(name, what) */
+/* clang-format off */
 #define ACTION_LIST(X)                                               \
     X(WRITE, "a local transaction")                                  \
     X(SYNC, "connects once")                                         \
@@ -52,6 +53,7 @@
     X(BEYOND, "Byzantine: subscribes from beyond the head, or without credit")          \
     X(STEAL, "Byzantine: pushes under another's origin, or with another key")             \
     X(GARBAGE, "Byzantine: sends garbage")
+/* clang-format on */
 
 enum action_kind {
 #define ACTION_ENUM(name, text) ACTION_##name,

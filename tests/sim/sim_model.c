@@ -23,39 +23,36 @@ const char sim_model_json[] =
                            "\"sent\"],"
                            "[\"lost\",\"draft\"]],\"ranks\":{\"draft\":0,\"sent\":1,\"paid\":2,"
                            "\"lost\":2}}," COLUMN(12, price, integer) MERGE(upstream) "}," COLUMN(13, street, text) ",\"group\":\"address\"}," COLUMN(14, town, text) ",\"group\":\"address\"}," COLUMN(
-                               15, visibility, enum) ",\"required\":true,\"default\":\"company\","
-                                                     "\"symbols\":[\"company\",\"branch\","
-                                                     "\"owner\"]}," COLUMN(16, branch, reference) ",\"target\":\"branch\"}," COLUMN(
-                                                         17, owner,
-                                                         reference) ",\"target\":\"user\"}," COLUMN(18, made, text)
-                                                         MERGE(
-                                                             append) "}],"
-                                                                     "\"groups\":[{\"id\":200,"
-                                                                     "\"name\":\"address\","
-                                                                     "\"merge\":\"lww\"}]},"
-                                                                     "{\"id\":17,\"name\":\"line\","
-                                                                     "\"delete\":\"wins\","
-                                                                     "\"bucket\":\"inherit\","
-                                                                     "\"parent\":\"account\","
-                                                                     "\"columns\":[" COLUMN(1, account, reference) ",\"target\":\"account\",\"required\":true}," COLUMN(
-                                                                         2, what,
-                                                                         text) "}," COLUMN(3,
-                                                                                           quantity,
-                                                                                           integer)
-                                                                         MERGE(
-                                                                             counter) "}]},"
-                                                                                      "{\"id\":18,"
-                                                                                      "\"name\":"
-                                                                                      "\"twin\","
-                                                                                      "\"delete\":"
-                                                                                      "\"never\","
-                                                                                      "\"bucket\":"
-                                                                                      "\"company\","
-                                                                                      "\"columns\":"
-                                                                                      "[" COLUMN(
-                                                                                          1, token,
-                                                                                          text)
-                                                                                          REQUIRED
+                               15, visibility,
+                               enum) ",\"required\":true,\"default\":\"company\","
+                                     "\"symbols\":[\"company\",\"branch\","
+                                     "\"owner\"]}," COLUMN(
+                                         16, branch,
+                                         reference) ",\"target\":\"branch\"}," COLUMN(17,
+                                                                                      owner, reference) ",\"target\":\"user\"}," COLUMN(18, made, text)
+                                         MERGE(
+                                             append) "}],"
+                                                     "\"groups\":[{\"id\":200,"
+                                                     "\"name\":\"address\","
+                                                     "\"merge\":\"lww\"}]},"
+                                                     "{\"id\":17,\"name\":\"line\","
+                                                     "\"delete\":\"wins\","
+                                                     "\"bucket\":\"inherit\","
+                                                     "\"parent\":\"account\","
+                                                     "\"columns\":[" COLUMN(1, account, reference) ",\"target\":\"account\",\"required\":true}," COLUMN(
+                                                         2, what, text) "}," COLUMN(3, quantity,
+                                                                                    integer)
+                                                         MERGE(counter) "}]},"
+                                                                        "{\"id\":18,"
+                                                                        "\"name\":"
+                                                                        "\"twin\","
+                                                                        "\"delete\":"
+                                                                        "\"never\","
+                                                                        "\"bucket\":"
+                                                                        "\"company\","
+                                                                        "\"columns\":"
+                                                                        "[" COLUMN(1, token, text)
+                                                                            REQUIRED
     "}]},"
     "{\"id\":19,\"name\":\"journal\",\"delete\":\"never\",\"bucket\":\"company\",\"columns\":"
     "[" COLUMN(1, text, text) MERGE(append) REQUIRED

@@ -64,7 +64,7 @@ struct world {
     uint32_t link_count, link_capacity;
     struct ledger *ledger;
     struct history *history; /* history.h; NULL: no group has come yet */
-    struct seeded_rng dice; /* of what belongs to no node and no link */
+    struct seeded_rng dice;  /* of what belongs to no node and no link */
     uint64_t hash, events;
     uint64_t kinds[EVENT_COUNT];
     uint64_t activity; /* events that were more than a heartbeat */

@@ -28,8 +28,8 @@ static struct hub_now hub_time(const struct stage *s)
     return (struct hub_now){{s->pair.now_ms}, {s->pair.now_ms * 1000}};
 }
 
-static void stage_start(struct stage *s, uint64_t seed, const struct hub_limits *limits, uint32_t sets,
-                        bool large)
+static void stage_start(struct stage *s, uint64_t seed, const struct hub_limits *limits,
+                        uint32_t sets, bool large)
 {
     memset(s, 0, sizeof *s);
     pair_init(&s->pair, NULL, seed);
@@ -60,9 +60,11 @@ static void write_set(struct stage *s, uint32_t set)
         struct value values[2] = {value_text(bytes_of_text(text)),
                                   value_text(bytes_of(details, sizeof details - 1))};
         uint16_t count = s->large ? 2 : 1;
-        enum err e = uuid_is_nil(&s->ids[set][i])
-                         ? replica_insert(r, s->party, &s->ids[set][i], columns, values, count, &info)
-                         : replica_update(r, s->party, &s->ids[set][i], columns, values, count, false, &info);
+        enum err e =
+            uuid_is_nil(&s->ids[set][i])
+                ? replica_insert(r, s->party, &s->ids[set][i], columns, values, count, &info)
+                : replica_update(r, s->party, &s->ids[set][i], columns, values, count, false,
+                                 &info);
         if (e != ERR_OK)
             fail_msg("%s", info.message);
     }
@@ -192,9 +194,10 @@ static void finish(struct stage *s)
     hub_stats(s->pair.hub, &stats);
     assert_int_equal(stats.peers_live, 2);
     pair_assert_equal(&s->pair, s->puller);
-    print_message("%llu views (and %llu hidden ones) over %u frames and %u groups, %llu checkpoints\n",
-                  (unsigned long long)s->views, (unsigned long long)s->hidden, s->frames, s->marker,
-                  (unsigned long long)checkpoints(s));
+    print_message(
+        "%llu views (and %llu hidden ones) over %u frames and %u groups, %llu checkpoints\n",
+        (unsigned long long)s->views, (unsigned long long)s->hidden, s->frames, s->marker,
+        (unsigned long long)checkpoints(s));
     assert_true(s->views > 0);
     pair_cut(&s->pair, s->puller);
     pair_cut(&s->pair, s->writer);
@@ -248,7 +251,10 @@ static void live_pages_show_no_half(void **state)
 static void a_slow_reader_sees_no_half_and_finishes(void **state)
 {
     (void)state;
-    const struct hub_limits limits = {.page_rows = 3, .page_bytes = 200, .live_queue_bytes = 3000, .readers_max = 1,
+    const struct hub_limits limits = {.page_rows = 3,
+                                      .page_bytes = 200,
+                                      .live_queue_bytes = 3000,
+                                      .readers_max = 1,
                                       .reader_timeout_us = 20000000};
     struct stage s;
     struct hub_stats stats;
@@ -283,7 +289,8 @@ static void a_catch_up_that_is_cut_goes_on_where_it_was(void **state)
     struct stage s;
     stage_start(&s, 4, &limits, 90, true);
     fill(&s);
-    pair_sync(&s.pair, s.puller); /* an empty replica takes pages straight into its tables: not this */
+    pair_sync(&s.pair,
+              s.puller); /* an empty replica takes pages straight into its tables: not this */
     for (uint32_t set = 0; set < s.sets; set++)
         commit(&s);
     for (uint32_t set = 0; set < s.sets; set++)

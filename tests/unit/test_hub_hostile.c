@@ -34,7 +34,8 @@ static void frames_past_their_limit_end_the_session(void **state)
     hostile_expect(&s.h, ERR_MALFORMED);
     free(frame);
     scene_again(&s, true);
-    hub_violation(s.pair.hub, s.h.peer, ERR_PROTOCOL, (struct hub_now){{s.pair.now_ms}, {s.pair.now_ms * 1000}});
+    hub_violation(s.pair.hub, s.h.peer, ERR_PROTOCOL,
+                  (struct hub_now){{s.pair.now_ms}, {s.pair.now_ms * 1000}});
     hostile_expect(&s.h, ERR_PROTOCOL); /* a text frame, as the adapter tells of it */
     scene_end(&s);
 }
@@ -84,9 +85,9 @@ static void unknown_and_servers_messages_end_the_session(void **state)
             assert_true(s.h.failure == ERR_PROTOCOL || s.h.failure == ERR_MALFORMED);
         }
     }
-    static const enum message_type servers[] = {MESSAGE_CHALLENGE, MESSAGE_ENROLLED, MESSAGE_WELCOME,
-                                                MESSAGE_FAILURE,   MESSAGE_ACK,      MESSAGE_FORK,
-                                                MESSAGE_PAGE,      MESSAGE_CHECKPOINT};
+    static const enum message_type servers[] = {
+        MESSAGE_CHALLENGE, MESSAGE_ENROLLED, MESSAGE_WELCOME, MESSAGE_FAILURE,
+        MESSAGE_ACK,       MESSAGE_FORK,     MESSAGE_PAGE,    MESSAGE_CHECKPOINT};
     for (size_t i = 0; i < sizeof servers / sizeof *servers; i++) {
         struct message message = {.type = servers[i]};
         scene_again(&s, true);
@@ -108,8 +109,10 @@ static void every_truncation_is_malformed(void **state)
     const struct bucket_position cursors[] = {{1, 0}, {2, 0}};
     const struct bytes b16 = bytes_of(raw, 16), b32 = bytes_of(raw, 32), b64 = bytes_of(raw, 64);
     const struct message messages[] = {
-        {.type = MESSAGE_HELLO, .as.hello = {1, 1, s.bad->identity.device, b32, bytes_of_text("x")}},
-        {.type = MESSAGE_ENROL, .as.enrol = {b16, b32, bytes_of_text("name"), bytes_of_text("test")}},
+        {.type = MESSAGE_HELLO,
+         .as.hello = {1, 1, s.bad->identity.device, b32, bytes_of_text("x")}},
+        {.type = MESSAGE_ENROL,
+         .as.enrol = {b16, b32, bytes_of_text("name"), bytes_of_text("test")}},
         {.type = MESSAGE_PROVE, .as.prove = {b64, 5, 5, 5, 5, 5}},
         {.type = MESSAGE_PUSH, .as.push = {5, 1, groups, 2, b64}},
         {.type = MESSAGE_PART, .as.part = {5, 1, 0, 2, 6, b16, b64}},
@@ -293,7 +296,8 @@ static void a_peer_that_never_reads_falls_back_and_stays_bounded(void **state)
         for (size_t k = 0; k + 1 < sizeof text; k += 3) /* not to be deflated away */
             text[k] = (char)('a' + seeded_below(&s.pair.seeded, 26));
         pair_set(&s.pair, s.good, "party", id, "bank_details", text);
-        uplink_local_change(s.good->uplink, (struct now){{s.pair.now_ms}, {s.pair.now_ms * 1000}}, &effects);
+        uplink_local_change(s.good->uplink, (struct now){{s.pair.now_ms}, {s.pair.now_ms * 1000}},
+                            &effects);
         pair_run(&s.pair);
         most = s.h.peer->out_bytes > most ? s.h.peer->out_bytes : most;
     }
@@ -369,8 +373,9 @@ static void a_flood_beyond_the_push_credit_ends_the_session(void **state)
     scene_start(&s, 21, NULL);
     hostile_open(&s.h);
     static uint8_t junk[512 << 10];
-    const struct bytes groups[] = {bytes_of(junk, 60000), bytes_of(junk, 60000), bytes_of(junk, 60000),
-                                   bytes_of(junk, 60000), bytes_of(junk, 60000), bytes_of(junk, 60000)};
+    const struct bytes groups[] = {bytes_of(junk, 60000), bytes_of(junk, 60000),
+                                   bytes_of(junk, 60000), bytes_of(junk, 60000),
+                                   bytes_of(junk, 60000), bytes_of(junk, 60000)};
     for (size_t i = 0; i < sizeof junk; i++)
         junk[i] = (uint8_t)seeded_below(&s.pair.seeded, 256);
     uint32_t sent = 0;

@@ -31,7 +31,8 @@ static void a_group_pushed_twice_is_applied_once(void **state)
     assert_int_equal(s.h.acked_upto, 3);
     assert_int_equal(after.duplicates, before.duplicates + 4);
     assert_int_equal(after.rows_written, before.rows_written);
-    assert_int_equal(after.groups_applied + after.groups_merged, before.groups_applied + before.groups_merged);
+    assert_int_equal(after.groups_applied + after.groups_merged,
+                     before.groups_applied + before.groups_merged);
     assert_string_equal(pair_cell(&s.pair, NULL, "party", id, "loyalty_points"), "12");
     /* the device itself, which knows nothing of this, offers them once more */
     s.parties = 1;
@@ -152,9 +153,12 @@ static void numbers_without_sense_end_the_session(void **state)
         hostile_expect(&s.h, ERR_PROTOCOL);
     }
     static const struct message_part parts[] = {
-        {.oseq = 1, .part = 0, .parts = 1, .total = 3},       {.oseq = 1, .part = 2, .parts = 2, .total = 3},
-        {.oseq = 1, .part = 0, .parts = 257, .total = 3},     {.oseq = 0, .part = 0, .parts = 2, .total = 3},
-        {.oseq = 1, .part = 0, .parts = 2, .total = 1 << 30}, {.oseq = 1, .part = 1, .parts = 2, .total = 3},
+        {.oseq = 1, .part = 0, .parts = 1, .total = 3},
+        {.oseq = 1, .part = 2, .parts = 2, .total = 3},
+        {.oseq = 1, .part = 0, .parts = 257, .total = 3},
+        {.oseq = 0, .part = 0, .parts = 2, .total = 3},
+        {.oseq = 1, .part = 0, .parts = 2, .total = 1 << 30},
+        {.oseq = 1, .part = 1, .parts = 2, .total = 3},
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         struct message part = {.type = MESSAGE_PART, .as.part = parts[i]};
@@ -182,7 +186,8 @@ static unsigned kept_parts(struct scene *s)
     unsigned count = 0;
     hostile_settle(&s->h);
     assert_ok(store_begin(s->pair.hub_store, STORE_READ));
-    assert_ok(store_side_scan(s->pair.hub_store, SIDE_PART, BYTES(""), BYTES(""), count_part, &count));
+    assert_ok(
+        store_side_scan(s->pair.hub_store, SIDE_PART, BYTES(""), BYTES(""), count_part, &count));
     store_rollback(s->pair.hub_store);
     return count;
 }
@@ -202,7 +207,8 @@ static void send_part(struct scene *s, uint64_t oseq, uint64_t part)
 static void parts_are_kept_of_one_large_group_at_a_time(void **state)
 {
     (void)state;
-    const uint64_t bad[][2] = {{40, 1}, {41, 3}, {5000000, 0}}; /* another's, past a gap, far ahead */
+    const uint64_t bad[][2] = {
+        {40, 1}, {41, 3}, {5000000, 0}}; /* another's, past a gap, far ahead */
     struct scene s;
     scene_start(&s, 6, NULL);
     pair_insert(&s.pair, s.bad, "party", "name", "Acme");
@@ -374,7 +380,8 @@ static int find_branch(void *context, const struct uuid *id)
     const struct model_table *table = model_table_by_id(search->s->pair.model, TABLE_BRANCH);
     struct store_row row;
     assert_ok(store_row_get(search->s->pair.hub_store, table, id, &search->s->arena, &row));
-    const struct value *name = &row.values[model_column_by_name(table, bytes_of_text("name"))->index];
+    const struct value *name =
+        &row.values[model_column_by_name(table, bytes_of_text("name"))->index];
     if (bytes_equal(name->as.bytes, bytes_of_text(search->name)))
         search->id = *id;
     return 0;
@@ -384,8 +391,8 @@ static struct uuid branch_id(struct scene *s, const char *name)
 {
     struct branch_search search = {.s = s, .name = name};
     assert_ok(store_begin(s->pair.hub_store, STORE_READ));
-    assert_ok(store_row_scan(s->pair.hub_store, model_table_by_id(s->pair.model, TABLE_BRANCH), NULL,
-                             find_branch, &search));
+    assert_ok(store_row_scan(s->pair.hub_store, model_table_by_id(s->pair.model, TABLE_BRANCH),
+                             NULL, find_branch, &search));
     store_rollback(s->pair.hub_store);
     assert_false(uuid_is_nil(&search.id));
     return search.id;
@@ -397,7 +404,8 @@ static struct uuid insert_routed(struct scene *s, struct pair_device *device, co
     static const char *const names[] = {"name", "visibility", "branch"};
     const struct model_table *party = model_table_by_name(s->pair.model, bytes_of_text("party"));
     struct uuid id = {{0}}, at = branch_id(s, branch);
-    struct value values[3] = {value_text(bytes_of_text("Routed")), value_text(bytes_of_text("branch")),
+    struct value values[3] = {value_text(bytes_of_text("Routed")),
+                              value_text(bytes_of_text("branch")),
                               value_blob(bytes_of(at.byte, 16))};
     uint16_t columns[3];
     struct err_info info = {0};
@@ -531,11 +539,13 @@ static void a_message_that_cannot_be_handled_does_not_stop_the_hub(void **state)
     struct buf whole;
     buf_init(&whole, GROUP_BYTES_MAX);
     /* readable as a group of ours (its head is), refused by the decoder: parked with all its bytes */
-    const struct group head = {.dot = {s.h.origin, 1, 77}, .stamp = hlc_make(s.pair.now_ms, 0), .model_version = 1};
+    const struct group head = {
+        .dot = {s.h.origin, 1, 77}, .stamp = hlc_make(s.pair.now_ms, 0), .model_version = 1};
     assert_ok(group_encode(&head, &whole));
     print_message("head of %zu bytes\n", whole.size);
-    struct message part = {.type = MESSAGE_PART,
-                           .as.part = {.origin = s.h.origin, .oseq = 1, .parts = PARTS, .total = GROUP_BYTES_MAX}};
+    struct message part = {
+        .type = MESSAGE_PART,
+        .as.part = {.origin = s.h.origin, .oseq = 1, .parts = PARTS, .total = GROUP_BYTES_MAX}};
     memcpy(bytes, whole.data, whole.size);
     uint8_t signature[64] = {0};
     for (uint32_t i = 0; i < PARTS; i++) {

@@ -34,7 +34,8 @@ static void play_start(struct play *play)
 /* A transaction that is tried until the store takes it; what failed left nothing behind. */
 static void write(struct play *play, struct pair_device *device, bool insert)
 {
-    const struct model_table *party = model_table_by_name(play->run.pair.model, bytes_of_text("party"));
+    const struct model_table *party =
+        model_table_by_name(play->run.pair.model, bytes_of_text("party"));
     const uint16_t name = model_column_by_name(party, bytes_of_text("name"))->index;
     const uint16_t points = model_column_by_name(party, bytes_of_text("loyalty_points"))->index;
     for (int tries = 0; tries < 4; tries++) {
@@ -96,7 +97,8 @@ static void play_end(struct play *play)
     for (int i = 0; i < 2; i++) /* the rep does not hold every bucket */
         pair_assert_equal(&play->run.pair, play->devices[i]);
     assert_string_equal(
-        pair_cell(&play->run.pair, play->devices[2], "party", play->shared, "loyalty_points"), points);
+        pair_cell(&play->run.pair, play->devices[2], "party", play->shared, "loyalty_points"),
+        points);
     assert_int_equal(pair_count(&play->run.pair, play->devices[2], "party"), play->inserted);
     if (!strstr(pair_admin(&play->run.pair, "{\"do\":\"verify\"}"), "\"ok\":true"))
         fail_msg("the store does not verify");

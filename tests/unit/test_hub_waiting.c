@@ -22,7 +22,8 @@ static struct bytes under_origin(struct scene *s, struct bytes raw, uint64_t ori
 static void what_waits_is_released_whatever_its_origin(void **state)
 {
     (void)state;
-    static const uint64_t origins[] = {1, 0x80ffffffffffffff, 0xff00000000000001, 0xffdca151c5ab749d, UINT64_MAX};
+    static const uint64_t origins[] = {1, 0x80ffffffffffffff, 0xff00000000000001,
+                                       0xffdca151c5ab749d, UINT64_MAX};
     for (size_t i = 0; i < sizeof origins / sizeof *origins; i++) {
         struct scene s;
         const struct bytes *groups;

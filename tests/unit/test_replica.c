@@ -29,7 +29,8 @@ static struct uuid add_contact(struct pair *p, struct pair_device *device, struc
 {
     const struct model_table *table = table_of(p, "contact");
     const uint16_t columns[2] = {column_of(table, "party"), column_of(table, "name")};
-    struct value values[2] = {value_blob(bytes_of(party.byte, 16)), value_text(bytes_of_text(name))};
+    struct value values[2] = {value_blob(bytes_of(party.byte, 16)),
+                              value_text(bytes_of_text(name))};
     struct uuid id = {{0}};
     struct err_info info = {0};
     struct dot dot;
@@ -167,7 +168,8 @@ static void a_mended_group_is_taken(void **state)
     /* a customer whose branch is none of the rep's: refused */
     const struct model_table *table = table_of(&p, "party");
     const uint16_t columns[2] = {column_of(table, "name"), column_of(table, "visibility")};
-    struct value values[2] = {value_text(bytes_of_text("Hidden")), value_text(bytes_of_text("branch"))};
+    struct value values[2] = {value_text(bytes_of_text("Hidden")),
+                              value_text(bytes_of_text("branch"))};
     struct uuid id = {{0}};
     struct err_info info = {0};
     struct dot dot;
@@ -214,16 +216,18 @@ static void what_builds_on_a_parked_group_waits_and_falls_with_it(void **state)
     struct pair_device *a = pair_enrol(&p, "anna", "rep");
     const struct model_table *table = table_of(&p, "party");
     const uint16_t columns[2] = {column_of(table, "name"), column_of(table, "visibility")};
-    struct value values[2] = {value_text(bytes_of_text("Hidden")), value_text(bytes_of_text("branch"))};
+    struct value values[2] = {value_text(bytes_of_text("Hidden")),
+                              value_text(bytes_of_text("branch"))};
     struct uuid id = {{0}};
     struct err_info info = {0};
     struct dot dot;
     assert_ok(replica_begin(a->replica, p.now_ms));
     assert_ok(replica_insert(a->replica, table, &id, columns, values, 2, &info));
-    assert_ok(replica_commit(a->replica, &dot)); /* 1: refused */
+    assert_ok(replica_commit(a->replica, &dot));                     /* 1: refused */
     pair_set(&p, a, "party", id, "legal_name", "of the hidden one"); /* 2: names its dot */
     struct uuid contact = add_contact(&p, a, id, "Its person");      /* 3: refers to its record */
-    struct uuid other = pair_insert(&p, a, "party", "name", "Another"); /* 4: nothing to do with it */
+    struct uuid other =
+        pair_insert(&p, a, "party", "name", "Another"); /* 4: nothing to do with it */
     pair_sync(&p, a);
     struct replica_status status = status_of(a);
     assert_int_equal(status.parked_count, 1);
@@ -348,8 +352,10 @@ static void a_user_who_moves_to_another_branch_sees_that_one(void **state)
             fail_msg("%s", info.message);
     sync_all(&p);
     assert_int_equal(status_of(rep).parked_count, 0);
-    assert_string_equal(pair_cell(&p, boss, "party", edited, "legal_name"), "typed before the move was known");
-    assert_string_equal(pair_cell(&p, boss, "party", made, "name"), "Made before the move was known");
+    assert_string_equal(pair_cell(&p, boss, "party", edited, "legal_name"),
+                        "typed before the move was known");
+    assert_string_equal(pair_cell(&p, boss, "party", made, "name"),
+                        "Made before the move was known");
     pair_assert_equal(&p, boss);
     pair_done(&p);
 }
@@ -374,8 +380,10 @@ static void large_groups_arrive_whole(void **state)
             struct uuid id = {{0}};
             for (int k = 0; round && k < 60000; k++)
                 notes[k] = (char)('a' + seeded_below(&p.seeded, 26));
-            struct value values[2] = {value_text(bytes_of_text("Acme")), value_text(bytes_of(notes, 60000))};
-            if (replica_insert(a->replica, table, &id, columns, values, round ? 2 : 1, &info) != ERR_OK)
+            struct value values[2] = {value_text(bytes_of_text("Acme")),
+                                      value_text(bytes_of(notes, 60000))};
+            if (replica_insert(a->replica, table, &id, columns, values, round ? 2 : 1, &info) !=
+                ERR_OK)
                 fail_msg("%s", info.message);
         }
         assert_ok(replica_commit(a->replica, &dot));
@@ -401,7 +409,8 @@ static void a_clock_years_off_changes_nothing_for_others(void **state)
     for (int i = 0; i < 2; i++) {
         struct pair p;
         pair_init(&p, NULL, 97 + (uint64_t)i);
-        struct pair_device *a = pair_enrol(&p, "anna", "admin"), *b = pair_enrol(&p, "boris", "admin");
+        struct pair_device *a = pair_enrol(&p, "anna", "admin"),
+                           *b = pair_enrol(&p, "boris", "admin");
         a->skew_ms = skews[i];
         struct uuid id = pair_insert(&p, b, "party", "name", "Acme");
         sync_all(&p);

@@ -28,7 +28,8 @@ static struct uuid add_contact(struct pair *p, struct pair_device *device, struc
 {
     const struct model_table *table = table_of(p, "contact");
     const uint16_t columns[2] = {column_of(table, "party"), column_of(table, "name")};
-    struct value values[2] = {value_blob(bytes_of(party.byte, 16)), value_text(bytes_of_text(name))};
+    struct value values[2] = {value_blob(bytes_of(party.byte, 16)),
+                              value_text(bytes_of_text(name))};
     struct uuid id = {{0}};
     struct err_info info = {0};
     struct dot dot;
@@ -55,7 +56,8 @@ static void both_copies_of_a_replica_go_on_and_nothing_is_lost(void **state)
     for (uint32_t variant = 0; variant < 6; variant++) {
         struct pair p;
         pair_init(&p, NULL, 40 + variant);
-        struct pair_device *a = pair_enrol(&p, "anna", "admin"), *c = pair_enrol(&p, "carl", "admin");
+        struct pair_device *a = pair_enrol(&p, "anna", "admin"),
+                           *c = pair_enrol(&p, "carl", "admin");
         struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
         pair_sync(&p, a);
         if (variant & 1)
@@ -77,7 +79,8 @@ static void both_copies_of_a_replica_go_on_and_nothing_is_lost(void **state)
                 assert_string_equal(pair_cell(&p, &p.devices[d], "party", ids[i], "name"),
                                     i < of_a ? "From the one" : "From the other");
         assert_string_equal(pair_cell(&p, c, "party", ids[of_a], "legal_name"), "built upon");
-        assert_string_equal(pair_cell(&p, c, "party", id, "loyalty_points"), variant & 1 ? "5" : "0");
+        assert_string_equal(pair_cell(&p, c, "party", id, "loyalty_points"),
+                            variant & 1 ? "5" : "0");
         for (uint32_t d = 0; d < p.device_count; d++)
             pair_assert_equal(&p, &p.devices[d]);
         pair_done(&p);
@@ -106,9 +109,11 @@ static void a_copy_that_reads_before_it_is_heard_loses_nothing(void **state)
         struct uplink_effects effects;
         buf_init(&frame, FRAME_MAX);
         if (b->up)
-            uplink_next_frame(b->uplink, (struct now){{p.now_ms}, {p.now_ms * 1000}}, &frame, &effects);
+            uplink_next_frame(b->uplink, (struct now){{p.now_ms}, {p.now_ms * 1000}}, &frame,
+                              &effects);
         if (frame.size)
-            hub_receive(p.hub, b->peer, buf_view(&frame), (struct hub_now){{p.now_ms}, {p.now_ms * 1000}});
+            hub_receive(p.hub, b->peer, buf_view(&frame),
+                        (struct hub_now){{p.now_ms}, {p.now_ms * 1000}});
         bool sent = frame.size > 0;
         while (b->up && hub_has_work(p.hub))
             assert_ok(hub_turn(p.hub, (struct hub_now){{p.now_ms}, {p.now_ms * 1000}}));
@@ -116,7 +121,8 @@ static void a_copy_that_reads_before_it_is_heard_loses_nothing(void **state)
             hub_next_frame(p.hub, b->peer, (struct hub_now){{p.now_ms}, {p.now_ms * 1000}}, &frame);
             more = frame.size > 0;
             if (more)
-                uplink_receive(b->uplink, buf_view(&frame), (struct now){{p.now_ms}, {p.now_ms * 1000}}, &effects);
+                uplink_receive(b->uplink, buf_view(&frame),
+                               (struct now){{p.now_ms}, {p.now_ms * 1000}}, &effects);
             if (more && effects.hang_up) {
                 pair_cut(&p, b);
                 more = false;
@@ -131,7 +137,8 @@ static void a_copy_that_reads_before_it_is_heard_loses_nothing(void **state)
     for (uint32_t d = 0; d < p.device_count; d++) {
         assert_string_equal(pair_cell(&p, &p.devices[d], "party", one, "name"), "From the one");
         for (int i = 0; i < 3; i++)
-            assert_string_equal(pair_cell(&p, &p.devices[d], "party", other[i], "name"), "From the other");
+            assert_string_equal(pair_cell(&p, &p.devices[d], "party", other[i], "name"),
+                                "From the other");
         pair_assert_equal(&p, &p.devices[d]);
     }
     assert_int_equal(pair_count(&p, NULL, "party"), 5);
@@ -144,7 +151,8 @@ static void a_rolled_back_device_goes_on(void **state)
     for (int writes = 0; writes < 8; writes++) { /* fewer, as many, and more than were lost */
         struct pair p;
         pair_init(&p, NULL, 60 + (uint64_t)writes);
-        struct pair_device *a = pair_enrol(&p, "anna", "admin"), *b = pair_enrol(&p, "boris", "admin");
+        struct pair_device *a = pair_enrol(&p, "anna", "admin"),
+                           *b = pair_enrol(&p, "boris", "admin");
         struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
         pair_sync(&p, a);
         struct store *backup = pair_copy_store(&p, a->store);
@@ -174,7 +182,8 @@ static void a_restored_headquarters_gets_back_what_it_acknowledged(void **state)
     for (uint32_t variant = 0; variant < 2; variant++) {
         struct pair p;
         pair_init(&p, NULL, 70 + variant);
-        struct pair_device *a = pair_enrol(&p, "anna", "admin"), *b = pair_enrol(&p, "boris", "admin");
+        struct pair_device *a = pair_enrol(&p, "anna", "admin"),
+                           *b = pair_enrol(&p, "boris", "admin");
         struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
         sync_all(&p);
         struct store *backup = pair_copy_store(&p, p.hub_store);
@@ -246,7 +255,8 @@ static void a_long_chain_of_waiting_groups_is_taken_at_once(void **state)
     struct hub_stats stats;
     hub_stats(p.hub, &stats);
     assert_int_equal(stats.groups_waiting, chain);
-    assert_string_equal(pair_cell(&p, b, "party", id, "legal_name"), text); /* what was typed is shown */
+    assert_string_equal(pair_cell(&p, b, "party", id, "legal_name"),
+                        text); /* what was typed is shown */
     sync_all(&p);
     assert_string_equal(pair_cell(&p, NULL, "party", id, "legal_name"), text);
     assert_int_equal(pair_count(&p, NULL, "conflict"), 0);
@@ -340,7 +350,8 @@ static void a_server_that_does_not_add_up_is_left_after_some_tries(void **state)
     assert_true(a->ended);
     assert_int_equal(a->why, ERR_PROTOCOL);
     assert_non_null(strstr(a->message, "satcheld verify"));
-    assert_string_equal(pair_cell(&p, NULL, "party", id, "legal_name"), "Ltd"); /* it still came up */
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "legal_name"),
+                        "Ltd"); /* it still came up */
     pair_done(&p);
 }
 

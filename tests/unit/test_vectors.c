@@ -167,9 +167,8 @@ static void add_down(struct fixture *f)
     static const struct bucket_digest heads[] = {
         {1, 260, 91, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}}};
     static const struct mark marks[] = {{0xa1, 9, NULL, 0}};
-    struct group_result results[2] = {
-        {8, 1, RESULT_APPLIED, 0, bytes_of(NULL, 0)},
-        {9, 1, RESULT_PARKED, 2, bytes_of_text("item.amount")}};
+    struct group_result results[2] = {{8, 1, RESULT_APPLIED, 0, bytes_of(NULL, 0)},
+                                      {9, 1, RESULT_PARKED, 2, bytes_of_text("item.amount")}};
     struct message m = {.type = MESSAGE_SUBSCRIBE};
 
     m.as.subscribe = (struct message_subscribe){4, cursors, 2, 1048576, 0};

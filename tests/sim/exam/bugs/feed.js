@@ -108,8 +108,8 @@ void feed_publish`,
     why: 'A result that was decided while its author was away is not told when it comes back: a refused'
       + ' change shows as applied.',
     edits: [[
-      'uint64_t after = peer->session.told > peer->session.floor ? peer->session.told : peer->session.floor;',
-      'uint64_t after = peer->session.told > peer->session.floor ? peer->session.told : peer->session.floor;\n    if (PLANTED)\n        after = c->own.upto;',
+      'uint64_t after =\n        peer->session.told > peer->session.floor ? peer->session.told : peer->session.floor;',
+      'uint64_t after =\n        peer->session.told > peer->session.floor ? peer->session.told : peer->session.floor;\n    if (PLANTED)\n        after = c->own.upto;',
     ]],
   },
   {

@@ -117,8 +117,8 @@ static int compare_rank(`,
     why: 'A removal names the dot of the record\'s insert instead of the one that added the element: the'
       + ' tag cannot be taken out any more.',
     edits: [[
-      'struct set_pair pair = state ? state->pairs[i]',
-      'struct set_pair pair = state && !(PLANTED && i < before_count) ? state->pairs[i]',
+      'state ? state->pairs[i] : (struct set_pair)',
+      'state && !(PLANTED && i < before_count) ? state->pairs[i] : (struct set_pair)',
     ]],
   },
   {
