@@ -13,7 +13,10 @@
 #endif
 
 #ifdef WITH_ASAN
-#include <sanitizer/allocator_interface.h>
+/* Of <sanitizer/allocator_interface.h>, which gcc leaves out. */
+size_t __sanitizer_get_allocated_size(const volatile void *memory);
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
+                                              void (*on_free)(const volatile void *));
 #endif
 
 /* --- checks ----------------------------------------------------------------------------------- */
