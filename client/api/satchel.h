@@ -16,7 +16,9 @@
  * Callbacks:  return 0 to go on, anything else to stop early (which is no error). A callback of a
  *             reading function must not write, begin, commit or close on the same handle; it may
  *             read, save through satchel_sql().
- * Text:       UTF-8, terminated; times in ms since 1970 UTC. */
+ * Text:       UTF-8, terminated; times in ms since 1970 UTC.
+ * Sections:   errors; ids and values; the data directory: enrolment, opening; the model; writing;
+ *             reading; conflicts; what needs attention; history; status; syncing. */
 #ifndef SATCHEL_H
 #define SATCHEL_H
 

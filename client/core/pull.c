@@ -69,8 +69,8 @@ enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, str
             effects);
         return ERR_OK;
     }
-    if (gap ||
-        status.reconcile) { /* what is held here does not fit: all of it again, or compared anew */
+    /* What is held here does not fit: all of it again, or compared anew. */
+    if (gap || status.reconcile) {
         u->send_subscribe = true;
         u->pull = PULL_WANTED;
         return ERR_OK;

@@ -159,10 +159,9 @@ enum err merge_into(struct replica *r, const struct mutation *mutation, const st
                     struct record *record, struct merge_result *ret);
 
 /* replica_write.c: the transaction under way. */
-/* ERR_LIMIT, ERR_NOMEM. */
+/* One more mutation of the open transaction. ERR_LIMIT: too many; ERR_NOMEM. */
 enum err write_mutation(struct replica *r, const struct model_table *table, enum mutation_op op,
-                        const struct uuid *id, struct mutation **ret,
-                        struct err_info *info); /* NULL: too many */
+                        const struct uuid *id, struct mutation **ret, struct err_info *info);
 enum err write_check_table(const struct model_table *table, struct err_info *info);
 /* The view's record, which has to be dead or not; ERR_NOT_FOUND says so to people. */
 enum err write_read(struct replica *r, const struct model_table *table, const struct uuid *id,

@@ -5,8 +5,8 @@
  * Asserts: headquarters' records are the oracle's after each order; a refused group is one that the
  *          oracle refuses; values of policies that do not go by the order of decision are the same in
  *          all orders; every version encodes, decodes and encodes to the same bytes; memory is bounded.
- * How:     the functions of tests/lib/seeded_rng.c are defined here, and read the input. Where it ends,
- *          numbers of SplitMix64 go on.
+ * How:     the linker puts a function of ours in the place of seeded_below(): it reads the input. Where
+ *          that ends, the numbers of the seed go on.
  * ctest: labels=asan */
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/merge_history.h"
@@ -17,47 +17,14 @@ static struct fuzz_input input;
 
 /* --- random numbers that are the input -------------------------------------------------------- */
 
-void seeded_rng_start(struct seeded_rng *r, uint64_t seed)
-{
-    *r = (struct seeded_rng){.state = seed};
-}
+uint64_t __real_seeded_below(struct seeded_rng *r, uint64_t bound);
+uint64_t __wrap_seeded_below(struct seeded_rng *r, uint64_t bound);
 
-uint64_t seeded_u64(struct seeded_rng *r)
+uint64_t __wrap_seeded_below(struct seeded_rng *r, uint64_t bound)
 {
-    if (input.at + 8 <= input.size)
-        return fuzz_u64(&input);
-    uint64_t z = r->state += 0x9e3779b97f4a7c15;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
-
-uint64_t seeded_below(struct seeded_rng *r, uint64_t bound)
-{
-    return (bound <= 256 && fuzz_more(&input) ? fuzz_u8(&input) : seeded_u64(r)) % bound;
-}
-
-void seeded_fill(struct seeded_rng *r, void *out, size_t size)
-{
-    uint8_t *at = out;
-    for (size_t i = 0; i < size; i++)
-        at[i] = (uint8_t)seeded_u64(r);
-}
-
-static enum err fill(void *context, void *out, size_t size)
-{
-    seeded_fill(context, out, size);
-    return ERR_OK;
-}
-
-struct rng seeded_rng_interface(struct seeded_rng *r)
-{
-    return (struct rng){.fill = fill, .context = r};
-}
-
-void seeded_rng_init(struct seeded_rng *r, uint64_t seed)
-{
-    seeded_rng_start(r, seed);
+    if (bound <= 256 && fuzz_more(&input))
+        return fuzz_u8(&input) % bound;
+    return input.at + 8 <= input.size ? fuzz_u64(&input) % bound : __real_seeded_below(r, bound);
 }
 
 /* --- orders ----------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 
 static const int64_t epoch_ms = 1760000000000;
 enum { OFTEN = 64, EVENTS_MOST = 400000, PAUSE_STEP_US = 60000000 };
+#define HOUR_US INT64_C(3600000000)
 
 int64_t world_ms(const struct world *world)
 {
@@ -104,8 +105,9 @@ bool world_step(struct world *world)
         /* In steps, so that it comes soon where the pause ends before its time. */
         int64_t step_us = world->now_us + PAUSE_STEP_US;
         event.at_us = node->paused_us < step_us ? node->paused_us : step_us;
-        if (node->paused_us - world->now_us > 3600000000 && event.kind == EVENT_DELIVER)
-            world->cover[COVER_LONG_DELAY]++;
+        int64_t left_us = node->paused_us - world->now_us;
+        if (event.kind == EVENT_DELIVER && left_us > HOUR_US && left_us <= HOUR_US + PAUSE_STEP_US)
+            world->cover[COVER_LONG_DELAY]++; /* in one of the steps */
         heap_put(&world->heap, event);
         return true;
     }

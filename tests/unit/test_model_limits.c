@@ -1,11 +1,9 @@
 /* Everything that a model file may have many of, at its limit and one past it; and no memory. */
 #include "tests/lib/failing_alloc.h"
 #include "tests/lib/quoted_model.h"
+#include "tests/lib/unfailing.h"
 
 #include "common/text.h"
-
-#include <jansson.h>
-#include <openssl/crypto.h>
 
 /* The template `count` times, with '#' as 16, 17, 18 ..., and the separator between. */
 static void repeat(struct buf *out, const char *template, size_t count, const char *separator)
@@ -186,52 +184,7 @@ static void chains_of_parents_are_bounded(void **state)
 
 /* --- Memory --------------------------------------------------------------------------------- */
 
-/* Memory that failing_alloc does not reach, with its size before it: for the libraries. jansson 2.14
- * drops a failure inside its lexer and then writes past its buffer (its issue 362), OpenSSL leaks
- * when a library context cannot be made; what is tested here is what our code does. */
-static void *unfailing_malloc(size_t size)
-{
-    uint8_t *memory = aligned_alloc(16, (size + 31) / 16 * 16);
-
-    assert_non_null(memory);
-    memcpy(memory, &size, sizeof(size));
-    return memory + 16;
-}
-
-static void unfailing_free(void *memory)
-{
-    if (memory != NULL)
-        free((uint8_t *)memory - 16);
-}
-
-static void *openssl_malloc(size_t size, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    return unfailing_malloc(size);
-}
-
-static void openssl_free(void *memory, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    unfailing_free(memory);
-}
-
-static void *openssl_realloc(void *memory, size_t size, const char *file, int line)
-{
-    uint8_t *other = unfailing_malloc(size);
-    size_t old_size = 0;
-
-    (void)file;
-    (void)line;
-    if (memory != NULL) {
-        memcpy(&old_size, (uint8_t *)memory - 16, sizeof(old_size));
-        memcpy(other, memory, old_size < size ? old_size : size);
-        unfailing_free(memory);
-    }
-    return other;
-}
+/* jansson and OpenSSL have memory that does not fail: what is tested here is what our code does. */
 
 static enum err parse_bytes(void *context)
 {
@@ -268,8 +221,6 @@ int main(void)
         cmocka_unit_test(a_failed_allocation_is_nomem_and_nothing_else),
     };
 
-    json_set_alloc_funcs(unfailing_malloc, unfailing_free);
-    if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
-        return 1;
+    unfailing_libraries();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
