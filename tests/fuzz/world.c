@@ -184,7 +184,7 @@ void world_write(struct world *w, struct pair_device *device, struct fuzz_input 
     struct dot dot;
     uint8_t kind = fuzz_u8(in);
     for (uint16_t i = 0; i < 1 + kind / 16 % 4; i++) {
-        columns[count] = fuzz_u8(in) % table->column_count;
+        columns[count] = (uint16_t)(fuzz_u8(in) % table->column_count);
         values[count] = pool_value(&w->pool, in, &table->columns[columns[count]], &w->arena);
         bool twice = false;
         for (uint16_t k = 0; k < count; k++)
