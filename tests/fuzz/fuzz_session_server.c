@@ -187,7 +187,7 @@ static void parts(struct session *s, struct fuzz_input *in)
     hostile_sign(h, oseq, &group, 1, signature);
     size_t piece = group.size / parts;
     for (uint8_t i = 0; i < parts; i++) {
-        uint8_t n = kind % 8 == 7 ? (uint8_t)(fuzz_u8(in) % (parts + 1)) : i;
+        uint8_t n = (uint8_t)(kind % 8 == 7 ? fuzz_u8(in) % (parts + 1) : i);
         size_t end = n + 1 == parts ? group.size : (n + 1u) * piece;
         if (end > group.size)
             end = group.size;
