@@ -10,6 +10,14 @@ static const char *const side_names[SIDE_COUNT] = {
 #undef SIDE_NAME
 };
 
+/* Sides whose values can be whole groups or pages: an ordinary table and an index of the keys. In a table
+ * WITHOUT ROWID, a search reads each value whole that it compares a key with. Files that have such a table
+ * already keep it. */
+static const bool has_large_values[SIDE_COUNT] = {
+    [SIDE_OUTBOX] = true, [SIDE_PENDING] = true, [SIDE_WAITING] = true,
+    [SIDE_PARKED] = true, [SIDE_STAGE] = true,   [SIDE_PART] = true,
+};
+
 static const char *const fixed_tables =
     "CREATE TABLE IF NOT EXISTS satchel_model("
     "id INTEGER PRIMARY KEY CHECK(id=1),"
@@ -264,9 +272,10 @@ static enum err create_fixed(struct sqlite_store *s, struct err_info *info)
 {
     enum err err = run(s, fixed_tables, "a table cannot be created", info);
     for (unsigned i = 0; err == ERR_OK && i < SIDE_COUNT; i++) {
-        char *sql = sqlite3_mprintf("CREATE TABLE IF NOT EXISTS satchel_%s("
-                                    "k BLOB PRIMARY KEY,v BLOB NOT NULL) WITHOUT ROWID,STRICT",
-                                    side_names[i]);
+        char *sql =
+            sqlite3_mprintf("CREATE TABLE IF NOT EXISTS satchel_%s("
+                            "k BLOB PRIMARY KEY NOT NULL,v BLOB NOT NULL) %s",
+                            side_names[i], has_large_values[i] ? "STRICT" : "WITHOUT ROWID,STRICT");
         err = run(s, sql, "a table cannot be created", info);
         sqlite3_free(sql);
     }

@@ -3,9 +3,11 @@
 #include "common/store_sqlite/store_sqlite.h"
 
 #include <sqlite3.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/lib/sim_disk.h"
 #include "tests/lib/store_kit.h"
 
 /* The kit's model, a version earlier: `thing` with fewer columns, nothing else. */
@@ -441,6 +443,47 @@ static void exclusive_needs_no_shared_memory(void **state)
     store_rollback(kit->store);
 }
 
+/* Groups are up to 64 MiB large: what a search of a key costs must not depend on its neighbours' values. */
+static void a_search_reads_no_value_but_its_own(void **state)
+{
+    enum { VALUES = 40, SIZE = 200 << 10, READS_MAX = 12 };
+    static const enum store_side sides[] = {SIDE_OUTBOX, SIDE_PENDING, SIDE_WAITING,
+                                            SIDE_PARKED, SIDE_STAGE,   SIDE_PART};
+    struct store_kit *kit = *state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct bytes found;
+    uint8_t key[8];
+    uint8_t *value = calloc(1, SIZE);
+    assert_non_null(value);
+
+    close_store(kit);
+    kit->options.vfs = sim_disk_vfs(disk);
+    for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++) {
+        store_kit_reopen(kit);
+        store_kit_begin(kit);
+        for (uint64_t k = 0; k < VALUES; k++) {
+            be64_put(key, 2 * k);
+            assert_ok(
+                store_side_put(kit->store, sides[i], bytes_of(key, 8), bytes_of(value, SIZE)));
+        }
+        store_kit_commit(kit);
+        store_kit_reopen(kit); /* with an empty cache */
+        uint64_t reads = sim_disk_count(disk, SIM_DISK_BIT(SIM_DISK_READ));
+        assert_ok(store_begin(kit->store, STORE_READ));
+        be64_put(key, VALUES + 1);
+        assert_err(store_side_get(kit->store, sides[i], bytes_of(key, 8), &kit->arena, &found),
+                   ERR_NOT_FOUND);
+        store_rollback(kit->store);
+        reads = sim_disk_count(disk, SIM_DISK_BIT(SIM_DISK_READ)) - reads;
+        if (reads > READS_MAX)
+            fail_msg("side %d: %llu reads", (int)sides[i], (unsigned long long)reads);
+    }
+    free(value);
+    close_store(kit);
+    kit->options.vfs = NULL;
+    sim_disk_free(disk);
+}
+
 static void the_builtin_model_opens(void **state)
 {
     struct store_kit *kit = *state;
@@ -475,6 +518,7 @@ int main(void)
         TEST(a_backup_is_one_moment_of_a_store_that_is_written),
         TEST(verification_names_what_is_wrong),
         TEST(exclusive_needs_no_shared_memory),
+        TEST(a_search_reads_no_value_but_its_own),
         TEST(the_builtin_model_opens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
