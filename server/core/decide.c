@@ -153,16 +153,26 @@ static void check_values(struct judging *j)
     }
 }
 
+/* What is there already has to be the author's to see. */
+static void check_sight(struct judging *j, const struct model_table *table, const struct uuid *id)
+{
+    const struct store_row *old = world_row(j->hub, table, id);
+    if (old && !audience_has(j->author->audience, old->bucket))
+        refuse(j, REASON_SCOPE, table, NULL, NULL);
+}
+
 static enum err check_scope(struct judging *j, const struct apply_report *report)
 {
     struct hub *hub = j->hub;
+    /* The report lacks mutations that came to nothing. */
+    for (uint32_t m = 0; m < j->group->mutation_count && j->reason == REASON_NONE; m++)
+        check_sight(j, j->group->mutations[m].table, &j->group->mutations[m].id);
     for (uint32_t i = 0; i < report->count && j->reason == REASON_NONE; i++) {
         const struct applied_record *applied = &report->records[i];
         const struct store_row *old = world_row(hub, applied->table, &applied->id);
-        if (old && !audience_has(j->author->audience, old->bucket)) {
-            refuse(j, REASON_SCOPE, applied->table, NULL, NULL);
+        check_sight(j, applied->table, &applied->id);
+        if (j->reason != REASON_NONE)
             break;
-        }
         struct route route = route_record(applied->table, applied->record.values);
         if (route.inherit) {
             /* the parent's bucket decides; a parent of the same group has been checked itself */

@@ -130,6 +130,30 @@ static const struct ledger_record *record_of(const struct ledger *l,
     return NULL;
 }
 
+/* Whether the record's insert was in effect when that was decided: a line of a customer that is nowhere is in
+ * nobody's bucket, and anybody may have written it. */
+static bool is_there(struct world *world, const struct ledger_record *record, const struct told *when)
+{
+    const struct history *h = world->history;
+    bool there = false;
+    struct arena arena;
+    arena_init(&arena, 64 << 20);
+    for (uint32_t i = 0; i < h->count && !there; i++) {
+        const struct told *told = &h->items[i];
+        struct group group;
+        arena_reset(&arena);
+        if (told->turn == 0 || told->turn > when->turn ||
+            (told->code != RESULT_APPLIED && told->code != RESULT_MERGED) ||
+            group_decode(world->kit->model, told->raw, &arena, &group, NULL) != ERR_OK)
+            continue;
+        for (uint32_t m = 0; m < group.mutation_count; m++)
+            there |= group.mutations[m].op == MUTATION_INSERT &&
+                     record_of(world->ledger, &group.mutations[m]) == record;
+    }
+    arena_done(&arena);
+    return there;
+}
+
 /* vague: decided in a turn whose end nobody saw, when the rights may have been others. */
 static void check_rights(struct world *world)
 {
@@ -150,11 +174,15 @@ static void check_rights(struct world *world)
             const struct ledger_record *record = record_of(world->ledger, mutation);
             bool in_scope = !record || (told->scope >> record->bucket & 1);
             bool may = mutation->table->write_role <= ROLE_REP || told->boss;
+            if (!in_scope && record->parent != NONE)
+                in_scope = !is_there(world, &world->ledger->records[record->parent], told);
             if (!in_scope || !may)
                 broken(world, "rights",
-                       "group %016llx/%llu of u%u is in effect, and writes %s of %s",
+                       "group %016llx/%llu of u%u (scope %llx) is in effect, and writes %s of %s in %u",
                        (unsigned long long)told->origin, (unsigned long long)told->oseq, told->user,
-                       in_scope ? "a record" : "a record out of its scope", mutation->table->name);
+                       (unsigned long long)told->scope,
+                       in_scope ? "a record" : "a record out of its scope", mutation->table->name,
+                       record ? record->bucket : 0);
         }
     }
     arena_done(&arena);

@@ -307,6 +307,39 @@ static struct uuid routed(struct pair *p, struct pair_device *device, const char
     return id;
 }
 
+/* A change that comes to nothing names a record all the same: who may not see it has no business there. */
+static void a_restore_without_effect_is_judged_by_scope(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p, NULL, 91);
+    struct pair_device *boss = pair_enrol(&p, "boss", "admin");
+    pair_admin(&p, "{\"do\":\"branch-add\",\"name\":\"North\"}");
+    pair_admin(&p, "{\"do\":\"branch-add\",\"name\":\"South\"}");
+    struct pair_device *rep = pair_enrol(&p, "rita", "rep");
+    pair_admin(&p, "{\"do\":\"user-set\",\"login\":\"rita\",\"branch\":\"North\"}");
+    const struct model_table *party = table_of(&p, "party");
+    struct uuid id = routed(&p, boss, "North", "Of the north");
+    struct dot dot;
+    pair_delete(&p, boss, "party", id);
+    sync_all(&p);
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "name"), "-");
+    struct pair_device *both[] = {rep, boss};
+    for (int i = 0; i < 2; i++) {
+        assert_ok(replica_begin(both[i]->replica, p.now_ms));
+        assert_ok(replica_restore(both[i]->replica, party, &id, NULL));
+        assert_ok(replica_commit(both[i]->replica, &dot));
+    }
+    pair_sync(&p, boss); /* so the delete that rita's restore names is there no more */
+    pair_admin(&p, "{\"do\":\"user-set\",\"login\":\"rita\",\"branch\":\"South\"}");
+    pair_sync(&p, rep);
+    assert_int_equal(parked_of(rep).count, 1);
+    assert_int_equal(parked_of(rep).reason, REASON_SCOPE);
+    assert_string_equal(pair_cell(&p, rep, "party", id, "name"), "-");
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "name"), "Of the north");
+    pair_done(&p);
+}
+
 static void a_user_who_moves_to_another_branch_sees_that_one(void **state)
 {
     (void)state;
@@ -441,6 +474,7 @@ int main(void)
         cmocka_unit_test(a_mended_group_is_taken),
         cmocka_unit_test(what_builds_on_a_parked_group_waits_and_falls_with_it),
         cmocka_unit_test(a_user_who_moves_to_another_branch_sees_that_one),
+        cmocka_unit_test(a_restore_without_effect_is_judged_by_scope),
         cmocka_unit_test(large_groups_arrive_whole),
         cmocka_unit_test(a_clock_years_off_changes_nothing_for_others),
     };
