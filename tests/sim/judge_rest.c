@@ -132,7 +132,8 @@ static const struct ledger_record *record_of(const struct ledger *l,
 
 /* Whether the record's insert was in effect when that was decided: a line of a customer that is nowhere is in
  * nobody's bucket, and anybody may have written it. */
-static bool is_there(struct world *world, const struct ledger_record *record, const struct told *when)
+static bool is_there(struct world *world, const struct ledger_record *record,
+                     const struct told *when)
 {
     const struct history *h = world->history;
     bool there = false;
@@ -178,7 +179,8 @@ static void check_rights(struct world *world)
                 in_scope = !is_there(world, &world->ledger->records[record->parent], told);
             if (!in_scope || !may)
                 broken(world, "rights",
-                       "group %016llx/%llu of u%u (scope %llx) is in effect, and writes %s of %s in %u",
+                       "group %016llx/%llu of u%u (scope %llx) is in effect, and writes %s of %s "
+                       "in %u",
                        (unsigned long long)told->origin, (unsigned long long)told->oseq, told->user,
                        (unsigned long long)told->scope,
                        in_scope ? "a record" : "a record out of its scope", mutation->table->name,
