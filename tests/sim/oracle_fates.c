@@ -5,15 +5,14 @@
 #include <string.h>
 
 #include "common/store_sqlite/store_sqlite.h"
+#include "protocol/group.h"
 #include "tests/sim/oracle.h"
 
 struct fates {
     struct world *world;
     struct ledger *l;
-    uint8_t *seen;   /* of transactions: bits below */
-    uint32_t record; /* of the row that is looked at; NONE */
-    enum fate fate;  /* for what is found in a side table */
-    bool told; /* what is looked at tells of values, and does not show them: conflict records */
+    uint8_t *seen; /* of transactions: bits below */
+    bool told;     /* what is looked at tells of values, and does not show them: conflict records */
 };
 
 enum {
@@ -76,25 +75,80 @@ static void look_at_headquarters(struct fates *f)
     look_at_rows(f, db, "SELECT content FROM satchel_dead");
 }
 
-static void mark(void *context, uint32_t tx, uint32_t op)
+/* Whose group it is: that of its journal row, or else the newest of those whose texts it writes; it may repeat
+ * the texts of others that its author saw, beside its own and as what was there before. */
+struct authorship {
+    const struct fates *f;
+    uint32_t newest, journal; /* transactions; NONE */
+};
+
+static void whose(void *context, uint32_t tx, uint32_t op)
 {
-    struct fates *f = context;
-    (void)op;
-    if (tx < f->l->tx_count)
-        f->seen[tx] |= (uint8_t)f->record;
+    struct authorship *a = context;
+    if (tx >= a->f->l->tx_count)
+        return;
+    if (op == NONE)
+        a->journal = tx;
+    if (a->newest == NONE || tx > a->newest)
+        a->newest = tx;
 }
 
-static uint32_t look_at_side(struct fates *f, struct node *node, const char *sql, uint32_t bit)
+static void look_at_writes(struct authorship *a, const struct group *group)
+{
+    for (uint32_t m = 0; m < group->mutation_count; m++)
+        for (uint16_t i = 0; i < group->mutations[m].write_count; i++) {
+            const struct unit_write *write = &group->mutations[m].writes[i];
+            for (uint16_t k = 0; write->values && k < write->unit->column_count; k++)
+                if (write->unit->policy != MERGE_COUNTER && write->values[k].kind == VALUE_TEXT)
+                    tokens_each(write->values[k].as.bytes, whose, a);
+            for (uint32_t k = 0; k < write->add_count; k++)
+                tokens_each(write->adds[k], whose, a);
+        }
+}
+
+/* What stands before the group in each side table. */
+static size_t head_of_parked(struct bytes value)
+{
+    return value.size < 2 ? value.size : 2u + value.data[1];
+}
+
+static size_t head_of_waiting(struct bytes value)
+{
+    return value.size < 80 ? value.size : 80;
+}
+
+static size_t head_of_set_aside(struct bytes value)
+{
+    return value.size < 12 ? value.size : 12u + be16_get(value.data + 10);
+}
+
+static void mark(struct fates *f, struct bytes raw, uint8_t bit)
+{
+    struct authorship a = {f, NONE, NONE};
+    struct arena arena;
+    struct group group;
+    arena_init(&arena, 64 << 20);
+    if (group_decode(f->world->kit->model, raw, &arena, &group, NULL) == ERR_OK)
+        look_at_writes(&a, &group);
+    arena_done(&arena);
+    if (a.newest != NONE)
+        f->seen[a.journal != NONE ? a.journal : a.newest] |= bit;
+}
+
+static uint32_t look_at_side(struct fates *f, struct node *node, const char *sql,
+                             size_t (*head_of)(struct bytes), uint8_t bit)
 {
     sqlite3_stmt *row;
     uint32_t count = 0;
-    f->record = bit;
     if (sqlite3_prepare_v2(store_sqlite_handle(node->store), sql, -1, &row, NULL) != SQLITE_OK)
         return 0;
     while (sqlite3_step(row) == SQLITE_ROW) {
+        struct bytes value =
+            bytes_of(sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0));
+        size_t head = head_of(value);
         count++;
-        tokens_each(bytes_of(sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0)),
-                    mark, f);
+        if (head <= value.size)
+            mark(f, bytes_of(value.data + head, value.size - head), bit);
     }
     sqlite3_finalize(row);
     return count;
@@ -286,8 +340,8 @@ static void check_waiting(struct fates *f)
 {
     struct world *world = f->world;
     hub_node_count(&world->nodes[0]);
-    uint32_t waiting =
-        look_at_side(f, &world->nodes[0], "SELECT v FROM satchel_waiting", SEEN_WAITING);
+    uint32_t waiting = look_at_side(f, &world->nodes[0], "SELECT v FROM satchel_waiting",
+                                    head_of_waiting, SEEN_WAITING);
     world->cover[COVER_WAITING_AT_END] += waiting;
     bool excuse = world->cover[COVER_PARKED] || world->cover[COVER_ROLLBACKS] ||
                   world->cover[COVER_REVOKES] || world->cover[COVER_CLONES] ||
@@ -317,11 +371,13 @@ void oracle_fates(struct world *world)
     if (!f.seen || !first)
         abort();
     look_at_headquarters(&f);
-    (void)look_at_side(&f, &world->nodes[0], "SELECT v FROM satchel_parked", SEEN_PARKED);
+    (void)look_at_side(&f, &world->nodes[0], "SELECT v FROM satchel_parked", head_of_parked,
+                       SEEN_PARKED);
     check_waiting(&f);
     for (uint32_t i = 1; i < world->node_count; i++)
         if (!world->nodes[i].erased)
-            (void)look_at_side(&f, &world->nodes[i], "SELECT v FROM satchel_parked", SEEN_PARKED);
+            (void)look_at_side(&f, &world->nodes[i], "SELECT v FROM satchel_parked",
+                               head_of_set_aside, SEEN_PARKED);
     decide(&f);
     qsort(l->overwrites, l->overwrite_count, sizeof *l->overwrites, by_op);
     for (uint32_t i = 0; i <= l->op_count; i++)
