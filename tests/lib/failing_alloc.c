@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "tests/lib/failing_place.h"
+
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define BEHIND_ASAN 1
@@ -44,9 +46,15 @@ void *REAL(malloc)(size_t size);
 void *REAL(calloc)(size_t count, size_t size);
 void *REAL(realloc)(void *old, size_t size);
 
-static bool fails_now(void)
+static bool fails_now(const void *from, const void *frame)
 {
-    if (failing.countdown == 0 || failing.paused)
+    if (failing.paused)
+        return false;
+    if (failing_place_now(PLACE_ERRORS, 0, from, frame)) {
+        failing.failed = true;
+        return true;
+    }
+    if (failing.countdown == 0)
         return false;
     failing.seen++;
     if (failing.countdown > 1) {
@@ -67,17 +75,17 @@ static void *counted(void *memory)
 
 void *malloc(size_t size)
 {
-    return fails_now() ? NULL : counted(REAL(malloc)(size));
+    return fails_now(PLACE_HERE) ? NULL : counted(REAL(malloc)(size));
 }
 
 void *calloc(size_t count, size_t size)
 {
-    return fails_now() ? NULL : counted(REAL(calloc)(count, size));
+    return fails_now(PLACE_HERE) ? NULL : counted(REAL(calloc)(count, size));
 }
 
 void *realloc(void *old, size_t size)
 {
-    if (fails_now())
+    if (fails_now(PLACE_HERE))
         return NULL;
     void *memory = REAL(realloc)(old, size);
     live += (memory != NULL) - (old != NULL && (memory != NULL || size == 0));
@@ -142,12 +150,14 @@ bool failing_alloc_stop(void)
     return failed;
 }
 
-bool failing_alloc_now(void)
+bool failing_alloc_now_at(const void *from, const void *frame)
 {
 #ifdef BEHIND_TSAN
+    (void)from;
+    (void)frame;
     return false;
 #else
-    return fails_now();
+    return fails_now(from, frame);
 #endif
 }
 
@@ -162,6 +172,7 @@ bool failing_alloc_pause(bool paused)
     bool was = failing.paused;
     COMPILER_BARRIER();
     failing.paused = paused;
+    failing_place_pause(paused);
     COMPILER_BARRIER();
     return was;
 }

@@ -25,8 +25,8 @@ void failing_alloc_start_forever(uint64_t k);
 /* Back to normal. Returns whether an allocation failed since the start. */
 bool failing_alloc_stop(void);
 
-/* Counts as an allocation, for what stands for one: whether it is to fail. */
-bool failing_alloc_now(void);
+/* Counts as an allocation, for what stands for one: whether it is to fail. At: PLACE_HERE of failing_place.h. */
+bool failing_alloc_now_at(const void *from, const void *frame);
 
 /* How many there have been since the start, up to one that failed alone. */
 uint64_t failing_alloc_seen(void);

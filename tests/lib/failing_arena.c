@@ -10,6 +10,7 @@
 #include "common/buf.h"
 
 #include "tests/lib/failing_alloc.h"
+#include "tests/lib/failing_place.h"
 
 /* What the linker calls the product's, and ours. */
 void *__real_arena_alloc(struct arena *a, size_t size) __attribute__((weak));
@@ -32,43 +33,43 @@ uint8_t *__wrap_buf_reserve(struct buf *b, size_t size);
 
 void *__wrap_arena_alloc(struct arena *a, size_t size)
 {
-    return failing_alloc_now() ? NULL : __real_arena_alloc(a, size);
+    return failing_alloc_now_at(PLACE_HERE) ? NULL : __real_arena_alloc(a, size);
 }
 
 void *__wrap_arena_calloc(struct arena *a, size_t count, size_t size)
 {
-    return failing_alloc_now() ? NULL : __real_arena_calloc(a, count, size);
+    return failing_alloc_now_at(PLACE_HERE) ? NULL : __real_arena_calloc(a, count, size);
 }
 
 void *__wrap_arena_extend(struct arena *a, void *items, uint32_t count, uint32_t *capacity,
                           size_t size)
 {
-    if (count == *capacity && failing_alloc_now())
+    if (count == *capacity && failing_alloc_now_at(PLACE_HERE))
         return NULL;
     return __real_arena_extend(a, items, count, capacity, size);
 }
 
 enum err __wrap_arena_copy(struct arena *a, struct bytes in, struct bytes *ret)
 {
-    return failing_alloc_now() ? ERR_NOMEM : __real_arena_copy(a, in, ret);
+    return failing_alloc_now_at(PLACE_HERE) ? ERR_NOMEM : __real_arena_copy(a, in, ret);
 }
 
 char *__wrap_arena_text(struct arena *a, struct bytes in)
 {
-    return failing_alloc_now() ? NULL : __real_arena_text(a, in);
+    return failing_alloc_now_at(PLACE_HERE) ? NULL : __real_arena_text(a, in);
 }
 
 /* A buffer goes on failing, as after a failed growth. */
 enum err __wrap_buf_append(struct buf *b, const void *data, size_t size)
 {
-    if (b->error == ERR_OK && failing_alloc_now())
+    if (b->error == ERR_OK && failing_alloc_now_at(PLACE_HERE))
         b->error = ERR_NOMEM;
     return b->error != ERR_OK ? b->error : __real_buf_append(b, data, size);
 }
 
 uint8_t *__wrap_buf_reserve(struct buf *b, size_t size)
 {
-    if (b->error == ERR_OK && failing_alloc_now())
+    if (b->error == ERR_OK && failing_alloc_now_at(PLACE_HERE))
         b->error = ERR_NOMEM;
     return b->error != ERR_OK ? NULL : __real_buf_reserve(b, size);
 }

@@ -2,6 +2,7 @@
 
 #include "common/store_mem/store_mem.h"
 #include "tests/lib/failing_alloc.h"
+#include "tests/lib/failing_place.h"
 
 void stage_start(struct stage *s, uint64_t seed)
 {
@@ -54,6 +55,28 @@ static bool fails_at(struct stage *s, enum stage_source source, uint64_t k, step
     return met;
 }
 
+void stage_each_place(struct stage *s, const char *name, step_fn *prepare, step_fn *step,
+                      step_fn *check)
+{
+    static const enum place_kind kinds[] = {PLACE_ERRORS, PLACE_DAMAGE};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && failing_alloc_works(); i++) {
+        uint32_t rounds = 0;
+        for (bool met = true; met; rounds++) {
+            assert_true(rounds < STAGE_PLACES_MAX);
+            if (prepare)
+                prepare(s);
+            s->round++;
+            failing_place_start(kinds[i]);
+            step(s);
+            met = failing_place_stop();
+            if (check)
+                check(s);
+        }
+        print_message("%s: %u places %s\n", name, rounds - 1,
+                      kinds[i] == PLACE_ERRORS ? "failed" : "gave what was damaged");
+    }
+}
+
 /* prepare (may be NULL) and check run without failures. */
 void stage_each_fault(struct stage *s, const char *name, unsigned sources, step_fn *prepare,
                       step_fn *step, step_fn *check)
@@ -75,6 +98,7 @@ void stage_each_fault(struct stage *s, const char *name, unsigned sources, step_
                       (unsigned long long)rounds - 1);
         assert_true(rounds > 1);
     }
+    stage_each_place(s, name, prepare, step, check);
 }
 
 /* Values by column name, as text; memory for them does not fail. */
@@ -169,9 +193,9 @@ void stage_admin(struct stage *s, const char *request)
         (void)buf_append(&answer, "", 1);
         const char *text = e == ERR_OK ? (const char *)answer.data : "";
         bool done = strstr(text, "\"ok\":true") || (tries > 0 && strstr(text, "EXISTS"));
-        bool again =
-            e != ERR_OK || strstr(text, "NOMEM") || strstr(text, "BUSY") || strstr(text, "FULL");
-        bool fatal = strstr(text, "\"IO\"") != NULL;
+        bool again = e != ERR_OK || strstr(text, "NOMEM") || strstr(text, "BUSY") ||
+                     strstr(text, "FULL") || strstr(text, "CRYPTO");
+        bool fatal = strstr(text, "\"IO\"") || strstr(text, "CORRUPT");
         if (!done && !again && !fatal)
             fail_msg("%s: %s", request, text);
         buf_done(&answer);

@@ -9,7 +9,7 @@
 
 #include "tests/lib/fault_play.h"
 
-enum { STAGE_ROUNDS = 120 };
+enum { STAGE_ROUNDS = 60, STAGE_PLACES_MAX = 4000 };
 enum stage_source {
     STAGE_HUB_STORE,
     STAGE_BOSS_STORE,
@@ -44,6 +44,10 @@ void stage_end(struct stage *s);
  * run without failures. Prints how many failed. */
 void stage_each_fault(struct stage *s, const char *name, unsigned sources, step_fn *prepare,
                       step_fn *step, step_fn *check);
+/* The same with each place failing once that this program has not had fail yet, and each place at which something
+ * stored is read being given what is damaged (failing_place.h). */
+void stage_each_place(struct stage *s, const char *name, step_fn *prepare, step_fn *step,
+                      step_fn *check);
 const struct model_table *stage_table(struct stage *s, const char *name);
 /* Inserts or updates within a transaction: pairs of column name and text, then NULL. id: the one made, or the
  * one given. Memory for the values does not fail. */

@@ -371,10 +371,25 @@ static void prepare_fork(struct stage *s)
     pair_set(p, s->boss, "party", note, "tags", "y; z");
 }
 
+/* What a backup contains is forgotten: the next rounds would send it again. */
+static void archive(struct stage *s)
+{
+    char text[120];
+    struct replica_status status = status_of(s->boss);
+    snprintf(text, sizeof text, "{\"do\":\"archived\",\"marks\":{\"%016llx\":%llu}}",
+             (unsigned long long)status.origin, (unsigned long long)status.last_oseq);
+    (void)pair_admin(&s->run.pair, text);
+    (void)pair_insert(&s->run.pair, s->boss, "party", "name", "After the backup");
+    pair_sync(&s->run.pair, s->boss);
+    assert_true(status_of(s->boss).sent_count < 8); /* that one, and those of before a fork */
+}
+
 /* Headquarters is that of some groups ago. */
 static void prepare_restore(struct stage *s)
 {
     struct pair *p = &s->run.pair;
+    if (s->round % 8 == 0)
+        archive(s);
     struct store *copy = pair_copy_store(p, p->hub_store);
     struct uuid note = pair_insert(p, s->boss, "party", "name", "Lost by it");
     pair_sync(p, s->boss);
@@ -394,6 +409,17 @@ static void beginnings_and_returns_are_done_again(void **state)
     stage_each_fault(&s, "an empty replica", STAGE_NOT_REP, prepare_empty, step_bootstrap,
                      check_bootstrap);
     stage_each_fault(&s, "a copy", STAGE_NOT_REP, prepare_fork, step_bootstrap, check_bootstrap);
+    stage_end(&s);
+}
+
+static void restores_are_done_again(void **state)
+{
+    struct stage s;
+    (void)state;
+    stage_start(&s, 9);
+    prepare_fork(&s); /* there are groups of an older origin, too */
+    step_bootstrap(&s);
+    check_bootstrap(&s);
     stage_each_fault(&s, "a restored headquarters", STAGE_NOT_REP, prepare_restore, step_bootstrap,
                      check_bootstrap);
     stage_end(&s);
@@ -406,6 +432,7 @@ int main(void)
         cmocka_unit_test(commands_are_refused_whole),
         cmocka_unit_test(sessions_are_done_again),
         cmocka_unit_test(beginnings_and_returns_are_done_again),
+        cmocka_unit_test(restores_are_done_again),
     };
     unfailing_libraries();
     if (getenv("SATCHEL_TEST_FILTER"))
