@@ -327,7 +327,7 @@ static int add_device(void *context, struct bytes key, struct bytes value)
 {
     struct user_list *list = context;
     struct hub *hub = list->hub;
-    if (key.size != 16 || value.size < 65)
+    if (key.size != 16 || value.size != DEVICE_VALUE_SIZE)
         return ERR_CORRUPT;
     struct uuid id, user;
     memcpy(id.byte, key.data, 16);
@@ -344,7 +344,7 @@ static int add_device(void *context, struct bytes key, struct bytes value)
     json_object_set_new(device, "id", json_id(&id));
     json_object_set_new(device, "name", json_bytes(cell_text(&name)));
     json_object_set_new(device, "login", json_bytes(cell_text(&login)));
-    json_object_set_new(device, "revoked", json_boolean(value.data[48]));
+    json_object_set_new(device, "revoked", json_boolean(value.data[DEVICE_REVOKED_AT]));
     json_object_set_new(device, "enrolled_ms", json_integer((json_int_t)be64_get(value.data + 49)));
     bool connected = false;
     for (const struct peer *peer = hub->peers; peer; peer = peer->next)
@@ -375,11 +375,13 @@ static enum err do_revoke(struct admin *admin)
     if (e == ERR_NOT_FOUND)
         return fail(admin, e, "there is no such device");
     struct bytes copy;
+    if (e == ERR_OK && value.size != DEVICE_VALUE_SIZE)
+        e = ERR_CORRUPT;
     if (e == ERR_OK)
         e = arena_copy(&hub->turn, value, &copy);
     if (e != ERR_OK)
         return e;
-    ((uint8_t *)(uintptr_t)copy.data)[48] = 1; /* our own copy */
+    ((uint8_t *)(uintptr_t)copy.data)[DEVICE_REVOKED_AT] = 1; /* our own copy */
     e = store_side_put(hub->store, SIDE_DEVICE, bytes_of(id.byte, 16), copy);
     struct cells cells = {0};
     cell(admin, TABLE_DEVICE, &cells, "revoked", value_int(1));

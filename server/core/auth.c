@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEVICE_VALUE_SIZE = 32 + 16 + 1 + 8 + 8 + 8, DEVICE_REVOKED_AT = 48 };
-
 enum err handle_hello(struct hub *hub, struct peer *peer, const struct message_hello *message)
 {
     if (peer->session.state != PEER_NEW || message->nonce.size != 32)
@@ -226,8 +224,8 @@ static enum err welcome(struct hub *hub, struct peer *peer, const struct message
         return ERR_NOMEM;
     e = own_mark(hub, origin, mark);
     uint64_t highest = mark->range_count ? mark->ranges[mark->range_count - 1].to : mark->upto;
-    char name[32];
-    snprintf(name, sizeof name, "archived/%016llx", (unsigned long long)origin->id);
+    char name[ARCHIVED_NAME_SIZE];
+    archived_name(origin->id, name);
     uint64_t archived;
     if (e == ERR_OK)
         e = meta_get_u64(hub, name, 0, &archived);

@@ -377,11 +377,29 @@ static enum err go_live(struct hub *hub, struct peer *peer, const struct mark *t
     return e;
 }
 
+/* How far the own groups are in a verified backup: the device may forget these. */
+static enum err snapshot_archived(struct peer *peer, struct catch_up *c, uint64_t *ret)
+{
+    char name[ARCHIVED_NAME_SIZE];
+    struct bytes value;
+    archived_name(peer->session.origin, name);
+    *ret = 0;
+    enum err e = store_side_get(c->reader, SIDE_META, bytes_of_text(name), &c->arena, &value);
+    if (e == ERR_OK && value.size != 8)
+        e = ERR_CORRUPT;
+    if (e == ERR_OK)
+        *ret = be64_get(value.data);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
 static enum err send_last(struct hub *hub, struct peer *peer)
 {
     struct catch_up *c = peer->catch_up;
     struct result_list results;
+    uint64_t archived;
     enum err e = own_results(peer, &results);
+    if (e == ERR_OK)
+        e = snapshot_archived(peer, c, &archived);
     if (e != ERR_OK)
         return e;
     bool all_told = results.count < results.capacity;
@@ -395,7 +413,8 @@ static enum err send_last(struct hub *hub, struct peer *peer)
                                                 .marks = &c->own,
                                                 .marks_count = 1,
                                                 .results = results.items,
-                                                .results_count = results.count}};
+                                                .results_count = results.count,
+                                                .archived = archived}};
     e = peer_send(hub, peer, &message);
     if (e != ERR_OK)
         return e;

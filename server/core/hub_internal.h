@@ -31,6 +31,8 @@ enum {
     CHECKS_MAX = 256,         /* signatures left for later while there is other work */
     KNOWN_DOTS = 4096,        /* direct-mapped cache of dots that are in effect */
     KEY_ORIGIN_SIZE = 16,     /* origin BE8, oseq BE8 */
+    DEVICE_VALUE_SIZE = 32 + 16 + 1 + 8 + 8 + 8, /* auth.c */
+    DEVICE_REVOKED_AT = 48,
 };
 
 /* ---- frames that wait for a writable socket; shared among the subscribers of a bucket ---- */
@@ -274,6 +276,9 @@ enum err receipt_change(struct hub *hub, uint64_t origin, uint64_t oseq, enum re
 enum err bucket_decode(struct bytes value, struct bucket *ret);
 enum err mark_decode(struct bytes value, struct arena *arena, struct mark *ret,
                      struct uuid *ret_device, struct uuid *ret_user);
+/* In META: up to which oseq groups of this origin are in a verified backup, BE8. */
+enum { ARCHIVED_NAME_SIZE = 9 + 16 + 1 };
+void archived_name(uint64_t origin, char out[ARCHIVED_NAME_SIZE]);
 void key_origin(uint64_t origin, uint64_t oseq, uint8_t out[KEY_ORIGIN_SIZE]);
 enum err meta_get_u64(struct hub *hub, const char *name, uint64_t fallback, uint64_t *ret);
 enum err meta_put_u64(struct hub *hub, const char *name, uint64_t value);

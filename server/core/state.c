@@ -6,6 +6,7 @@
 #include "server/core/hub_internal.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,11 @@ void key_origin(uint64_t origin, uint64_t oseq, uint8_t out[KEY_ORIGIN_SIZE])
 {
     be64_put(out, origin);
     be64_put(out + 8, oseq);
+}
+
+void archived_name(uint64_t origin, char out[ARCHIVED_NAME_SIZE])
+{
+    snprintf(out, ARCHIVED_NAME_SIZE, "archived/%016llx", (unsigned long long)origin);
 }
 
 enum err meta_get_u64(struct hub *hub, const char *name, uint64_t fallback, uint64_t *ret)
