@@ -162,6 +162,9 @@ enum err install_confirmed(struct install *in, const struct model_table *table,
 static enum err apply_row(struct install *in, const struct page_entry *entry)
 {
     struct replica *r = in->r;
+    struct version_head comes;
+    if (version_peek(entry->version, &comes) != ERR_OK)
+        return ERR_MALFORMED; /* damaged at headquarters: it must not enter this store */
     const struct store_row row = {.values = (struct value *)(uintptr_t)entry->values,
                                   .version = entry->version,
                                   .bucket = in->bucket,
@@ -183,13 +186,11 @@ static enum err apply_row(struct install *in, const struct page_entry *entry)
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     bool had = e == ERR_OK;
-    uint64_t have = 0, comes = 0;
+    uint64_t have = 0;
     e = had ? revision_of(&old, &have) : ERR_OK;
-    if (e == ERR_OK)
-        e = revision_of(&row, &comes);
     if (e != ERR_OK)
         return e;
-    if (had && !in->reconcile && have >= comes)
+    if (had && !in->reconcile && have >= comes.revision)
         return ERR_OK; /* an older row never replaces a newer one */
     return confirm(in, entry->table, &entry->id, t, had ? &old : NULL, &row);
 }
@@ -254,13 +255,14 @@ static enum err apply_delta(struct install *in, const struct page_entry *entry)
     struct record record;
     struct store_row before = old;
     e = record_from_row(entry->table, &old, &in->entry, &record);
+    if (e != ERR_OK)
+        return e;
     struct value *copy = arena_alloc(&in->entry, entry->table->column_count * sizeof *copy);
     if (!copy)
         return ERR_NOMEM;
     memcpy(copy, record.values, entry->table->column_count * sizeof *copy);
     record.values = copy;
-    if (e == ERR_OK)
-        e = delta_version(in, entry, &record);
+    e = delta_version(in, entry, &record);
     struct store_row row = {.bucket = in->bucket, .position = entry->position};
     if (e == ERR_OK)
         e = row_from_record(in->r, entry->table, &record, &in->entry, &row);

@@ -20,11 +20,12 @@ enum err parked_put(struct replica *r, uint64_t oseq, const struct group_result 
                     int64_t wall_ms)
 {
     uint8_t key[REPLICA_KEY], head[PARKED_HEAD];
-    own_key(r->origin, oseq, key);
-    struct bytes raw;
-    enum err e = store_side_get(r->store, SIDE_OUTBOX, bytes_of(key, sizeof key), &r->arena, &raw);
+    struct group *group;
+    enum err e = outbox_group(r, r->origin, oseq, &group); /* readable: it can be tried again */
     if (e != ERR_OK)
         return e;
+    const struct bytes raw = r->cache.raw;
+    own_key(r->origin, oseq, key);
     head[0] = (uint8_t)result->code;
     head[1] = (uint8_t)result->reason;
     be64_put(head + 2, (uint64_t)wall_ms);
