@@ -1,5 +1,6 @@
 /* replica_base.c - confirmed copies of records that pending groups touch, and views over them. */
 #include "client/core/replica_internal.h"
+#include "protocol/scan.h"
 
 #include <string.h>
 
@@ -9,6 +10,15 @@ void cache_drop(struct replica *r)
 {
     r->cache.valid = false;
     arena_reset(&r->cache.arena);
+}
+
+/* Headquarters would refuse what is damaged, for good. */
+bool outbox_readable(struct bytes key, struct bytes value)
+{
+    struct group head;
+    return key.size == REPLICA_KEY && scan_check(value, &scan_limits_default) != ERR_MALFORMED &&
+           group_peek(value, &head) == ERR_OK && head.dot.origin == be64_get(key.data) &&
+           head.dot.oseq == be64_get(key.data + 8);
 }
 
 enum err outbox_group(struct replica *r, uint64_t origin, uint64_t oseq, struct group **ret)

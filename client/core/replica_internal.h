@@ -119,6 +119,8 @@ enum err row_from_record(struct replica *r, const struct model_table *table,
                          const struct record *record, struct arena *arena, struct store_row *ret);
 uint32_t route_bucket(struct replica *r, const struct model_table *table,
                       const struct value *values);
+/* Whether an entry of the outbox is a whole group and the one that its key says. */
+bool outbox_readable(struct bytes key, struct bytes value);
 enum err outbox_group(struct replica *r, uint64_t origin, uint64_t oseq, struct group **ret);
 void cache_drop(struct replica *r);
 void drop_pages(struct held_page **head, struct held_page **tail, size_t *bytes);

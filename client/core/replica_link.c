@@ -29,6 +29,8 @@ static int walk_group(void *context, struct bytes key, struct bytes value)
     uint64_t oseq = be64_get(key.data + 8);
     if (mark_has(&walk->r->mark, oseq))
         return walk->count ? STORE_STOP : 0;
+    if (!outbox_readable(key, value))
+        return ERR_CORRUPT;
     if (walk->count && (oseq != walk->first + walk->count || walk->count == walk->max_groups ||
                         walk->bytes + value.size > walk->max_bytes))
         return STORE_STOP;
@@ -367,10 +369,9 @@ static enum err pending_again(struct replica *r, const struct mark *mark)
     return e == ERR_OK ? mark_save(r) : e;
 }
 
-static enum err start_over(struct replica *r, const struct message_welcome *welcome)
+/* mark: what the server says to be decided of the own origin. */
+static enum err start_over(struct replica *r, const struct mark *mark)
 {
-    struct mark none = {.origin = r->origin};
-    const struct mark *mark = welcome->marks_count ? &welcome->marks[0] : &none;
     log_write(r->config.log, LOG_LEVEL_WARNING,
               "headquarters was restored from a backup: what it lost is sent again");
     enum err e = pending_again(r, mark);
@@ -387,6 +388,20 @@ static enum err start_over(struct replica *r, const struct message_welcome *welc
     r->reconcile = true;
     r->acknowledged = 0;
     return e;
+}
+
+enum err replica_disown(struct replica *r)
+{
+    enum err e = replica_enter(r, STORE_WRITE);
+    if (e != ERR_OK)
+        return e;
+    arena_reset(&r->arena);
+    const struct mark none = {.origin = r->origin};
+    if (r->mark.upto > 0 || r->mark.count > 0)
+        e = start_over(r, &none);
+    if (e == ERR_OK)
+        e = fork_all(r, 1);
+    return replica_leave(r, e);
 }
 
 /* ---- scope ---- */
@@ -501,11 +516,12 @@ static enum err welcome_body(struct replica *r, const struct uuid *history,
                            bytes_of(history->byte, 16));
     if (e == ERR_OK)
         e = diverges(r, welcome, ret_diverged);
+    const struct mark none = {.origin = r->origin};
+    const struct mark *mark = welcome->marks_count ? &welcome->marks[0] : NULL;
     if (e == ERR_OK && *ret_diverged)
-        e = start_over(r, welcome);
+        e = start_over(r, mark ? mark : &none);
     if (e == ERR_OK)
         e = take_scope(r, welcome);
-    const struct mark *mark = welcome->marks_count ? &welcome->marks[0] : NULL;
     uint64_t highest = 0;
     if (mark)
         highest = mark->range_count ? mark->ranges[mark->range_count - 1].to : mark->upto;

@@ -2,7 +2,8 @@
  *
  * Model:      they were decided, so they keep their dots: others build on these. A restored headquarters
  *             may have lost them, and is given all of them again, in order, before the own outbox; what it
- *             has is a duplicate. Until that is done the state says so (`older`), through restarts.
+ *             has is a duplicate. If another device has claimed the origin there meanwhile, they go on under
+ *             a new one. Until that is done the state says so (`older`), through restarts.
  * Source:     SPEC.md 10.9. */
 #include "client/core/replica_internal.h"
 
@@ -20,7 +21,7 @@ static int walk_older(void *context, struct bytes key, struct bytes value)
 {
     struct older_walk *walk = context;
     struct replica_older *run = walk->ret;
-    if (key.size != REPLICA_KEY)
+    if (!outbox_readable(key, value))
         return ERR_CORRUPT;
     uint64_t origin = be64_get(key.data), oseq = be64_get(key.data + 8);
     if (origin == walk->r->origin)
@@ -72,6 +73,55 @@ enum err replica_older_done(struct replica *r)
         return e;
     r->older = false;
     return replica_leave(r, replica_save(r));
+}
+
+static enum err move_older(struct replica *r, uint64_t from, uint64_t to, uint64_t oseq,
+                           struct arena *arena)
+{
+    struct group *group, fresh;
+    uint8_t key[REPLICA_KEY];
+    enum err e = outbox_group(r, from, oseq, &group);
+    if (e == ERR_OK)
+        e = group_renumber(group, from, 1, to, arena, &fresh);
+    buf_reset(&r->encode);
+    if (e == ERR_OK)
+        e = group_encode(&fresh, &r->encode);
+    if (e != ERR_OK)
+        return e;
+    own_key(to, oseq, key);
+    e = store_side_put(r->store, SIDE_OUTBOX, bytes_of(key, sizeof key), buf_view(&r->encode));
+    own_key(from, oseq, key);
+    return e == ERR_OK ? store_side_delete(r->store, SIDE_OUTBOX, bytes_of(key, sizeof key)) : e;
+}
+
+static enum err move_all_older(struct replica *r, uint64_t from)
+{
+    uint64_t to = 0;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && (to == 0 || to == r->origin || to == from))
+        e = rng_u64(r->config.rng, &to);
+    struct arena arena;
+    arena_init(&arena, REPLICA_ARENA_MAX);
+    for (uint64_t oseq = 1; e == ERR_OK;) {
+        struct replica_older run;
+        arena_reset(&arena);
+        e = scan(r, from, oseq, 1, &arena, &run);
+        if (e != ERR_OK || run.count == 0 || run.origin != from)
+            break;
+        e = move_older(r, from, to, run.first, &arena);
+        oseq = run.first + 1;
+    }
+    arena_done(&arena);
+    cache_drop(r);
+    return e;
+}
+
+enum err replica_older_taken(struct replica *r, uint64_t origin)
+{
+    if (origin == r->origin)
+        return ERR_INVALID;
+    enum err e = replica_enter(r, STORE_WRITE);
+    return e == ERR_OK ? replica_leave(r, move_all_older(r, origin)) : e;
 }
 
 enum err older_again(struct replica *r)
