@@ -300,13 +300,29 @@ enum err on_ack(struct uplink *u, const struct message_ack *m, struct uplink_eff
     return replica_acknowledged(u->config.replica, m);
 }
 
+/* An older origin is another device's there: its groups get a new one, and all go up once more; what is there
+ * already does no harm. */
+static enum err on_older_taken(struct uplink *u, const struct message_fork *m)
+{
+    struct push_state *push = &u->push;
+    bool asked = push->older_origin == m->origin && (push->older_sent || push->part_oseq);
+    if (!asked)
+        return ERR_PROTOCOL;
+    push->older_sent = false;
+    push->part_oseq = 0;
+    push->older_origin = push->older_oseq = 0;
+    return replica_older_taken(u->config.replica, m->origin);
+}
+
 enum err on_fork(struct uplink *u, const struct message_fork *m, struct now now,
                  struct uplink_effects *effects)
 {
     struct replica_status status;
     replica_status(u->config.replica, &status);
-    if (m->origin != status.origin || m->oseq == 0)
+    if (m->oseq == 0)
         return ERR_PROTOCOL;
+    if (m->origin != status.origin)
+        return on_older_taken(u, m);
     u->push.blocked = true;
     enum err e = replica_fork(u->config.replica, m->oseq, now.wall.ms);
     if (e == ERR_OK)

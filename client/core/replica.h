@@ -107,6 +107,12 @@ enum err replica_older(struct replica *replica, uint64_t origin, uint64_t oseq, 
                        struct arena *arena, struct replica_older *ret);
 /* The server has all of them. */
 enum err replica_older_done(struct replica *replica);
+/* An older origin is another device's at the server: its groups go on under a new one, each with its number
+ * and naming the dot that it had. */
+enum err replica_older_taken(struct replica *replica, uint64_t origin);
+/* The present origin is another device's at the server, which so has none of its groups: all of them, decided
+ * ones too (it was restored, then), go on under a new one and are sent. */
+enum err replica_disown(struct replica *replica);
 /* The server holds these durably (the second mark). Idempotent. */
 enum err replica_acknowledged(struct replica *replica, const struct message_ack *ack);
 /* Where to go on: installed cursors, or staged positions; arena. */

@@ -152,8 +152,12 @@ static enum err on_failure(struct uplink *u, const struct message_failure *m,
     snprintf(text, sizeof text, "%.*s", (int)m->text.size, (const char *)m->text.data);
     enum err why = m->code > 0 && m->code <= ERR_CONFLICT ? (enum err)m->code : ERR_PROTOCOL;
     effects->erase = why == ERR_REVOKED;
-    uplink_end(u, why, text, effects);
-    return ERR_OK;
+    enum err e = ERR_OK;
+    if (why == ERR_CONFLICT && u->shake == SHAKE_PROOF) /* its origin is another device's */
+        e = replica_disown(u->config.replica);
+    if (e == ERR_OK)
+        uplink_end(u, why, text, effects);
+    return e;
 }
 
 static enum err dispatch(struct uplink *u, const struct message *m, size_t size, struct now now,

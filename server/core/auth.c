@@ -252,7 +252,9 @@ static enum err refuse(struct hub *hub, struct peer *peer, enum err why)
 {
     peer_fail(hub, peer, why,
               why == ERR_REVOKED ? "this device has been revoked; its data must be erased"
-                                 : "this device is not known here");
+              : why == ERR_CONFLICT
+                  ? "another device writes under this origin; this one has to take a new one"
+                  : "this device is not known here");
     return ERR_OK;
 }
 
@@ -287,8 +289,8 @@ enum err handle_prove(struct hub *hub, struct peer *peer, const struct message_p
     peer->audience = audience;
     struct origin *origin;
     e = claim_origin(hub, peer, message->origin, &origin);
-    if (e == ERR_AUTH)
-        return refuse(hub, peer, e);
+    if (e == ERR_AUTH) /* whoever of the two is its true owner: nothing says so here */
+        return refuse(hub, peer, ERR_CONFLICT);
     if (e != ERR_OK)
         return e;
     close_older(hub, peer);

@@ -141,9 +141,17 @@ static enum err pushed_origin(struct hub *hub, struct peer *peer, uint64_t id, s
     enum err e = id == 0 ? ERR_PROTOCOL : origin_get(hub, id, ret);
     if (e == ERR_NOT_FOUND && peer->session.claimed++ >= CLAIMS_MAX)
         return ERR_PROTOCOL;
-    if (e == ERR_OK || e == ERR_NOT_FOUND)
-        e = claim_origin(hub, peer, id, ret);
-    return e == ERR_AUTH ? ERR_PROTOCOL : e;
+    return e == ERR_OK || e == ERR_NOT_FOUND ? claim_origin(hub, peer, id, ret) : e;
+}
+
+/* It is another device's, which came with it first: the true owner, as a restored headquarters cannot know,
+ * sends these groups under a new one. */
+static enum err tell_taken(struct hub *hub, struct peer *peer, uint64_t origin)
+{
+    if (peer->session.claimed++ >= CLAIMS_MAX)
+        return ERR_PROTOCOL;
+    struct message fork = {.type = MESSAGE_FORK, .as.fork = {.origin = origin, .oseq = 1}};
+    return peer_send(hub, peer, &fork);
 }
 
 enum err handle_push(struct hub *hub, struct peer *peer, const struct message_push *message)
@@ -153,6 +161,8 @@ enum err handle_push(struct hub *hub, struct peer *peer, const struct message_pu
         return ERR_PROTOCOL;
     struct origin *origin;
     enum err e = pushed_origin(hub, peer, message->origin, &origin);
+    if (e == ERR_AUTH)
+        return tell_taken(hub, peer, message->origin);
     if (e != ERR_OK)
         return e;
     if (message->first > origin->upto + OSEQ_AHEAD_MAX || origin->range_count >= RANGES_MAX)
@@ -269,6 +279,8 @@ enum err handle_part(struct hub *hub, struct peer *peer, const struct message_pa
         return ERR_PROTOCOL;
     struct origin *origin;
     enum err e = pushed_origin(hub, peer, message->origin, &origin);
+    if (e == ERR_AUTH) /* told once, not for each part */
+        return message->part == 0 ? tell_taken(hub, peer, message->origin) : ERR_OK;
     if (e != ERR_OK || (peer->session.forked && origin->id == peer->session.origin))
         return e;
     if (message->oseq > origin->upto + OSEQ_AHEAD_MAX || origin->range_count >= RANGES_MAX)
@@ -351,12 +363,11 @@ enum err handle_discard(struct hub *hub, struct peer *peer, const struct message
         return ERR_PROTOCOL;
     struct origin *origin;
     enum err e = origin_get(hub, message->origin, &origin);
-    if (e == ERR_OK && !uuid_equal(&origin->device, &peer->session.device))
-        return ERR_PROTOCOL;
+    bool others = e == ERR_OK && !uuid_equal(&origin->device, &peer->session.device);
     struct receipt receipt;
-    if (e == ERR_OK)
+    if (e == ERR_OK && !others)
         e = receipt_find(hub, message->origin, message->oseq, &receipt);
-    if (e == ERR_NOT_FOUND) /* a restored headquarters: nothing is here to be given up */
+    if (e == ERR_NOT_FOUND || others) /* a restored headquarters: nothing is here to be given up */
         return tell_discarded(hub, peer, message->oseq);
     if (e != ERR_OK)
         return e;

@@ -114,6 +114,13 @@ static void nobody_writes_under_another_devices_origin(void **state)
     hostile_open(&s.h);
     hostile_groups(&s.h, 1, &s.arena, &groups);
     s.h.origin = theirs.origin;
+    for (uint32_t i = 1; i <= 256; i++) { /* it is told to take another, so often and no more */
+        hostile_push(&s.h, theirs.last_oseq + 1, groups, 1);
+        hostile_settle(&s.h);
+        assert_false(s.h.hung_up);
+        assert_int_equal(s.h.received[MESSAGE_FORK], i);
+        assert_int_equal(s.h.received[MESSAGE_ACK], 0);
+    }
     hostile_push(&s.h, theirs.last_oseq + 1, groups, 1);
     hostile_expect(&s.h, ERR_PROTOCOL);
     hostile_end(&s.h);
@@ -124,15 +131,20 @@ static void nobody_writes_under_another_devices_origin(void **state)
     hostile_hello(&s.h);
     const struct message proof = hostile_proof(&s.h, signature);
     hostile_send(&s.h, &proof);
-    hostile_expect(&s.h, ERR_AUTH);
+    hostile_expect(&s.h, ERR_CONFLICT);
     hostile_end(&s.h);
 
-    hostile_attach(&s.h, &s.pair, s.bad); /* a discard of the other's group */
+    pair_admin(&s.pair, "{\"do\":\"user-set\",\"login\":\"good\",\"role\":\"rep\"}");
+    pair_insert(&s.pair, s.good, "product", "name", "Not a rep's to write");
+    pair_sync(&s.pair, s.good);
+    replica_status(s.good->replica, &theirs);
+    hostile_attach(&s.h, &s.pair, s.bad); /* a discard of the other's group: it stays */
     hostile_open(&s.h);
-    const struct message discard = {.type = MESSAGE_DISCARD,
-                                    .as.discard = {.origin = theirs.origin, .oseq = 1}};
+    const struct message discard = {
+        .type = MESSAGE_DISCARD, .as.discard = {.origin = theirs.origin, .oseq = theirs.last_oseq}};
     hostile_send(&s.h, &discard);
-    hostile_expect(&s.h, ERR_PROTOCOL);
+    hostile_settle(&s.h);
+    assert_int_equal(s.pair.hub->parked_count, 1);
     scene_end(&s);
 }
 

@@ -6,8 +6,8 @@ module.exports = [
     name: 'restore-not-noticed', area, file: 'client/core/replica_link.c',
     why: 'A restored headquarters is taken for the one of before: what it lost is never sent again.',
     edits: [[
-      '    if (e == ERR_OK && *ret_diverged)\n        e = start_over(r, welcome);',
-      '    if (PLANTED)\n        *ret_diverged = false;\n    if (e == ERR_OK && *ret_diverged)\n        e = start_over(r, welcome);',
+      '    if (e == ERR_OK && *ret_diverged)\n        e = start_over(r, mark ? mark : &none);',
+      '    if (PLANTED)\n        *ret_diverged = false;\n    if (e == ERR_OK && *ret_diverged)\n        e = start_over(r, mark ? mark : &none);',
     ]],
   },
   {
