@@ -63,6 +63,7 @@ struct page_list {
     uint64_t author_peer;   /* 0: everybody else */
     struct shared_frame **frames;
     uint32_t count, capacity;
+    enum err error; /* of encoding them: who comes next has to fall back as well */
 };
 
 struct touched {
@@ -179,7 +180,7 @@ static enum err pages_for(struct hub *hub, struct touched *touched, uint64_t rea
     for (struct page_list *list = touched->variants; list; list = list->next)
         if (list->author_peer == author) {
             *ret = list;
-            return ERR_OK;
+            return list->error;
         }
     struct page_list *list = arena_calloc(&hub->turn, 1, sizeof *list);
     if (!list)
@@ -187,10 +188,9 @@ static enum err pages_for(struct hub *hub, struct touched *touched, uint64_t rea
     list->author_peer = author;
     list->next = touched->variants;
     touched->variants = list; /* first: its frames are released even if encoding fails */
-    enum err e = encode_pages(hub, touched, author, list);
-    if (e == ERR_OK)
-        *ret = list;
-    return e;
+    list->error = encode_pages(hub, touched, author, list);
+    *ret = list;
+    return list->error;
 }
 
 /* ---- the commit's changes by bucket ---- */
