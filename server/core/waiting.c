@@ -48,6 +48,8 @@ static enum err decide_again(struct hub *hub, struct bytes key, bool given_up,
     struct audience audience = {0};
     if (e == ERR_OK)
         e = scope_audience(hub, &author.user, &audience);
+    if (e == ERR_AUTH)
+        e = ERR_OK; /* locked out meanwhile: without any right, which is judged */
     if (e == ERR_OK)
         e = store_side_delete(hub->store, SIDE_WAITING, key);
     if (e != ERR_OK)

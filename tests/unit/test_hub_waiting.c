@@ -1,5 +1,6 @@
 /* Groups that wait at headquarters for others (tests/lib/scene.h). */
 #include "server/core/hub_internal.h"
+#include "tests/lib/pair_copy.h"
 #include "tests/lib/scene.h"
 
 /* The group under another origin's number, in the scene's arena. */
@@ -48,10 +49,54 @@ static void what_waits_is_released_whatever_its_origin(void **state)
     }
 }
 
+static enum err see_reason(void *context, const struct parked_group *parked)
+{
+    *(enum reason *)context = parked->reason;
+    return ERR_OK;
+}
+
+/* Its author was locked out while it waited: it is set aside, and who brings what it waited for is not
+ * blamed. */
+static void what_waits_of_a_locked_author_is_set_aside(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p, NULL, 37);
+    struct pair_device *a = pair_enrol(&p, "anna", "admin"), *b = pair_enrol(&p, "boris", "admin");
+    pair_sync(&p, a);
+    pair_sync(&p, b);
+    struct store *backup = pair_copy_store(&p, p.hub_store);
+    struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
+    pair_sync(&p, a);
+    pair_sync(&p, b);
+    pair_put_hub_store(&p, backup); /* which has lost the customer */
+    pair_set(&p, b, "party", id, "legal_name", "Acme Ltd");
+    pair_connect(&p, b, false);
+    pair_run(&p);
+    assert_int_equal(p.hub->waiting_count, 1);
+    pair_admin(&p, "{\"do\":\"user-set\",\"login\":\"boris\",\"active\":false}");
+    pair_run(&p);
+    pair_sync(&p, a); /* brings it again */
+    assert_int_equal(p.hub->waiting_count, 0);
+    assert_int_equal(p.hub->parked_count, 1);
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "name"), "Acme");
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "legal_name"), "");
+    pair_admin(&p, "{\"do\":\"user-set\",\"login\":\"boris\",\"active\":true}");
+    pair_sync(&p, b);
+    enum reason reason = REASON_NONE;
+    assert_ok(replica_parked(b->replica, see_reason, &reason));
+    assert_int_equal(reason, REASON_RIGHTS);
+    pair_sync(&p, a);
+    pair_assert_equal(&p, a);
+    pair_assert_equal(&p, b);
+    pair_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_waits_is_released_whatever_its_origin),
+        cmocka_unit_test(what_waits_of_a_locked_author_is_set_aside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
