@@ -129,7 +129,7 @@ static bool impostor(struct node *node)
         link_close(old, LOWER, false);
     }
     node->impostor = true;
-    node->identity.seed[0] ^= 1; /* device_node_over() puts it right again */
+    node->identity.seed[0] ^= 1; /* device_node_unplug() puts it right again */
     node->mode = MODE_ONCE;
     device_node_connect(node);
     if (!node->up) {

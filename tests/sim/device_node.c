@@ -62,17 +62,22 @@ static void erase(struct node *node)
 }
 
 /* The session is over: whether, and when, another one begins. */
-void device_node_over(struct node *node, enum err why)
+void device_node_unplug(struct node *node)
 {
-    struct uplink_effects ignored;
-    if (!node->up)
-        return;
     node->up = NULL;
     node->evil = false;
     if (node->impostor) {
         node->identity.seed[0] ^= 1;
         node->impostor = false;
     }
+}
+
+void device_node_over(struct node *node, enum err why)
+{
+    struct uplink_effects ignored;
+    if (!node->up)
+        return;
+    device_node_unplug(node);
     node->last_why = why;
     if (!node->running)
         return;

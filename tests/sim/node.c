@@ -197,7 +197,7 @@ void node_end(struct node *node, enum node_end how, uint64_t dice, int64_t again
             if (link->ends[side] == node->number && link->lives[side] == node->life)
                 link_close(link, (enum side)side, how == END_POWER && (dice >> 40) % 3 != 0);
     }
-    node->up = NULL;
+    device_node_unplug(node);
     close_all(node);
     node->life++;
     node->paused_us = 0;

@@ -136,5 +136,7 @@ void device_node_tick(struct node *node);
 /* The application has written. */
 void device_node_wrote(struct node *node);
 void device_node_over(struct node *node, enum err why);
+/* There is no session any more, and nothing of what it pretended to be. */
+void device_node_unplug(struct node *node);
 
 #endif

@@ -91,6 +91,8 @@ bool world_step(struct world *world)
         return false;
     if (event.at_us > world->now_us)
         world->now_us = event.at_us;
+    if (event.kind == EVENT_ACTION && world->settling)
+        return true; /* planned for the last moment */
     if (event.kind == EVENT_ACTION) {
         world_note(world, (uint64_t)event.at_us, event.kind, event.what);
         world->events++;
