@@ -101,6 +101,12 @@ static bool exchange(struct fault_play *play, struct pair_device *device)
     return moved;
 }
 
+void fault_play_live(struct fault_play *play, struct pair_device *device)
+{
+    while (device->up && exchange(play, device))
+        continue;
+}
+
 void fault_play_sync(struct fault_play *play, struct pair_device *device)
 {
     for (int tries = 0; tries < 6; tries++) {

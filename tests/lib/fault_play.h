@@ -15,6 +15,8 @@ struct fault_play {
 void fault_play_restart_hub(struct fault_play *play);
 /* Turns of the hub until it has nothing to do now. */
 void fault_play_turn(struct fault_play *play);
+/* Frames of a session that is open (pair_connect()) until there are none, or it ends. */
+void fault_play_live(struct fault_play *play, struct pair_device *device);
 /* Sessions until one ends well; asserts that one of six does. */
 void fault_play_sync(struct fault_play *play, struct pair_device *device);
 

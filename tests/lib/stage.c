@@ -209,3 +209,15 @@ void stage_admin(struct stage *s, const char *request)
     }
     fail_msg("%s was refused four times", request);
 }
+
+void stage_archive(struct stage *s, struct pair_device *device)
+{
+    char text[120];
+    struct replica_status status;
+    replica_status(device->replica, &status);
+    snprintf(text, sizeof text, "{\"do\":\"archived\",\"marks\":{\"%016llx\":%llu}}",
+             (unsigned long long)status.origin, (unsigned long long)status.last_oseq);
+    (void)pair_admin(&s->run.pair, text);
+    (void)pair_insert(&s->run.pair, device, "party", "name", "After the backup");
+    pair_sync(&s->run.pair, device);
+}

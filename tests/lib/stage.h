@@ -63,5 +63,8 @@ void stage_transact(struct stage *s, struct pair_device *device,
 const char *stage_number(uint32_t n);
 /* Asks headquarters until it is done. One that failed after its commit is found done: EXISTS. */
 void stage_admin(struct stage *s, const char *request);
+/* A verified backup holds all that the device has sent, and it forgets that: stories in which headquarters is
+ * restored again and again would send all of it each time. */
+void stage_archive(struct stage *s, struct pair_device *device);
 
 #endif

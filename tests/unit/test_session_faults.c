@@ -371,25 +371,14 @@ static void prepare_fork(struct stage *s)
     pair_set(p, s->boss, "party", note, "tags", "y; z");
 }
 
-/* What a backup contains is forgotten: the next rounds would send it again. */
-static void archive(struct stage *s)
-{
-    char text[120];
-    struct replica_status status = status_of(s->boss);
-    snprintf(text, sizeof text, "{\"do\":\"archived\",\"marks\":{\"%016llx\":%llu}}",
-             (unsigned long long)status.origin, (unsigned long long)status.last_oseq);
-    (void)pair_admin(&s->run.pair, text);
-    (void)pair_insert(&s->run.pair, s->boss, "party", "name", "After the backup");
-    pair_sync(&s->run.pair, s->boss);
-    assert_true(status_of(s->boss).sent_count < 8); /* that one, and those of before a fork */
-}
-
 /* Headquarters is that of some groups ago. */
 static void prepare_restore(struct stage *s)
 {
     struct pair *p = &s->run.pair;
-    if (s->round % 8 == 0)
-        archive(s);
+    if (s->round % 8 == 0) {
+        stage_archive(s, s->boss);
+        assert_true(status_of(s->boss).sent_count < 8); /* a new one, and those of before a fork */
+    }
     struct store *copy = pair_copy_store(p, p->hub_store);
     struct uuid note = pair_insert(p, s->boss, "party", "name", "Lost by it");
     pair_sync(p, s->boss);
