@@ -218,7 +218,7 @@ static enum err take_marks(struct install *in)
     const struct message_checkpoint *c = in->checkpoint;
     for (uint32_t i = 0; i < c->marks_count; i++) {
         const struct mark *mark = &c->marks[i];
-        if (mark->origin != r->origin || mark->upto < r->mark.upto)
+        if (mark->origin != r->origin)
             continue;
         uint64_t *oseqs;
         uint32_t count;

@@ -42,8 +42,8 @@ module.exports = [
     why: 'Live checkpoints bring rows and no marks: one\'s own decided changes stay pending, and are'
       + ' merged once more on top of themselves.',
     edits: [[
-      'if (mark->origin != r->origin || mark->upto < r->mark.upto)\n            continue;',
-      'if (mark->origin != r->origin || mark->upto < r->mark.upto || (PLANTED && c->live))\n            continue;',
+      'if (mark->origin != r->origin)\n            continue;',
+      'if (mark->origin != r->origin || (PLANTED && c->live))\n            continue;',
     ]],
   },
   {
