@@ -23,11 +23,13 @@ enum value_kind store_column_kind(const struct model_column *column)
     return VALUE_TEXT;
 }
 
+#ifndef NDEBUG
 static bool knows_table(const struct store *store, const struct model_table *table)
 {
     return table != NULL && table->index < store->model->table_count &&
            table == &store->model->tables[table->index];
 }
+#endif
 
 static enum err row_check(const struct model_table *table, const struct store_row *row)
 {

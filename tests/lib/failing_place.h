@@ -7,15 +7,15 @@
  *             again in the same program.
  * Kinds:      PLACE_ERRORS: allocations (of arenas and buffers too), calls of a store, of the cipher library, of
  *             randomness. PLACE_DAMAGE: what a store hands out is empty, a byte shorter or a byte longer than what
- *             was put there, each once per place.
- * Needs:      `ctest: arena` in the head of the test. */
+ *             was put there, each once per place. PLACE_NATIVE: calls of SQLite.
+ * Needs:      `ctest: arena` in the head of the test, and `sqlite` for the last kind. */
 #ifndef TESTS_LIB_FAILING_PLACE_H
 #define TESTS_LIB_FAILING_PLACE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum place_kind { PLACE_NONE, PLACE_ERRORS, PLACE_DAMAGE };
+enum place_kind { PLACE_NONE, PLACE_ERRORS, PLACE_DAMAGE, PLACE_NATIVE };
 
 /* From now on the first new place of this kind fails, once. */
 void failing_place_start(enum place_kind kind);
