@@ -40,7 +40,8 @@
     X(CODE, code, "headquarters: hash of a one-time enrolment code -> user, expiry") \
     X(AUDIT, audit, "hash-chained entries, by number") \
     X(INCARNATION, incarnation, "starts of headquarters: number -> random id, first positions") \
-    X(PART, part, "parts of a large group that has not arrived whole")
+    X(PART, part, "parts of a large group that has not arrived whole") \
+    X(RENAMED, renamed, "headquarters: dot of a renumbered group -> the dot that stands for it")
 /* clang-format on */
 
 enum store_side {

@@ -99,6 +99,11 @@ enum err group_peek(struct bytes in, struct group *ret);
  * update of one that was deleted. */
 enum err group_normalise(const struct mutation *in, uint32_t count, struct arena *arena,
                          const struct mutation **ret, uint32_t *ret_count);
+/* The same group with every dot that its mutations name replaced by the map's answer (none is asked as well,
+ * and stays none); its own dot and `renamed` stay. ERR_NOMEM. */
+typedef struct dot group_dot_map(void *context, struct dot dot);
+enum err group_map_dots(const struct group *in, group_dot_map *map, void *context,
+                        struct arena *arena, struct group *ret);
 /* After a fork: the same group under a new dot, with every reference to a dot of old_origin with
  * oseq >= from_oseq changed to new_origin and oseq - from_oseq + 1; `renamed` set to the dot it
  * had. */

@@ -471,38 +471,30 @@ enum err group_normalise(const struct mutation *in, uint32_t count, struct arena
 
 /* --- A new dot -------------------------------------------------------------------------------- */
 
-/* From which dot to which. */
-struct renumbering {
+struct mapping {
     struct arena *arena;
-    uint64_t old_origin, from_oseq, new_origin;
+    group_dot_map *map;
+    void *context;
 };
 
-static struct dot renumber_dot(const struct renumbering *r, struct dot dot)
-{
-    if (dot.origin == r->old_origin && dot.oseq >= r->from_oseq) {
-        dot.origin = r->new_origin;
-        dot.oseq = dot.oseq - r->from_oseq + 1;
-    }
-    return dot;
-}
-
-static enum err renumber_set(const struct renumbering *r, struct dot_set *set)
+static enum err map_set(const struct mapping *r, struct dot_set *set)
 {
     struct dot *dots = arena_alloc(r->arena, set->count * sizeof(*dots));
 
     if (dots == NULL)
         return ERR_NOMEM;
     for (uint16_t i = 0; i < set->count; i++)
-        dots[i] = renumber_dot(r, set->dots[i]);
+        dots[i] = r->map(r->context, set->dots[i]);
     set->count = dot_sort(dots, set->count);
     set->dots = dots;
     return ERR_OK;
 }
 
-static enum err renumber_write(const struct renumbering *r, struct unit_write *write)
+static enum err map_write(const struct mapping *r, struct unit_write *write)
 {
     struct set_pair *removes;
-    enum err error = renumber_set(r, &write->seen);
+    uint32_t kept = 0;
+    enum err error = map_set(r, &write->seen);
 
     if (error != ERR_OK || write->remove_count == 0)
         return error;
@@ -511,14 +503,18 @@ static enum err renumber_write(const struct renumbering *r, struct unit_write *w
         return ERR_NOMEM;
     for (uint32_t i = 0; i < write->remove_count; i++) {
         removes[i] = write->removes[i];
-        removes[i].dot = renumber_dot(r, removes[i].dot);
+        removes[i].dot = r->map(r->context, removes[i].dot);
     }
     qsort(removes, write->remove_count, sizeof(*removes), compare_pairs);
+    for (uint32_t i = 0; i < write->remove_count; i++)
+        if (kept == 0 || compare_pairs(&removes[kept - 1], &removes[i]) != 0)
+            removes[kept++] = removes[i];
     write->removes = removes;
+    write->remove_count = kept;
     return ERR_OK;
 }
 
-static enum err renumber_mutation(const struct renumbering *r, struct mutation *mutation)
+static enum err map_mutation(const struct mapping *r, struct mutation *mutation)
 {
     struct unit_write *writes = arena_alloc(r->arena, mutation->write_count * sizeof(*writes));
     struct unit_seen *frontier =
@@ -529,42 +525,72 @@ static enum err renumber_mutation(const struct renumbering *r, struct mutation *
         return ERR_NOMEM;
     for (uint16_t i = 0; error == ERR_OK && i < mutation->write_count; i++) {
         writes[i] = mutation->writes[i];
-        error = renumber_write(r, &writes[i]);
+        error = map_write(r, &writes[i]);
     }
     for (uint16_t i = 0; error == ERR_OK && i < mutation->frontier_count; i++) {
         frontier[i] = mutation->frontier[i];
-        error = renumber_set(r, &frontier[i].seen);
+        error = map_set(r, &frontier[i].seen);
     }
     if (error == ERR_OK)
-        error = renumber_set(r, &mutation->deletes);
-    mutation->insert = renumber_dot(r, mutation->insert);
+        error = map_set(r, &mutation->deletes);
+    mutation->insert = r->map(r->context, mutation->insert);
     mutation->writes = writes;
     mutation->frontier = frontier;
     return error;
 }
 
-enum err group_renumber(const struct group *in, uint64_t old_origin, uint64_t from_oseq,
-                        uint64_t new_origin, struct arena *arena, struct group *ret)
+enum err group_map_dots(const struct group *in, group_dot_map *map, void *context,
+                        struct arena *arena, struct group *ret)
 {
-    struct renumbering r = {arena, old_origin, from_oseq, new_origin};
+    const struct mapping r = {arena, map, context};
     struct mutation *mutations = arena_alloc(arena, in->mutation_count * sizeof(*mutations));
     struct group out = *in;
 
-    assert(from_oseq >= 1);
     if (mutations == NULL)
         return ERR_NOMEM;
     for (uint32_t i = 0; i < in->mutation_count; i++) {
         enum err error;
 
         mutations[i] = in->mutations[i];
-        error = renumber_mutation(&r, &mutations[i]);
+        error = map_mutation(&r, &mutations[i]);
         if (error != ERR_OK)
             return error;
     }
+    out.mutations = mutations;
+    *ret = out;
+    return ERR_OK;
+}
+
+/* From which dot to which. */
+struct renumbering {
+    uint64_t old_origin, from_oseq, new_origin;
+};
+
+static struct dot renumber_dot(void *context, struct dot dot)
+{
+    const struct renumbering *r = context;
+
+    if (dot.origin == r->old_origin && dot.oseq >= r->from_oseq) {
+        dot.origin = r->new_origin;
+        dot.oseq = dot.oseq - r->from_oseq + 1;
+    }
+    return dot;
+}
+
+enum err group_renumber(const struct group *in, uint64_t old_origin, uint64_t from_oseq,
+                        uint64_t new_origin, struct arena *arena, struct group *ret)
+{
+    struct renumbering r = {old_origin, from_oseq, new_origin};
+    struct group out;
+    enum err error;
+
+    assert(from_oseq >= 1);
+    error = group_map_dots(in, renumber_dot, &r, arena, &out);
+    if (error != ERR_OK)
+        return error;
     out.dot = renumber_dot(&r, in->dot);
     if (!dot_equal(&out.dot, &in->dot))
         out.renamed = in->dot;
-    out.mutations = mutations;
     *ret = out;
     return ERR_OK;
 }

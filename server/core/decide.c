@@ -20,6 +20,8 @@ struct judging {
     enum reason reason;
     char detail[256];
     struct dot missing; /* what it has to wait for */
+    bool again;         /* decided already, under another dot */
+    bool translated;    /* it names others than its author did: renamed.c */
 };
 
 static void refuse(struct judging *j, enum reason reason, const struct model_table *table,
@@ -38,13 +40,23 @@ static struct dot *known_slot(struct hub *hub, const struct dot *dot)
     return &hub->known[h >> 52 & (KNOWN_DOTS - 1)];
 }
 
-enum err dot_in_effect(struct hub *hub, const struct dot *dot)
+bool dot_is_known(struct hub *hub, const struct dot *dot)
 {
-    struct dot *slot = known_slot(hub, dot);
-    if (dot_equal(slot, dot))
+    return dot_equal(known_slot(hub, dot), dot);
+}
+
+enum err dot_in_effect(struct hub *hub, const struct dot *named)
+{
+    struct dot stands = *named;
+    const struct dot *dot = &stands;
+    if (dot_is_known(hub, named))
         return ERR_OK;
+    enum err e = renamed_find(hub, named, &stands);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    struct dot *slot = known_slot(hub, dot);
     struct origin *origin;
-    enum err e = origin_get(hub, dot->origin, &origin);
+    e = origin_get(hub, dot->origin, &origin);
     if (e != ERR_OK)
         return e;
     if (!origin_decided(origin, dot->oseq))
@@ -287,6 +299,8 @@ static enum err settle(struct judging *j, const struct dot *dot, enum result_cod
     enum err e = receipt_add(j->hub, dot, j->hash, code, j->reason);
     if (e == ERR_OK)
         e = origin_mark(j->hub, j->author->origin, dot->oseq);
+    if (e == ERR_OK && j->group && !j->again)
+        e = renamed_put(j->hub, &j->group->renamed, dot);
     if (e == ERR_OK)
         e = tell(j, dot, code);
     return e;
@@ -357,8 +371,8 @@ static enum err write_group(struct judging *j, const struct merge_context *conte
                             const struct apply_report *report)
 {
     struct hub *hub = j->hub;
-    bool own =
-        report->clean && !context->stamp_adjusted && report->count == j->group->mutation_count;
+    bool own = report->clean && !context->stamp_adjusted && !j->translated &&
+               report->count == j->group->mutation_count;
     struct write_origin origin = {.peer_number = own ? j->author->peer_number : 0,
                                   .oseq = context->dot.oseq,
                                   .dot = context->dot,
@@ -421,16 +435,32 @@ static enum err check_duplicate(struct hub *hub, const struct author *author, ui
     return e;
 }
 
-/* A renumbered group whose first self was decided: the same identity, nothing to apply. */
+/* The dot under which the group is decided already: its own is another one's, or the one that it had is, or
+ * that one itself. */
+static enum err stands_for(struct judging *j, struct dot *ret)
+{
+    enum err e = renamed_find(j->hub, &j->group->dot, ret);
+    if (e == ERR_NOT_FOUND && !dot_is_none(&j->group->renamed))
+        e = renamed_find(j->hub, &j->group->renamed, ret);
+    if (e == ERR_NOT_FOUND) {
+        *ret = j->group->renamed;
+        e = ERR_OK;
+    }
+    return e;
+}
+
+/* A group of which another self was decided: the same identity, nothing to apply. */
 static enum err check_renamed(struct judging *j, bool *ret_done)
 {
     struct hub *hub = j->hub;
-    const struct dot *old = &j->group->renamed;
+    struct dot stands;
+    const struct dot *old = &stands;
     *ret_done = false;
-    if (dot_is_none(old))
-        return ERR_OK;
+    enum err e = stands_for(j, &stands);
+    if (e != ERR_OK || dot_is_none(old))
+        return e;
     struct origin *origin;
-    enum err e = origin_get(hub, old->origin, &origin);
+    e = origin_get(hub, old->origin, &origin);
     if (e == ERR_NOT_FOUND || (e == ERR_OK && !origin_decided(origin, old->oseq)))
         return ERR_OK;
     struct receipt receipt;
@@ -440,10 +470,13 @@ static enum err check_renamed(struct judging *j, bool *ret_done)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     if (receipt.tag != old->tag)
         return ERR_OK;
-    *ret_done = true;
+    *ret_done = j->again = true;
     hub->stats.duplicates++;
     j->reason = (enum reason)receipt.reason;
-    return settle(j, &j->group->dot, (enum result_code)receipt.code);
+    e = renamed_put(hub, &j->group->dot, old);
+    if (e == ERR_OK && !dot_equal(&j->group->renamed, old))
+        e = renamed_put(hub, &j->group->renamed, old);
+    return e == ERR_OK ? settle(j, &j->group->dot, (enum result_code)receipt.code) : e;
 }
 
 static enum err judge(struct judging *j, enum decision *ret)
@@ -533,6 +566,9 @@ enum err decide_group(struct hub *hub, const struct author *author, uint64_t ose
                NULL, NULL, info.message);
         return park(&j, &dot);
     }
+    e = renamed_translate(hub, &group, &j.translated);
+    if (e != ERR_OK)
+        return e;
     j.group = &group;
     return judge(&j, ret);
 }

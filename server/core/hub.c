@@ -167,6 +167,8 @@ static enum err hub_start(struct hub *hub, struct err_info *info)
         e = side_count(hub, SIDE_WAITING, &hub->waiting_count);
     if (e == ERR_OK)
         e = side_count(hub, SIDE_PARKED, &hub->parked_count);
+    if (e == ERR_OK)
+        e = side_count(hub, SIDE_RENAMED, &hub->renamed_count);
     if (e == ERR_OK && hub->config.inspect)
         return side_count(hub, SIDE_INCARNATION, &hub->incarnation_count);
     if (e == ERR_OK)

@@ -212,7 +212,7 @@ struct hub {
     struct hash_map bucket_keys; /* route_key -> number */
     struct hash_map origins;     /* origin BE8 -> struct origin * */
     struct dot known[KNOWN_DOTS];
-    uint64_t waiting_count, parked_count;
+    uint64_t waiting_count, parked_count, renamed_count;
     uint64_t audit_count;
     bool audit_loaded;
     struct run_check *checks, *checks_tail, *checks_saved; /* saved: the last before the turn */
@@ -333,8 +333,19 @@ enum err decide_group(struct hub *hub, const struct author *author, uint64_t ose
 /* Whether the dot is in effect here: ERR_OK; ERR_NOT_FOUND: not decided yet, or parked;
  * ERR_FORBIDDEN: it was given up and will never be. */
 enum err dot_in_effect(struct hub *hub, const struct dot *dot);
+/* Whether the last dots that were looked for have this one: in effect, and under no other. */
+bool dot_is_known(struct hub *hub, const struct dot *dot);
 /* waiting.c: groups that waited for this dot are judged again. */
 enum err decide_waiting(struct hub *hub, const struct dot *dot);
+/* The dot that this group had before it was renumbered; none as a rule. */
+struct dot dot_before(struct bytes raw);
+
+/* renamed.c. The dot that stands for this one; ERR_NOT_FOUND: itself, as far as is known. */
+enum err renamed_find(struct hub *hub, const struct dot *dot, struct dot *ret);
+/* From now on `stands` stands for this dot, unless another one does already. */
+enum err renamed_put(struct hub *hub, const struct dot *dot, const struct dot *stands);
+/* The group's references become those that stand for them. */
+enum err renamed_translate(struct hub *hub, struct group *group, bool *ret_changed);
 
 /* write.c */
 struct write_origin {     /* whose write it is, for the live feed */

@@ -123,8 +123,10 @@ static enum err ingest_one(struct hub *hub, struct peer *peer, struct origin *or
     e = receipt_find(hub, origin->id, oseq, &receipt);
     if (e != ERR_OK || receipt.code == RESULT_PARKED)
         return e;
-    struct dot dot = {origin->id, oseq, receipt.tag};
-    return decide_waiting(hub, &dot);
+    const struct dot dots[] = {{origin->id, oseq, receipt.tag}, dot_before(raw)};
+    for (int i = 0; e == ERR_OK && i < 2 && !dot_is_none(&dots[i]); i++)
+        e = decide_waiting(hub, &dots[i]);
+    return e;
 }
 
 /* What is kept of a run, decided now or later: it is audited and its signature looked at. */

@@ -69,13 +69,23 @@ static enum err decide_again(struct hub *hub, struct bytes key, bool given_up,
     e = receipt_find(hub, author.origin->id, oseq, &receipt);
     if (e != ERR_OK || receipt.code == RESULT_PARKED)
         return e; /* what depends on it goes on waiting */
-    struct settled_dot *settled = arena_calloc(&hub->turn, 1, sizeof *settled);
-    if (!settled)
-        return ERR_NOMEM;
-    settled->dot = (struct dot){author.origin->id, oseq, receipt.tag};
-    (*tail)->next = settled;
-    *tail = settled;
+    const struct dot dots[] = {{author.origin->id, oseq, receipt.tag},
+                               dot_before(bytes_of(value.data + 80, value.size - 80))};
+    for (int i = 0; i < 2 && !dot_is_none(&dots[i]); i++) {
+        struct settled_dot *settled = arena_calloc(&hub->turn, 1, sizeof *settled);
+        if (!settled)
+            return ERR_NOMEM;
+        settled->dot = dots[i];
+        (*tail)->next = settled;
+        *tail = settled;
+    }
     return ERR_OK;
+}
+
+struct dot dot_before(struct bytes raw)
+{
+    struct group head;
+    return group_peek(raw, &head) == ERR_OK ? head.renamed : (struct dot){0};
 }
 
 /* Those that wait for this one dot. */

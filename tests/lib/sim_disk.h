@@ -136,6 +136,8 @@ struct sim_disk_fault {
 };
 
 enum { SIM_DISK_FAULTS = 4 };
+/* How many more it takes. */
+uint32_t sim_disk_fault_room(const struct sim_disk *disk);
 /* Adds a fault (up to SIM_DISK_FAULTS; the first that hits is the one). */
 void sim_disk_fail(struct sim_disk *disk, const struct sim_disk_fault *fault);
 void sim_disk_no_faults(struct sim_disk *disk);

@@ -35,6 +35,11 @@ void sim_disk_fail(struct sim_disk *disk, const struct sim_disk_fault *fault)
     disk->faults[disk->fault_count++] = (struct sim_armed){.fault = *fault};
 }
 
+uint32_t sim_disk_fault_room(const struct sim_disk *disk)
+{
+    return SIM_DISK_FAULTS - (uint32_t)disk->fault_count;
+}
+
 void sim_disk_no_faults(struct sim_disk *disk)
 {
     disk->fault_count = 0;

@@ -107,6 +107,14 @@ static bool network(struct world *world, struct node *node, const struct action 
 
 /* ---- processes, clocks, memory ---- */
 
+/* A disk that is not used gathers faults: the oldest ones give way. */
+static void arm(struct node *node, const struct sim_disk_fault *fault)
+{
+    if (sim_disk_fault_room(node->disk) == 0)
+        sim_disk_no_faults(node->disk);
+    sim_disk_fail(node->disk, fault);
+}
+
 static void power_at(struct node *node, struct seeded_rng *dice)
 {
     const struct sim_disk_fault fault = {.calls = SIM_DISK_CHANGES,
@@ -114,7 +122,7 @@ static void power_at(struct node *node, struct seeded_rng *dice)
                                          .effect = seeded_below(dice, 2) ? SIM_DISK_POWER_BEFORE
                                                                          : SIM_DISK_POWER_AFTER};
     if (node->running)
-        sim_disk_fail(node->disk, &fault);
+        arm(node, &fault);
 }
 
 static void skew(struct node *node, struct seeded_rng *dice)
@@ -184,7 +192,7 @@ static void io_errors(struct node *node, struct seeded_rng *dice)
         fault.at = 1 + seeded_below(dice, 60);
         fault.forever = seeded_below(dice, 2);
     }
-    sim_disk_fail(node->disk, &fault);
+    arm(node, &fault);
     mend_later(node, MEND_DISK, a_while(dice) / 4);
     count(node->world, COVER_DISK_ERROR);
 }
@@ -194,7 +202,7 @@ static void sync_error(struct node *node, struct seeded_rng *dice)
     const struct sim_disk_fault fault = {.calls = SIM_DISK_BIT(SIM_DISK_SYNC),
                                          .at = 1 + seeded_below(dice, 4),
                                          .effect = SIM_DISK_FAILS};
-    sim_disk_fail(node->disk, &fault);
+    arm(node, &fault);
     mend_later(node, MEND_DISK, 60 * second);
     count(node->world, COVER_SYNC_ERROR);
 }

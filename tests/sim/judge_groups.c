@@ -65,6 +65,61 @@ static void order_causes(struct judge *j)
         }
 }
 
+/* ---- groups that were renumbered: one group, whatever the number ---- */
+
+struct selves {
+    struct self {
+        struct dot dot;
+        uint32_t first; /* the deed that stands for it */
+    } * items;
+    uint32_t count;
+    const struct judge *judge;
+};
+
+static struct self *self_of(const struct selves *selves, const struct dot *dot)
+{
+    for (uint32_t i = 0; i < selves->count; i++)
+        if (dot_equal(&selves->items[i].dot, dot))
+            return &selves->items[i];
+    return NULL;
+}
+
+static struct dot as_it_stands(void *context, struct dot dot)
+{
+    const struct selves *selves = context;
+    const struct self *self = self_of(selves, &dot);
+    return self ? selves->judge->deeds[self->first].group.dot : dot;
+}
+
+/* The first one of each group that is decided stands for all: the others are aliases, and who names one of
+ * them has seen it. */
+static void join_selves(struct judge *j)
+{
+    struct selves selves = {.judge = j};
+    bool any = false;
+    for (uint32_t i = 0; i < j->count && !any; i++)
+        any = !dot_is_none(&j->deeds[i].group.renamed);
+    if (!any)
+        return;
+    selves.items = judge_need(&j->arena, (size_t)j->count * 2, sizeof *selves.items);
+    for (uint32_t i = 0; i < j->count; i++) {
+        struct deed *deed = &j->deeds[i];
+        const struct dot *names[] = {&deed->group.dot, &deed->group.renamed};
+        const struct self *known = self_of(&selves, names[0]);
+        if (!known && !dot_is_none(names[1]))
+            known = self_of(&selves, names[1]);
+        uint32_t first = known ? known->first : i;
+        deed->alias = known != NULL;
+        for (int k = 0; k < 2; k++)
+            if (!dot_is_none(names[k]) && !self_of(&selves, names[k]))
+                selves.items[selves.count++] = (struct self){*names[k], first};
+    }
+    for (uint32_t i = 0; i < j->count; i++)
+        if (group_map_dots(&j->deeds[i].group, as_it_stands, &selves, &j->arena,
+                           &j->deeds[i].group) != ERR_OK)
+            abort();
+}
+
 void judge_read(struct judge *j)
 {
     const struct history *h = j->world->history;
@@ -75,14 +130,12 @@ void judge_read(struct judge *j)
         if (told->turn == 0 ||
             group_decode(j->world->kit->model, told->raw, &j->arena, &deed->group, NULL) != ERR_OK)
             continue;
-        const struct told *first =
-            dot_is_none(&deed->group.renamed) ? NULL : history_find(h, &deed->group.renamed);
         deed->told = told;
-        deed->alias = first && first->turn && first->turn <= told->turn;
         deed->in_effect = told->code == RESULT_APPLIED || told->code == RESULT_MERGED;
         j->count++;
     }
     qsort(j->deeds, j->count, sizeof *j->deeds, by_decision);
+    join_selves(j);
     order_causes(j);
 }
 

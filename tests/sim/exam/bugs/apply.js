@@ -55,8 +55,8 @@ static enum err fold_insert(`,
     why: 'A device that goes on under a new origin renumbers its groups, but not the dots that they name'
       + ' as seen: they wait for groups that will never come.',
     edits: [[
-      '    enum err error = renumber_set(r, &write->seen);\n',
-      '    enum err error = PLANTED ? ERR_OK : renumber_set(r, &write->seen);\n',
+      '    enum err error = map_set(r, &write->seen);\n',
+      '    enum err error = PLANTED ? ERR_OK : map_set(r, &write->seen);\n',
     ]],
   },
   {

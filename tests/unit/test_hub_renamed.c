@@ -1,0 +1,131 @@
+/* A group that was renumbered is one with what it was: whichever of the two comes first takes effect, once,
+ * and what names either builds on it. */
+#include "tests/lib/hostile.h"
+#include "tests/lib/pair_copy.h"
+
+static struct replica_status status_of(struct pair_device *device)
+{
+    struct replica_status status;
+    replica_status(device->replica, &status);
+    return status;
+}
+
+static void sync_all(struct pair *p)
+{
+    for (int round = 0; round < 3; round++)
+        for (uint32_t i = 0; i < p->device_count; i++)
+            pair_sync(p, &p->devices[i]);
+}
+
+static void all_agree(struct pair *p)
+{
+    sync_all(p);
+    for (uint32_t i = 0; i < p->device_count; i++) {
+        assert_int_equal(status_of(&p->devices[i]).parked_count, 0);
+        assert_int_equal(status_of(&p->devices[i]).outbox_count, 0);
+        pair_assert_equal(p, &p->devices[i]);
+    }
+}
+
+/* A copy has built on what the other copy has sent in the meantime, and is renumbered. */
+static void a_copy_builds_on_what_both_copies_have(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p, NULL, 81);
+    struct pair_device *a = pair_enrol(&p, "anna", "admin");
+    pair_sync(&p, a);
+    struct uuid id = pair_insert(&p, a, "party", "name", "Acme"); /* not sent when it is copied */
+    pair_set(&p, a, "party", id, "loyalty_points", "5");
+    struct pair_device *b = pair_clone_device(&p, a);
+    pair_set(&p, a, "party", id, "legal_name", "From the one");
+    pair_set(&p, b, "party", id, "website", "From the other");
+    pair_set(&p, b, "party", id, "loyalty_points", "8");
+    pair_sync(&p, a);
+    pair_sync(&p, b);
+    assert_int_not_equal(status_of(a).origin, status_of(b).origin);
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "legal_name"), "From the one");
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "website"), "From the other");
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "loyalty_points"), "8");
+    pair_delete(&p, b, "party", id);
+    pair_sync(&p, b);
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "name"), "-");
+    all_agree(&p);
+    pair_done(&p);
+}
+
+/* After a restore the renumbered one comes first, and the other copy sends its own after it. */
+static void what_was_renumbered_comes_first(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p, NULL, 82);
+    struct pair_device *a = pair_enrol(&p, "anna", "admin");
+    pair_sync(&p, a);
+    struct store *backup = pair_copy_store(&p, p.hub_store);
+    struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
+    pair_set(&p, a, "party", id, "loyalty_points", "5");
+    struct pair_device *b = pair_clone_device(&p, a);
+    pair_set(&p, a, "party", id, "legal_name", "From the one");
+    pair_set(&p, b, "party", id, "website", "From the other");
+    pair_sync(&p, a);
+    pair_sync(&p, b);
+    assert_int_not_equal(status_of(a).origin, status_of(b).origin);
+    pair_put_hub_store(&p, backup);
+    pair_sync(&p, b);
+    pair_set(&p, a, "party", id, "city", "Omsk");
+    pair_sync(&p, a);
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "loyalty_points"), "5");
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "legal_name"), "From the one");
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "website"), "From the other");
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "city"), "Omsk");
+    all_agree(&p);
+    pair_done(&p);
+}
+
+/* Others have built on the groups of an origin that was stolen from a restored headquarters, and come before
+ * its owner. */
+static void others_built_on_what_is_renumbered(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct hostile h;
+    pair_init(&p, NULL, 83);
+    struct pair_device *owner = pair_enrol(&p, "olga", "admin"),
+                       *friend = pair_enrol(&p, "fred", "admin"),
+                       *thief = pair_enrol(&p, "theo", "admin");
+    pair_sync(&p, friend); /* the owner has not been there yet */
+    struct store *backup = pair_copy_store(&p, p.hub_store);
+    struct uuid id = pair_insert(&p, owner, "party", "name", "Acme");
+    pair_set(&p, owner, "party", id, "legal_name", "First");
+    pair_sync(&p, owner);
+    pair_sync(&p, friend);
+    pair_set(&p, friend, "party", id, "legal_name", "Second");
+    pair_put_hub_store(&p, backup);
+    hostile_attach(&h, &p, thief);
+    h.origin = status_of(owner).origin;
+    hostile_open(&h);
+    hostile_settle(&h);
+    hostile_end(&h);
+    pair_connect(&p, friend, false);
+    pair_run(&p);
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "name"),
+                        "-"); /* it waits for the owner's */
+    pair_sync(&p, owner);
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "name"), "Acme");
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "legal_name"), "Second");
+    pair_cut(&p, friend);
+    all_agree(&p);
+    assert_int_equal(pair_count(&p, NULL, "conflict"), 0); /* the second had seen the first */
+    pair_done(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_copy_builds_on_what_both_copies_have),
+        cmocka_unit_test(what_was_renumbered_comes_first),
+        cmocka_unit_test(others_built_on_what_is_renumbered),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
