@@ -108,6 +108,8 @@ static enum err next_text(struct writing *w, struct bytes before, uint32_t op, u
     }
     struct bytes copy = {0};
     if (e == ERR_OK)
+        e = out.error; /* its memory may fail like the application's */
+    if (e == ERR_OK)
         e = arena_copy(&w->arena, buf_view(&out), &copy);
     ledger_replaces(w->ledger, w->tx, before, copy);
     *ret = value_text(copy);
