@@ -361,7 +361,7 @@ static enum err tell_discarded(struct hub *hub, struct peer *peer, uint64_t oseq
 
 enum err handle_discard(struct hub *hub, struct peer *peer, const struct message_discard *message)
 {
-    if (peer->session.state != PEER_OPEN)
+    if (peer->session.state != PEER_OPEN || message->oseq == 0)
         return ERR_PROTOCOL;
     struct origin *origin;
     enum err e = origin_get(hub, message->origin, &origin);
@@ -373,11 +373,10 @@ enum err handle_discard(struct hub *hub, struct peer *peer, const struct message
         return tell_discarded(hub, peer, message->oseq);
     if (e != ERR_OK)
         return e;
-    if (message->origin == peer->session.origin && message->oseq > 0 &&
-        message->oseq <= peer->session.stated)
+    if (message->origin == peer->session.origin && message->oseq <= peer->session.stated)
         peer->session.stated = message->oseq - 1;
     if (peer->session.pull == PULL_CATCHING_UP && message->origin == peer->session.origin &&
-        message->oseq > 0 && message->oseq <= peer->session.floor) {
+        message->oseq <= peer->session.floor) {
         peer->session.floor = message->oseq - 1; /* told with the checkpoint, from a new snapshot */
         peer->session.fresh_subscription = true;
     }
