@@ -41,7 +41,8 @@
     X(AUDIT, audit, "hash-chained entries, by number") \
     X(INCARNATION, incarnation, "starts of headquarters: number -> random id, first positions") \
     X(PART, part, "parts of a large group that has not arrived whole") \
-    X(RENAMED, renamed, "headquarters: dot of a renumbered group -> the dot that stands for it")
+    X(RENAMED, renamed, "headquarters: dot of a renumbered group -> the dot that stands for it") \
+    X(MOVED, moved, "headquarters: table, id, bucket that it left -> position of the departure, when")
 /* clang-format on */
 
 enum store_side {

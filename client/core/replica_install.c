@@ -110,6 +110,24 @@ static enum err row_copy(struct arena *arena, const struct model_table *table,
     return e;
 }
 
+/* An own insert waits until its mark comes, at the end of the checkpoint; but what the checkpoint says of it
+ * before, counts. */
+static enum err note_confirmed_now(struct install *in, const struct model_table *table,
+                                   const struct uuid *id)
+{
+    uint8_t key[18];
+    install_key(table, id, key);
+    return hash_map_put_number(&in->own, bytes_of(key, sizeof key), 1);
+}
+
+static bool is_confirmed_now(const struct install *in, const struct model_table *table,
+                             const struct uuid *id)
+{
+    uint8_t key[18];
+    install_key(table, id, key);
+    return hash_map_get(&in->own, bytes_of(key, sizeof key)) != NULL;
+}
+
 static enum err revision_of(const struct store_row *row, uint64_t *ret)
 {
     struct version_head head;
@@ -153,10 +171,16 @@ enum err install_confirmed(struct install *in, const struct model_table *table,
     struct version_head head;
     if (version_peek(row.version, &head) != ERR_OK)
         return ERR_CORRUPT;
-    if (is_own_pending(in->r, &head.insert))
+    if (is_own_pending(in->r, &head.insert) && !is_confirmed_now(in, table, id))
         return ERR_NOT_FOUND;
     *ret = row;
     return ERR_OK;
+}
+
+static enum err gap(struct install *in)
+{
+    in->gap = true;
+    return ERR_CONFLICT;
 }
 
 static enum err apply_row(struct install *in, const struct page_entry *entry)
@@ -188,6 +212,8 @@ static enum err apply_row(struct install *in, const struct page_entry *entry)
     bool had = e == ERR_OK;
     uint64_t have = 0;
     e = had ? revision_of(&old, &have) : ERR_OK;
+    if (e == ERR_OK && !had && is_own_pending(r, &comes.insert))
+        e = note_confirmed_now(in, entry->table, &entry->id);
     if (e != ERR_OK)
         return e;
     if (had && !in->reconcile && have >= comes.revision)
@@ -237,10 +263,8 @@ static enum err apply_delta(struct install *in, const struct page_entry *entry)
     enum err e = install_base(in, entry->table, &entry->id, &t);
     if (e == ERR_OK)
         e = install_confirmed(in, entry->table, &entry->id, t, &old);
-    if (e == ERR_NOT_FOUND) {
-        in->gap = true;
-        return ERR_CONFLICT;
-    }
+    if (e == ERR_NOT_FOUND)
+        return gap(in);
     uint64_t have;
     if (e == ERR_OK)
         e = revision_of(&old, &have);
@@ -248,10 +272,8 @@ static enum err apply_delta(struct install *in, const struct page_entry *entry)
         return e;
     if (have >= entry->revision)
         return ERR_OK;
-    if (have != entry->previous) {
-        in->gap = true;
-        return ERR_CONFLICT;
-    }
+    if (have != entry->previous)
+        return gap(in);
     struct record record;
     struct store_row before = old;
     e = record_from_row(entry->table, &old, &in->entry, &record);
@@ -313,18 +335,14 @@ static enum err apply_own(struct install *in, const struct page_entry *entry)
         row.bucket = in->bucket;
         row.position = entry->position;
         e = account(in, in->bucket, mutation->table, &mutation->id, &row, true);
-        uint8_t key[18];
-        install_key(mutation->table, &mutation->id, key);
         if (e == ERR_OK)
-            e = hash_map_put_number(&in->own, bytes_of(key, sizeof key), 1);
+            e = note_confirmed_now(in, mutation->table, &mutation->id);
         return e == ERR_OK && moves ? store_row_put(r->store, mutation->table, &mutation->id, &row)
                                     : e;
     }
     struct record record = {0};
-    if (!t || (t->base.present == (mutation->op == MUTATION_INSERT))) {
-        in->gap = true;
-        return ERR_CONFLICT;
-    }
+    if (!t || (t->base.present == (mutation->op == MUTATION_INSERT)))
+        return gap(in);
     struct store_row old = t->base.row;
     if (t->base.present) {
         e = record_from_row(mutation->table, &old, &in->entry, &record);
@@ -341,10 +359,8 @@ static enum err apply_own(struct install *in, const struct page_entry *entry)
                        &result);
     if (e != ERR_OK)
         return e;
-    if (result.reason != REASON_NONE || record.version.revision != entry->revision) {
-        in->gap = true;
-        return ERR_CONFLICT;
-    }
+    if (result.reason != REASON_NONE || record.version.revision != entry->revision)
+        return gap(in);
     row = (struct store_row){.bucket = in->bucket, .position = entry->position};
     e = row_from_record(r, mutation->table, &record, &in->entry, &row);
     return e == ERR_OK

@@ -190,6 +190,8 @@ static enum err start(struct hub *hub, struct peer *peer)
 struct page_build {
     struct hub *hub;
     struct catch_up *c;
+    uint32_t bucket;
+    bool anew; /* the subscriber had nothing of the bucket: nobody's departure is news */
     uint32_t rows;
     uint64_t last;
     bool full;
@@ -203,11 +205,15 @@ static int add_row(void *context, uint64_t position, const struct model_table *t
     struct store_row row;
     arena_reset(&build->c->rows);
     enum err e = store_row_get(build->c->reader, table, id, &build->c->rows, &row);
+    bool here = e == ERR_OK && row.bucket == build->bucket && row.position == position;
+    build->last = position;
+    if (e == ERR_OK && !here && build->anew)
+        return 0;
     if (e == ERR_OK)
-        e = page_write_row(&hub->writer, position, table, id, &row);
+        e = here ? page_write_row(&hub->writer, position, table, id, &row)
+                 : page_write_gone(&hub->writer, position, table, id);
     if (e != ERR_OK)
         return (int)(e == ERR_NOT_FOUND ? ERR_CORRUPT : e);
-    build->last = position;
     build->rows++;
     if (build->rows >= hub->limits.page_rows || build->rows >= PAGE_ENTRIES_MAX ||
         page_writer_size(&hub->writer) >= hub->limits.page_bytes) {
@@ -223,7 +229,10 @@ static enum err send_page(struct hub *hub, struct peer *peer)
     struct catch_up *c = peer->catch_up;
     const struct bucket_digest *head = &c->heads[c->next];
     uint64_t from = peer_position(peer, head->bucket);
-    struct page_build build = {.hub = hub, .c = c, .last = from};
+    if (from == 0)
+        c->anew = head->bucket;
+    struct page_build build = {
+        .hub = hub, .c = c, .bucket = head->bucket, .anew = c->anew == head->bucket, .last = from};
     page_writer_reset(&hub->writer);
     enum err e = store_log_scan(c->reader, head->bucket, from, add_row, &build);
     struct message message = {.type = MESSAGE_PAGE,

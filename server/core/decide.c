@@ -18,6 +18,7 @@ struct judging {
     struct bytes raw;
     const uint8_t *hash;
     enum reason reason;
+    bool former; /* writes to a record that has left the author's sight */
     char detail[256];
     struct dot missing; /* what it has to wait for */
     bool again;         /* decided already, under another dot */
@@ -165,52 +166,107 @@ static void check_values(struct judging *j)
     }
 }
 
-/* What is there already has to be the author's to see. */
-static void check_sight(struct judging *j, const struct model_table *table, const struct uuid *id)
+/* A record in this bucket has to be the author's to see, now or until lately. */
+static enum err check_sight(struct judging *j, const struct model_table *table,
+                            const struct uuid *id, uint32_t bucket)
+{
+    bool lately = false;
+    if (audience_has(j->author->audience, bucket))
+        return ERR_OK;
+    enum err e = move_lease(j->hub, j->author->audience, table, id, &lately);
+    if (e == ERR_OK && !lately)
+        refuse(j, REASON_SCOPE, table, NULL, NULL);
+    j->former |= lately;
+    return e;
+}
+
+static enum err check_old_sight(struct judging *j, const struct model_table *table,
+                                const struct uuid *id)
 {
     const struct store_row *old = world_row(j->hub, table, id);
-    if (old && !audience_has(j->author->audience, old->bucket))
-        refuse(j, REASON_SCOPE, table, NULL, NULL);
+    return old ? check_sight(j, table, id, old->bucket) : ERR_OK;
+}
+
+/* Who owns a record may give it away; who manages, may with all that they see. */
+static bool may_move(const struct judging *j, const struct applied_record *applied)
+{
+    const struct model_table *table = applied->table;
+    if (j->former)
+        return false;
+    if (j->author->audience->role >= ROLE_MANAGER || table->bucket_rule != BUCKET_ROUTED)
+        return true;
+    const struct value *owner = &applied->before.values[table->owner_column];
+    return owner->kind == VALUE_BLOB &&
+           bytes_equal(owner->as.bytes, bytes_of(j->author->user.byte, 16));
+}
+
+/* Whether there is somebody to see the record. */
+static enum err check_destination(struct judging *j, const struct model_table *table,
+                                  const struct route *route)
+{
+    struct record record;
+    enum err e = ERR_OK;
+    if (route->kind == BUCKET_KIND_USER)
+        e = system_get(j->hub, TABLE_USER, &route->key, &record);
+    else if (route->kind == BUCKET_KIND_BRANCH)
+        e = system_get(j->hub, TABLE_BRANCH, &route->key, &record);
+    else
+        return ERR_OK;
+    if (e == ERR_NOT_FOUND || (e == ERR_OK && record.dead)) {
+        refuse(j, REASON_MOVE, table, NULL, NULL);
+        return ERR_OK;
+    }
+    return e;
 }
 
 static enum err check_scope(struct judging *j, const struct apply_report *report)
 {
     struct hub *hub = j->hub;
     /* The report lacks mutations that came to nothing. */
-    for (uint32_t m = 0; m < j->group->mutation_count && j->reason == REASON_NONE; m++)
-        check_sight(j, j->group->mutations[m].table, &j->group->mutations[m].id);
+    for (uint32_t m = 0; m < j->group->mutation_count && j->reason == REASON_NONE; m++) {
+        const struct mutation *mutation = &j->group->mutations[m];
+        enum err e = check_old_sight(j, mutation->table, &mutation->id);
+        if (e != ERR_OK)
+            return e;
+    }
     for (uint32_t i = 0; i < report->count && j->reason == REASON_NONE; i++) {
         const struct applied_record *applied = &report->records[i];
         const struct store_row *old = world_row(hub, applied->table, &applied->id);
-        check_sight(j, applied->table, &applied->id);
-        if (j->reason != REASON_NONE)
-            break;
+        enum err e = check_old_sight(j, applied->table, &applied->id);
+        if (e != ERR_OK || j->reason != REASON_NONE)
+            return e;
         struct route route = route_record(applied->table, applied->record.values);
         if (route.inherit) {
             /* the parent's bucket decides; a parent of the same group has been checked itself */
             struct store_row parent;
             const struct model_table *table =
                 &hub->model->tables[applied->table->columns[applied->table->parent_column].target];
-            enum err e = store_row_get(hub->store, table, &route.parent, &hub->turn, &parent);
+            e = store_row_get(hub->store, table, &route.parent, &hub->turn, &parent);
+            if (e == ERR_OK)
+                e = check_sight(j, table, &route.parent, parent.bucket);
+            if (e == ERR_OK && old && parent.bucket != old->bucket && !may_move(j, applied))
+                refuse(j, REASON_SCOPE, applied->table, NULL, NULL);
             if (e != ERR_OK && e != ERR_NOT_FOUND)
                 return e;
-            if (e == ERR_OK && !audience_has(j->author->audience, parent.bucket))
-                refuse(j, REASON_SCOPE, applied->table, NULL, NULL);
-            else if (e == ERR_OK && old && parent.bucket != old->bucket)
-                refuse(j, REASON_MOVE, applied->table, NULL, NULL);
             continue;
         }
         if (old) {
             const struct bucket *bucket = bucket_by_number(hub, old->bucket);
-            if (applied->table->bucket_rule != BUCKET_SYSTEM &&
-                (!bucket || bucket->kind != route.kind || !uuid_equal(&bucket->key, &route.key)))
-                refuse(j, REASON_MOVE, applied->table, NULL, NULL);
+            if (applied->table->bucket_rule == BUCKET_SYSTEM ||
+                (bucket && bucket->kind == route.kind && uuid_equal(&bucket->key, &route.key)))
+                continue;
+            if (!may_move(j, applied))
+                refuse(j, j->former ? REASON_SCOPE : REASON_RIGHTS, applied->table, NULL, NULL);
+            else
+                e = check_destination(j, applied->table, &route);
+            if (e != ERR_OK)
+                return e;
             continue;
         }
         if (j->author->audience->all)
             continue;
         struct bucket *bucket;
-        enum err e = bucket_get(hub, route.kind, &route.key, &bucket);
+        e = bucket_get(hub, route.kind, &route.key, &bucket);
         if (e != ERR_OK)
             return e;
         if (!audience_has(j->author->audience, bucket->number))
@@ -371,39 +427,42 @@ static enum err write_group(struct judging *j, const struct merge_context *conte
                             const struct apply_report *report)
 {
     struct hub *hub = j->hub;
-    bool own = report->clean && !context->stamp_adjusted && !j->translated &&
+    bool moves = move_in(report);
+    bool own = report->clean && !context->stamp_adjusted && !j->translated && !moves &&
                report->count == j->group->mutation_count;
     struct write_origin origin = {.peer_number = own ? j->author->peer_number : 0,
                                   .oseq = context->dot.oseq,
                                   .dot = context->dot,
                                   .stamp = context->stamp};
-    for (uint32_t i = 0; i < report->count; i++) {
+    enum err e = moves ? move_write(hub, report, &origin) : ERR_OK;
+    for (uint32_t i = 0; i < report->count && !moves; i++) {
         const struct applied_record *applied = &report->records[i];
         const struct store_row *old = world_row(hub, applied->table, &applied->id);
         if (!applied->result.revision_changes)
             continue; /* a delete that was lost: only told of */
         origin.mutation = i;
-        enum err e = write_record(hub, applied, old ? old->bucket : 0, &origin);
+        e = write_record(hub, applied, old ? old->bucket : 0, &origin);
         if (e != ERR_OK)
             return e;
     }
-    for (uint32_t i = 0; i < report->count; i++) {
+    for (uint32_t i = 0; e == ERR_OK && i < report->count; i++) {
         const struct applied_record *applied = &report->records[i];
         if (!needs_conflicts(applied))
             continue;
         bool restore = i < j->group->mutation_count &&
                        j->group->mutations[i].op == MUTATION_RESTORE &&
                        uuid_equal(&j->group->mutations[i].id, &applied->id);
-        enum err e = write_conflicts(hub, applied, &context->dot, context->stamp, restore);
-        if (e != ERR_OK)
-            return e;
+        e = write_conflicts(hub, applied, &context->dot, context->stamp, restore);
     }
+    if (e != ERR_OK)
+        return e;
     *known_slot(hub, &context->dot) = context->dot;
     if (report->clean)
         hub->stats.groups_applied++;
     else
         hub->stats.groups_merged++;
-    return settle(j, &context->dot, report->clean ? RESULT_APPLIED : RESULT_MERGED);
+    /* of what the author may not see, not even that others changed it is told */
+    return settle(j, &context->dot, report->clean || j->former ? RESULT_APPLIED : RESULT_MERGED);
 }
 
 /* Whether the group is here already, under this dot or the one it had before a fork. */

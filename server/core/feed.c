@@ -113,10 +113,12 @@ static enum err write_delta(struct hub *hub, const struct live_entry *entry)
 static enum err write_entry(struct hub *hub, const struct live_entry *entry, uint64_t reader)
 {
     const struct applied_record *applied = entry->applied;
+    if (entry->kind == LIVE_GONE)
+        return page_write_gone(&hub->writer, entry->position, entry->table, &entry->id);
     if (reader && entry->author_peer == reader)
         return page_write_own(&hub->writer, entry->position, entry->oseq, entry->mutation,
                               applied->record.version.revision);
-    if (as_delta(entry))
+    if (entry->kind == LIVE_CHANGE && as_delta(entry))
         return write_delta(hub, entry);
     const struct store_row row = {.values = applied->record.values,
                                   .version = entry->version,

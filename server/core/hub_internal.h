@@ -136,13 +136,20 @@ struct catch_up {
     struct arena arena, rows;    /* of the catch-up; of one row */
     struct bucket_digest *heads; /* of the subscriber's buckets in the snapshot */
     uint32_t head_count, next;   /* bucket under way */
+    uint32_t anew;               /* the bucket that is sent from its begin */
     struct mark own;             /* the receiver's own mark in the snapshot */
     int64_t progress_us;
 };
 
 /* A change of the commit under way, for the live feed. */
+enum live_kind {
+    LIVE_CHANGE, /* as its columns, or by name to its author, where that is possible */
+    LIVE_ROW,    /* whole: the bucket's subscribers need not have it */
+    LIVE_GONE,   /* it left the bucket: applied is NULL */
+};
 struct live_entry {
     struct live_entry *next;
+    enum live_kind kind;
     uint32_t bucket;
     uint64_t position;
     const struct model_table *table;
@@ -359,9 +366,13 @@ void world_reset(struct hub *hub); /* before each group */
 /* The row as world_get() read it, or NULL. */
 const struct store_row *world_row(struct hub *hub, const struct model_table *table,
                                   const struct uuid *id);
-/* Stores a decided record: row, log, digest, live entry; bucket 0: by its route. */
+/* Stores a decided record: row, log, digest, live entry; bucket 0: by its route; another bucket than it is
+ * in: it moves (alone: see move_write). */
 enum err write_record(struct hub *hub, const struct applied_record *applied, uint32_t bucket,
                       const struct write_origin *origin);
+/* The live entry of a record that has left the bucket, at its head. */
+enum err live_note_gone(struct hub *hub, const struct bucket *bucket,
+                        const struct model_table *table, const struct uuid *id);
 enum err write_route(struct hub *hub, const struct model_table *table, const struct value *values,
                      struct bucket **ret);
 enum err world_get(void *context, const struct model_table *table, const struct uuid *id,
@@ -374,6 +385,19 @@ bool needs_conflicts(const struct applied_record *applied);
 /* restore: the record was asked back, so that nobody has to be told that it lives. */
 enum err write_conflicts(struct hub *hub, const struct applied_record *applied,
                          const struct dot *dot, uint64_t stamp, bool restore);
+
+/* move.c: records that change their bucket. */
+bool move_in(const struct apply_report *report); /* the group writes what a bucket comes from */
+/* Stores all records of such a group, and what belongs to them. */
+enum err move_write(struct hub *hub, const struct apply_report *report,
+                    const struct write_origin *origin);
+enum err move_depart(struct hub *hub, const struct model_table *table, const struct uuid *id,
+                     uint32_t from);
+enum err move_arrive(struct hub *hub, const struct model_table *table, const struct uuid *id,
+                     uint32_t to); /* an earlier departure from there is forgotten */
+/* Whether the record left a bucket of this audience so lately that writes to it still count. */
+enum err move_lease(struct hub *hub, const struct audience *audience,
+                    const struct model_table *table, const struct uuid *id, bool *ret);
 
 /* system.c: rows of headquarters' own. values by column index; NULL kinds are left out of inserts. */
 enum err system_put(struct hub *hub, uint32_t table_id, const struct uuid *id,

@@ -7,6 +7,7 @@
 
 struct recount {
     struct hub *hub;
+    uint32_t bucket;
     struct arena arena;
     struct digest sum;
     uint64_t count;
@@ -18,9 +19,10 @@ static int recount_row(void *context, uint64_t position, const struct model_tabl
     struct recount *r = context;
     struct store_row row;
     struct digest digest;
-    (void)position;
     arena_reset(&r->arena);
     enum err e = store_row_get(r->hub->store, table, id, &r->arena, &row);
+    if (e == ERR_OK && (row.bucket != r->bucket || row.position != position))
+        return 0; /* it has left */
     if (e == ERR_OK)
         e = digest_row(r->hub->config.crypto, table, id, &row, &r->hub->row_scratch, &digest);
     if (e != ERR_OK)
@@ -33,7 +35,7 @@ static int recount_row(void *context, uint64_t position, const struct model_tabl
 enum err bucket_recount(struct hub *hub, const struct bucket *bucket, uint64_t *ret_found,
                         bool *ret_right)
 {
-    struct recount r = {.hub = hub};
+    struct recount r = {.hub = hub, .bucket = bucket->number};
     arena_init(&r.arena, (size_t)64 << 20);
     enum err e = store_log_scan(hub->store, bucket->number, 0, recount_row, &r);
     arena_done(&r.arena);

@@ -152,29 +152,48 @@ static enum err forget_old(struct hub *hub, const struct applied_record *applied
     return e == ERR_OK ? store_log_delete(hub->store, old->bucket, old->position) : e;
 }
 
-static enum err note_live(struct hub *hub, const struct applied_record *applied,
-                          const struct store_row *row, const struct write_origin *origin)
+static enum err live_add(struct hub *hub, const struct live_entry *from)
 {
     struct live_entry *entry = arena_alloc(&hub->turn, sizeof *entry);
     if (!entry)
         return ERR_NOMEM;
-    *entry = (struct live_entry){.bucket = row->bucket,
-                                 .position = row->position,
-                                 .table = applied->table,
-                                 .id = applied->id,
-                                 .applied = applied,
-                                 .version = row->version,
-                                 .dot = origin->dot,
-                                 .stamp = origin->stamp,
-                                 .author_peer = origin->peer_number,
-                                 .oseq = origin->oseq,
-                                 .mutation = origin->mutation};
+    *entry = *from;
     if (hub->live_tail)
         hub->live_tail->next = entry;
     else
         hub->live_head = entry;
     hub->live_tail = entry;
     return ERR_OK;
+}
+
+static enum err note_live(struct hub *hub, const struct applied_record *applied,
+                          const struct store_row *row, const struct write_origin *origin,
+                          enum live_kind kind)
+{
+    const struct live_entry entry = {.kind = kind,
+                                     .bucket = row->bucket,
+                                     .position = row->position,
+                                     .table = applied->table,
+                                     .id = applied->id,
+                                     .applied = applied,
+                                     .version = row->version,
+                                     .dot = origin->dot,
+                                     .stamp = origin->stamp,
+                                     .author_peer = kind == LIVE_CHANGE ? origin->peer_number : 0,
+                                     .oseq = origin->oseq,
+                                     .mutation = origin->mutation};
+    return live_add(hub, &entry);
+}
+
+enum err live_note_gone(struct hub *hub, const struct bucket *bucket,
+                        const struct model_table *table, const struct uuid *id)
+{
+    const struct live_entry entry = {.kind = LIVE_GONE,
+                                     .bucket = bucket->number,
+                                     .position = bucket->head,
+                                     .table = table,
+                                     .id = *id};
+    return live_add(hub, &entry);
 }
 
 enum err write_record(struct hub *hub, const struct applied_record *applied, uint32_t bucket_number,
@@ -192,8 +211,13 @@ enum err write_record(struct hub *hub, const struct applied_record *applied, uin
     if (e != ERR_OK)
         return e;
     const struct store_row *old = world_row(hub, applied->table, &applied->id);
+    bool moves = old && old->bucket != bucket->number;
     if (old)
         e = forget_old(hub, applied, old);
+    if (e == ERR_OK && moves)
+        e = move_depart(hub, applied->table, &applied->id, old->bucket);
+    if (e == ERR_OK && moves)
+        e = move_arrive(hub, applied->table, &applied->id, bucket->number);
     if (e == ERR_OK)
         e = account(hub, bucket, applied->table, &applied->id, &row, true);
     if (e != ERR_OK)
@@ -211,7 +235,7 @@ enum err write_record(struct hub *hub, const struct applied_record *applied, uin
     hub->stats.rows_written++;
     if (applied->table->id == TABLE_USER || applied->table->id == TABLE_BRANCH)
         hub->scope_changed = true;
-    return note_live(hub, applied, &row, origin);
+    return note_live(hub, applied, &row, origin, moves ? LIVE_ROW : LIVE_CHANGE);
 }
 
 /* ---- conflict records ---- */
