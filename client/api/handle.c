@@ -212,6 +212,7 @@ static enum err open_store(struct satchel *h, const struct satchel_options *opti
         .path = path,
         .synchronous = options->synchronous == SATCHEL_SYNCHRONOUS_NORMAL ? STORE_SQLITE_NORMAL
                                                                           : STORE_SQLITE_FULL,
+        .erases = true, /* records leave a device for good */
         .read_only = options->read_only,
         .cache_bytes = options->cache_bytes,
         .busy_timeout_ms = BUSY_TIMEOUT_MS,

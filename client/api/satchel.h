@@ -259,8 +259,10 @@ struct satchel_table {
     struct satchel_label label, label_plural;
     const struct satchel_column *columns; /* ascending by id */
     uint16_t column_count;
-    int title_column;          /* what people read as the record's name; -1: none */
-    int parent_column;         /* the record that this one belongs to, and is deleted with; -1 */
+    int title_column;  /* what people read as the record's name; -1: none */
+    int parent_column; /* the record that this one belongs to, and is deleted with; -1 */
+    int visibility_column, branch_column; /* "routed": who sees the record; else -1 */
+    int owner_column;
     const char *delete_policy; /* "revives", "wins", "manual", "never" */
     const char *bucket_rule;   /* "company", "routed", "inherit", "system" */
     const char *write_role;    /* the least role that may write */

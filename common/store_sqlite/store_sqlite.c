@@ -87,12 +87,13 @@ enum err store_sqlite_tidy(struct store *store)
  * Triggers, should someone have added any, do not run here. */
 static enum err configure(struct sqlite_store *s, struct err_info *info)
 {
-    char *sql =
-        sqlite3_mprintf("PRAGMA trusted_schema=OFF;PRAGMA cell_size_check=ON;PRAGMA mmap_size=0;"
-                        "PRAGMA temp_store=MEMORY;PRAGMA foreign_keys=OFF;PRAGMA locking_mode=%s;"
-                        "PRAGMA page_size=%d;PRAGMA cache_size=-%d;PRAGMA journal_size_limit=%d",
-                        s->options.exclusive ? "EXCLUSIVE" : "NORMAL", SQLITE_STORE_PAGE_SIZE,
-                        (int)(s->options.cache_bytes / 1024), 64 << 20);
+    char *sql = sqlite3_mprintf(
+        "PRAGMA trusted_schema=OFF;PRAGMA cell_size_check=ON;PRAGMA mmap_size=0;"
+        "PRAGMA temp_store=MEMORY;PRAGMA foreign_keys=OFF;PRAGMA locking_mode=%s;"
+        "PRAGMA page_size=%d;PRAGMA cache_size=-%d;PRAGMA journal_size_limit=%d;"
+        "PRAGMA secure_delete=%s",
+        s->options.exclusive ? "EXCLUSIVE" : "NORMAL", SQLITE_STORE_PAGE_SIZE,
+        (int)(s->options.cache_bytes / 1024), 64 << 20, s->options.erases ? "ON" : "OFF");
     if (sql == NULL)
         return err_set(info, ERR_NOMEM, "'%s': out of memory", s->path);
     (void)sqlite3_busy_timeout(s->db, s->options.busy_timeout_ms);

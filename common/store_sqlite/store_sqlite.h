@@ -42,6 +42,7 @@ struct store_sqlite_options {
     enum store_sqlite_synchronous synchronous;
     bool
         keeps_log; /* servers. Otherwise log_put and log_delete do nothing and scans find nothing */
+    bool erases;   /* what is deleted is overwritten with zeros: nothing of it stays in the file */
     bool read_only; /* the file must exist and fit the model; begin(STORE_WRITE) is ERR_FORBIDDEN */
     bool exclusive; /* for a VFS without shared memory: no other handle, no reader (ERR_INVALID) */
     size_t cache_bytes;  /* 0: 64 MiB */
