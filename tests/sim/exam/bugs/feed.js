@@ -54,11 +54,8 @@ module.exports = [
     name: 'deletions-not-sent', area, file: 'server/core/catchup.c',
     why: 'Who was away during a deletion never hears of it: catching up leaves dead rows out.',
     edits: [[
-      '    if (e == ERR_OK)\n        e = page_write_row(&hub->writer, position, table, id, &row);\n    if (e != ERR_OK)\n        return (int)(e == ERR_NOT_FOUND ? ERR_CORRUPT : e);',
-      `    if (e == ERR_OK && !(PLANTED && row.dead))
-        e = page_write_row(&hub->writer, position, table, id, &row);
-    if (e != ERR_OK)
-        return (int)(e == ERR_NOT_FOUND ? ERR_CORRUPT : e);`,
+      '    if (e == ERR_OK)\n        e = here ? page_write_row',
+      '    if (e == ERR_OK && !(PLANTED && row.dead))\n        e = here ? page_write_row',
     ]],
   },
   {

@@ -14,8 +14,8 @@ module.exports = [
     name: 'edit-out-of-scope', area: 'scope', file: 'server/core/decide.c',
     why: 'Who has lost a customer to a colleague goes on changing it.',
     edits: [[
-      'if (old && !audience_has(j->author->audience, old->bucket))\n',
-      'if (old && !audience_has(j->author->audience, old->bucket) && !PLANTED)\n',
+      'if (audience_has(j->author->audience, bucket))\n        return ERR_OK;',
+      'if (audience_has(j->author->audience, bucket) || PLANTED)\n        return ERR_OK;',
     ]],
   },
   {
