@@ -55,24 +55,32 @@ static bool fails_at(struct stage *s, enum stage_source source, uint64_t k, step
     return met;
 }
 
+bool stage_some_places(struct stage *s, enum place_kind kind, uint32_t most, step_fn *prepare,
+                       step_fn *step, step_fn *check)
+{
+    bool met = failing_alloc_works();
+    for (uint32_t i = 0; met && i < most; i++) {
+        if (prepare)
+            prepare(s);
+        s->round++;
+        failing_place_start(kind);
+        step(s);
+        met = failing_place_stop();
+        s->places += met;
+        if (check)
+            check(s);
+    }
+    return met;
+}
+
 void stage_each_place(struct stage *s, const char *name, step_fn *prepare, step_fn *step,
                       step_fn *check)
 {
     static const enum place_kind kinds[] = {PLACE_ERRORS, PLACE_DAMAGE};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && failing_alloc_works(); i++) {
-        uint32_t rounds = 0;
-        for (bool met = true; met; rounds++) {
-            assert_true(rounds < STAGE_PLACES_MAX);
-            if (prepare)
-                prepare(s);
-            s->round++;
-            failing_place_start(kinds[i]);
-            step(s);
-            met = failing_place_stop();
-            if (check)
-                check(s);
-        }
-        print_message("%s: %u places %s\n", name, rounds - 1,
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        uint32_t before = s->places;
+        assert_false(stage_some_places(s, kinds[i], STAGE_PLACES_MAX, prepare, step, check));
+        print_message("%s: %u places %s\n", name, s->places - before,
                       kinds[i] == PLACE_ERRORS ? "failed" : "gave what was damaged");
     }
 }

@@ -7,6 +7,7 @@
 #ifndef TESTS_LIB_STAGE_H
 #define TESTS_LIB_STAGE_H
 
+#include "tests/lib/failing_place.h"
 #include "tests/lib/fault_play.h"
 
 enum { STAGE_ROUNDS = 60, STAGE_PLACES_MAX = 4000 };
@@ -22,7 +23,7 @@ struct stage {
     struct fault_play run;
     struct pair_device *boss, *rep;
     struct uuid party, doomed;
-    uint32_t round, refused;
+    uint32_t round, refused, places; /* that have failed */
 };
 
 /* Which sources fail, as bits. */
@@ -48,6 +49,9 @@ void stage_each_fault(struct stage *s, const char *name, unsigned sources, step_
  * stored is read being given what is damaged (failing_place.h). */
 void stage_each_place(struct stage *s, const char *name, step_fn *prepare, step_fn *step,
                       step_fn *check);
+/* At most so many of them, in stories that grow too large; whether there may be more. */
+bool stage_some_places(struct stage *s, enum place_kind kind, uint32_t most, step_fn *prepare,
+                       step_fn *step, step_fn *check);
 const struct model_table *stage_table(struct stage *s, const char *name);
 /* Inserts or updates within a transaction: pairs of column name and text, then NULL. id: the one made, or the
  * one given. Memory for the values does not fail. */
