@@ -167,6 +167,12 @@ bool is_own_pending(const struct replica *r, const struct dot *dot)
     return dot->origin == r->origin && !mark_has(&r->mark, dot->oseq);
 }
 
+bool is_waiting_insert(const struct replica *r, const struct store_row *row,
+                       const struct dot *insert)
+{
+    return row->position == 0 && is_own_pending(r, insert);
+}
+
 /* ---- cursors: position BE8, staged BE8, count BE8, sum 16 ---- */
 
 struct cursor *cursor_get(struct replica *r, uint32_t bucket)
@@ -523,7 +529,7 @@ enum err replica_get(struct replica *r, const struct model_table *table, const s
         if (b == ERR_OK)
             found.pending = base.pending_count;
         else if (b == ERR_NOT_FOUND)
-            found.pending = is_own_pending(r, &found.record.version.insert);
+            found.pending = is_waiting_insert(r, &row, &found.record.version.insert);
         else
             e = b;
     }

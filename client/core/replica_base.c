@@ -172,7 +172,7 @@ enum err base_touch(struct replica *r, const struct model_table *table, const st
         if (dot_equal(&head.insert, dot))
             return ERR_OK; /* made in this very group: still one pending insert */
         base = (struct base){.present = true, .row = *old};
-        if (is_own_pending(r, &head.insert)) {
+        if (is_waiting_insert(r, old, &head.insert)) {
             base.present = false;
             e = base_add_pending(&r->arena, &base, &head.insert);
             if (e != ERR_OK)

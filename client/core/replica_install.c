@@ -171,7 +171,7 @@ enum err install_confirmed(struct install *in, const struct model_table *table,
     struct version_head head;
     if (version_peek(row.version, &head) != ERR_OK)
         return ERR_CORRUPT;
-    if (is_own_pending(in->r, &head.insert) && !is_confirmed_now(in, table, id))
+    if (is_waiting_insert(in->r, &row, &head.insert) && !is_confirmed_now(in, table, id))
         return ERR_NOT_FOUND;
     *ret = row;
     return ERR_OK;

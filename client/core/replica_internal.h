@@ -112,6 +112,10 @@ bool bucket_subscribed(const struct replica *r, uint32_t bucket);
 enum err cursors_save(struct replica *r);
 void own_key(uint64_t origin, uint64_t oseq, uint8_t out[REPLICA_KEY]);
 bool is_own_pending(const struct replica *r, const struct dot *dot);
+/* Whether the row is an own insert that waits. One that has a position came from headquarters, in a first sync
+ * that was cut before the mark came: it is confirmed. */
+bool is_waiting_insert(const struct replica *r, const struct store_row *row,
+                       const struct dot *insert);
 enum err record_from_row(const struct model_table *table, const struct store_row *row,
                          struct arena *arena, struct record *ret);
 /* Encodes version and fills row (values, version in arena, dead). */

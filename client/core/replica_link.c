@@ -139,7 +139,8 @@ static enum err own_oseqs(struct replica *r, uint64_t from, struct arena *arena,
                            bytes_of(high, sizeof high), collect_oseq, ret);
 }
 
-/* The base of a record that a pending group touches; a pending insert gets one made. */
+/* The base of a record that a pending group touches; a pending insert gets one made, as does one that came
+ * back before its group was known to be decided. */
 static enum err base_make(struct replica *r, const struct mutation *mutation, const struct dot *dot,
                           struct arena *arena, struct base *ret)
 {
@@ -147,6 +148,13 @@ static enum err base_make(struct replica *r, const struct mutation *mutation, co
     if (e != ERR_NOT_FOUND)
         return e;
     *ret = (struct base){0};
+    e = store_row_get(r->store, mutation->table, &mutation->id, arena, &ret->row);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    ret->present = e == ERR_OK && ret->row.position > 0;
+    if (ret->present)
+        return ERR_OK;
+    ret->row = (struct store_row){0};
     return base_add_pending(arena, ret, dot);
 }
 
@@ -435,7 +443,7 @@ static int collect_leaving(void *context, const struct uuid *id)
         return 0;
     if (version_peek(row.version, &head) != ERR_OK)
         return ERR_CORRUPT;
-    if (is_own_pending(leaving->r, &head.insert))
+    if (is_waiting_insert(leaving->r, &row, &head.insert))
         return 0;
     return store_ids_add(&leaving->list, id);
 }

@@ -21,7 +21,7 @@ enum err replica_touching(struct replica *r, const struct model_table *table, co
     if (version_peek(row->version, &head) != ERR_OK)
         return ERR_CORRUPT;
     *ret_count = 0;
-    if (!is_own_pending(r, &head.insert))
+    if (!is_waiting_insert(r, row, &head.insert))
         return ERR_OK;
     struct dot *dot = arena_alloc(arena, sizeof *dot);
     if (!dot)

@@ -90,6 +90,8 @@ static void clone(struct world *world, struct node *node, struct seeded_rng *dic
     if (!copy)
         return;
     copy->identity = node->identity;
+    if (node->impostor)
+        copy->identity.seed[0] ^= 1; /* the key that it really has */
     copy->user = node->user;
     copy->clone_of = node->number;
     world->cover[COVER_CLONES]++;

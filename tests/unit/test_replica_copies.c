@@ -1,6 +1,7 @@
 /* Copies and restores of either side, and damage: nothing that was written is lost and all agree.
  *
  * ctest: timeout=900 */
+#include "client/core/uplink_internal.h"
 #include "tests/lib/pair_copy.h"
 
 static struct replica_status status_of(struct pair_device *device)
@@ -355,6 +356,38 @@ static void a_server_that_does_not_add_up_is_left_after_some_tries(void **state)
     pair_done(&p);
 }
 
+/* The same, and headquarters is restored from before it heard of these records: they are pending again. */
+static void a_first_sync_that_is_cut_and_lost_is_sent_again(void **state)
+{
+    (void)state;
+    for (uint32_t first = 1; first < 16; first++)
+        for (uint32_t second = 1; second < 16; second++) {
+            struct pair p;
+            pair_init(&p, NULL, 60);
+            struct pair_device *a = pair_enrol(&p, "anna", "admin");
+            struct store *backup = pair_copy_store(&p, p.hub_store);
+            struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
+            pair_set(&p, a, "party", id, "legal_name", "Acme Ltd");
+            struct uuid other = pair_insert(&p, a, "party", "name", "Apex");
+            const uint32_t at[] = {first, second};
+            for (int i = 0; i < 2; i++) {
+                a->frames_until_cut = at[i];
+                pair_connect(&p, a, false);
+                pair_run(&p);
+                pair_cut(&p, a);
+            }
+            a->frames_until_cut = 0;
+            pair_put_hub_store(&p, backup);
+            pair_sync(&p, a);
+            assert_string_equal(pair_cell(&p, NULL, "party", id, "legal_name"), "Acme Ltd");
+            assert_string_equal(pair_cell(&p, a, "party", other, "name"), "Apex");
+            if (a->uplink->repairs > 0)
+                fail_msg("cut at frames %u and %u: what is held does not add up", first, second);
+            pair_assert_equal(&p, a);
+            pair_done(&p);
+        }
+}
+
 /* Headquarters lost groups that it had set aside, and nothing else: no position tells of that. What comes
  * after is decided, and the device hears of it, though the number below is missing there. */
 static void a_restore_that_lost_only_what_was_set_aside(void **state)
@@ -380,11 +413,53 @@ static void a_restore_that_lost_only_what_was_set_aside(void **state)
     pair_done(&p);
 }
 
+/* A first sync writes what comes into its tables at once. Cut off before the checkpoint, with an own insert
+ * among what has come, it counts no record twice. */
+static void a_first_sync_that_is_cut_counts_own_records_once(void **state)
+{
+    (void)state;
+    uint32_t cuts = 0;
+    for (uint32_t first = 1; first < 16; first++)
+        for (uint32_t second = 1; second < 16; second++) {
+            struct pair p;
+            pair_init(&p, NULL, 59);
+            struct pair_device *a = pair_enrol(&p, "anna", "admin"),
+                               *b = pair_enrol(&p, "boris", "admin");
+            struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
+            pair_set(&p, a, "party", id, "legal_name", "Acme Ltd");
+            struct uuid gone = pair_insert(&p, a, "party", "name", "Apex");
+            const uint32_t at[] = {first, second};
+            for (int i = 0; i < 2; i++) {
+                a->frames_until_cut = at[i];
+                pair_connect(&p, a, false);
+                pair_run(&p);
+                cuts += !a->up;
+                pair_cut(&p, a);
+                pair_sync(&p, b);
+                if (strcmp(pair_cell(&p, b, "party", id, "name"), "-") != 0)
+                    pair_set(&p, b, "party", id, "name", i ? "Apis" : "Aquila");
+                if (i && strcmp(pair_cell(&p, b, "party", gone, "name"), "-") != 0)
+                    pair_delete(&p, b, "party", gone);
+                pair_sync(&p, b);
+            }
+            a->frames_until_cut = 0;
+            pair_sync(&p, a);
+            if (a->uplink->repairs > 0)
+                fail_msg("cut at frames %u and %u: what is held does not add up", first, second);
+            pair_sync(&p, b);
+            pair_assert_equal(&p, a);
+            pair_done(&p);
+        }
+    assert_true(cuts > 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_copies_of_a_replica_go_on_and_nothing_is_lost),
         cmocka_unit_test(a_restore_that_lost_only_what_was_set_aside),
+        cmocka_unit_test(a_first_sync_that_is_cut_counts_own_records_once),
+        cmocka_unit_test(a_first_sync_that_is_cut_and_lost_is_sent_again),
         cmocka_unit_test(a_copy_that_reads_before_it_is_heard_loses_nothing),
         cmocka_unit_test(a_rolled_back_device_goes_on),
         cmocka_unit_test(a_restored_headquarters_gets_back_what_it_acknowledged),
