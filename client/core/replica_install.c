@@ -328,6 +328,8 @@ static enum err apply_own(struct install *in, const struct page_entry *entry)
     if (e != ERR_OK)
         return e;
     if (!t && mutation->op == MUTATION_INSERT) {
+        if (is_confirmed_now(in, mutation->table, &mutation->id))
+            return ERR_OK; /* in another bucket already, and later */
         e = store_row_get(r->store, mutation->table, &mutation->id, &in->entry, &row);
         if (e != ERR_OK)
             return e;
@@ -346,6 +348,8 @@ static enum err apply_own(struct install *in, const struct page_entry *entry)
     struct store_row old = t->base.row;
     if (t->base.present) {
         e = record_from_row(mutation->table, &old, &in->entry, &record);
+        if (e == ERR_OK && record.version.revision >= entry->revision)
+            return ERR_OK;
         struct value *copy = arena_alloc(&in->entry, mutation->table->column_count * sizeof *copy);
         if (!copy)
             return ERR_NOMEM;

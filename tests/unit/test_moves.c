@@ -1,102 +1,6 @@
 /* Customers that change hands: what leaves, what follows, who may, and what former owners send. */
 #include "server/core/hub_internal.h"
-#include <inttypes.h>
-#include <stdio.h>
-
-#include "tests/lib/pair.h"
-
-struct find {
-    struct pair *pair;
-    const char *login;
-    struct uuid id;
-};
-
-static int look(void *context, const struct uuid *id)
-{
-    struct find *find = context;
-    find->id = *id;
-    struct arena arena;
-    struct store_row row;
-    arena_init(&arena, 1 << 20);
-    const struct model_table *table = model_table_by_id(find->pair->model, TABLE_USER);
-    assert_ok(store_row_get(find->pair->hub_store, table, id, &arena, &row));
-    const struct model_column *login = model_column_by_name(table, bytes_of_text("login"));
-    bool same = bytes_equal(row.values[login->index].as.bytes, bytes_of_text(find->login));
-    arena_done(&arena);
-    return same ? STORE_STOP : 0;
-}
-
-static struct uuid user_id(struct pair *p, const char *login)
-{
-    struct find find = {.pair = p, .login = login};
-    assert_ok(store_begin(p->hub_store, STORE_READ));
-    assert_ok(
-        store_row_scan(p->hub_store, model_table_by_id(p->model, TABLE_USER), NULL, look, &find));
-    store_rollback(p->hub_store);
-    return find.id;
-}
-
-/* One transaction that writes these columns; id nil: a new record. */
-struct cell {
-    const char *column, *text;
-    struct uuid id; /* text NULL: a reference */
-};
-
-static struct uuid put(struct pair *p, struct pair_device *d, const char *name, struct uuid id,
-                       const struct cell *cells, uint16_t count)
-{
-    const struct model_table *table = model_table_by_name(p->model, bytes_of_text(name));
-    struct value values[8];
-    uint16_t columns[8];
-    struct err_info info = {0};
-    struct arena arena;
-    struct dot dot;
-    arena_init(&arena, 1 << 20);
-    for (uint16_t i = 0; i < count; i++) {
-        const struct model_column *c = model_column_by_name(table, bytes_of_text(cells[i].column));
-        assert_non_null(c);
-        columns[i] = c->index;
-        if (!cells[i].text)
-            values[i] = value_blob(bytes_of(cells[i].id.byte, 16));
-        else
-            assert_ok(
-                model_value_from_text(c, bytes_of_text(cells[i].text), &arena, &values[i], &info));
-    }
-    assert_ok(replica_begin(d->replica, p->now_ms + d->skew_ms));
-    bool is_new = uuid_is_nil(&id);
-    enum err e = is_new
-                     ? replica_insert(d->replica, table, &id, columns, values, count, &info)
-                     : replica_update(d->replica, table, &id, columns, values, count, false, &info);
-    if (e != ERR_OK)
-        fail_msg("%s", info.message);
-    assert_ok(replica_commit(d->replica, &dot));
-    p->now_ms++;
-    arena_done(&arena);
-    return id;
-}
-
-static const struct uuid nil;
-
-static struct uuid customer_of(struct pair *p, struct pair_device *d, const char *name,
-                               struct uuid owner)
-{
-    return put(p, d, "party", nil,
-               (struct cell[]){
-                   {"name", name, {{0}}}, {"visibility", "owner", {{0}}}, {"owner", NULL, owner}},
-               3);
-}
-
-static struct uuid contact_of(struct pair *p, struct pair_device *d, struct uuid party,
-                              const char *name)
-{
-    return put(p, d, "contact", nil, (struct cell[]){{"name", name, {{0}}}, {"party", NULL, party}},
-               2);
-}
-
-static void give(struct pair *p, struct pair_device *d, struct uuid party, struct uuid owner)
-{
-    put(p, d, "party", party, (struct cell[]){{"owner", NULL, owner}}, 1);
-}
+#include "tests/lib/hands.h"
 
 static void go_live(struct pair *p, struct pair_device *d)
 {
@@ -115,42 +19,6 @@ static void assert_holds(struct pair *p, struct pair_device *d, const char *tabl
                          bool holds)
 {
     assert_int_equal(strcmp(pair_cell(p, d, table, id, "name"), "-") != 0, holds);
-}
-
-static int count_log(void *context, uint64_t position, const struct model_table *table,
-                     const struct uuid *id)
-{
-    (void)position;
-    (void)table;
-    (void)id;
-    ++*(uint64_t *)context;
-    return 0;
-}
-
-static int count_side(void *context, struct bytes key, struct bytes value)
-{
-    (void)key;
-    (void)value;
-    ++*(uint64_t *)context;
-    return 0;
-}
-
-/* The digests are right, and the log has a row for each record and each departure. */
-static void assert_verified(struct pair *p)
-{
-    uint64_t log = 0, departures = 0, records = 0;
-    const char *answer = pair_admin(p, "{\"do\":\"verify\"}");
-    const char *at = strstr(answer, "\"records\":");
-    assert_non_null(at);
-    sscanf(at, "\"records\":%" SCNu64, &records);
-    const struct bytes none = bytes_of(NULL, 0);
-    assert_ok(store_begin(p->hub_store, STORE_READ));
-    for (uint32_t bucket = 1; bucket < 20; bucket++)
-        assert_ok(store_log_scan(p->hub_store, bucket, 0, count_log, &log));
-    assert_ok(store_side_scan(p->hub_store, SIDE_MOVED, none, none, count_side, &departures));
-    store_rollback(p->hub_store);
-    assert_true(records > 0);
-    assert_int_equal(log, records + departures);
 }
 
 static uint64_t catch_ups(struct pair *p)
@@ -182,10 +50,10 @@ static void office_open(struct office *o, uint64_t seed, bool live)
     o->anna = pair_enrol(&o->p, "anna", "rep");
     o->boris = pair_enrol(&o->p, "boris", "rep");
     o->maria = pair_enrol(&o->p, "maria", "admin");
-    o->a = user_id(&o->p, "anna");
-    o->b = user_id(&o->p, "boris");
-    o->customer = customer_of(&o->p, o->anna, "Acme", o->a);
-    o->person = contact_of(&o->p, o->anna, o->customer, "Ada");
+    o->a = hands_user(&o->p, "anna");
+    o->b = hands_user(&o->p, "boris");
+    o->customer = hands_customer(&o->p, o->anna, "Acme", o->a);
+    o->person = hands_contact(&o->p, o->anna, o->customer, "Ada");
     pair_sync(&o->p, o->anna);
     pair_sync(&o->p, o->boris);
     pair_sync(&o->p, o->maria);
@@ -218,7 +86,7 @@ static void assert_owner(struct office *o, struct pair_device *has, struct pair_
     pair_assert_equal(&o->p, o->anna);
     pair_assert_equal(&o->p, o->boris);
     pair_assert_equal(&o->p, o->maria);
-    assert_verified(&o->p);
+    hands_assert_verified(&o->p);
 }
 
 static void a_customer_given_away_takes_its_people_along(void **state)
@@ -228,14 +96,14 @@ static void a_customer_given_away_takes_its_people_along(void **state)
         struct office o;
         office_open(&o, 1, live);
         uint64_t before = catch_ups(&o.p);
-        give(&o.p, o.anna, o.customer, o.b);
+        hands_give(&o.p, o.anna, o.customer, o.b);
         if (live)
             say(&o.p, o.anna);
         else
             office_settle(&o);
         assert_int_equal(parked(o.anna), 0);
         assert_owner(&o, o.boris, o.anna);
-        give(&o.p, o.boris, o.customer, o.a); /* and back: the departure is forgotten */
+        hands_give(&o.p, o.boris, o.customer, o.a); /* and back: the departure is forgotten */
         if (live)
             say(&o.p, o.boris);
         else
@@ -255,9 +123,9 @@ static void new_things_go_where_their_customer_goes(void **state)
         office_open(&o, 2, live);
         uint64_t subscribed = catch_ups(&o.p);
         /* in one push: a person, the move, and another person by the one who has given it away */
-        struct uuid before = contact_of(&o.p, o.anna, o.customer, "Bea");
-        give(&o.p, o.anna, o.customer, o.b);
-        struct uuid after = contact_of(&o.p, o.anna, o.customer, "Cleo");
+        struct uuid before = hands_contact(&o.p, o.anna, o.customer, "Bea");
+        hands_give(&o.p, o.anna, o.customer, o.b);
+        struct uuid after = hands_contact(&o.p, o.anna, o.customer, "Cleo");
         if (live)
             say(&o.p, o.anna);
         else
@@ -282,13 +150,13 @@ static void a_former_owners_edits_count_for_the_lease(void **state)
     for (int late = 0; late < 2; late++) {
         struct office o;
         office_open(&o, 3, false);
-        give(&o.p, o.maria, o.customer, o.b);
+        hands_give(&o.p, o.maria, o.customer, o.b);
         pair_sync(&o.p, o.maria);
         pair_sync(&o.p, o.boris);
         pair_set(&o.p, o.boris, "party", o.customer, "website", "boris.example");
         pair_sync(&o.p, o.boris);
         pair_set(&o.p, o.anna, "party", o.customer, "website", "anna.example");
-        struct uuid person = contact_of(&o.p, o.anna, o.customer, "Bea");
+        struct uuid person = hands_contact(&o.p, o.anna, o.customer, "Bea");
         o.p.now_ms += late ? 15 * day : 13 * day;
         office_settle(&o);
         assert_int_equal(parked(o.anna), late ? 2 : 0);
@@ -310,7 +178,7 @@ static void conflicts_go_with_their_record(void **state)
     office_settle(&o);
     assert_int_equal(pair_count(&o.p, o.anna, "conflict"), 1);
     assert_int_equal(pair_count(&o.p, o.boris, "conflict"), 0);
-    give(&o.p, o.maria, o.customer, o.b);
+    hands_give(&o.p, o.maria, o.customer, o.b);
     office_settle(&o);
     assert_int_equal(pair_count(&o.p, o.anna, "conflict"), 0);
     assert_int_equal(pair_count(&o.p, o.boris, "conflict"), 1);
@@ -323,24 +191,26 @@ static void only_owners_and_managers_give_away(void **state)
     (void)state;
     struct office o;
     office_open(&o, 5, false);
-    put(&o.p, o.anna, "party", o.customer, (struct cell[]){{"visibility", "company", {{0}}}}, 1);
+    hands_put(&o.p, o.anna, "party", o.customer,
+              (struct hands_cell[]){{"visibility", "company", {{0}}}}, 1);
     office_settle(&o);
     assert_holds(&o.p, o.boris, "party", o.customer, true);
     assert_holds(&o.p, o.boris, "contact", o.person, true);
     /* Boris sees it now, and may not take it for himself */
-    put(&o.p, o.boris, "party", o.customer,
-        (struct cell[]){{"visibility", "owner", {{0}}}, {"owner", NULL, o.b}}, 2);
+    hands_put(&o.p, o.boris, "party", o.customer,
+              (struct hands_cell[]){{"visibility", "owner", {{0}}}, {"owner", NULL, o.b}}, 2);
     office_settle(&o);
     assert_int_equal(parked(o.boris), 1);
     assert_holds(&o.p, o.anna, "party", o.customer, true);
     /* nor can anybody give it to nobody */
-    put(&o.p, o.anna, "party", o.customer,
-        (struct cell[]){{"visibility", "owner", {{0}}}, {"owner", NULL, o.customer}}, 2);
+    hands_put(&o.p, o.anna, "party", o.customer,
+              (struct hands_cell[]){{"visibility", "owner", {{0}}}, {"owner", NULL, o.customer}},
+              2);
     office_settle(&o);
     assert_int_equal(parked(o.anna), 1);
     assert_string_equal(pair_cell(&o.p, NULL, "party", o.customer, "visibility"), "company");
     pair_assert_equal(&o.p, o.anna);
-    assert_verified(&o.p);
+    hands_assert_verified(&o.p);
     pair_done(&o.p);
 }
 
@@ -350,7 +220,7 @@ static void departures_are_no_news_to_newcomers(void **state)
     (void)state;
     struct office o;
     office_open(&o, 6, false);
-    give(&o.p, o.anna, o.customer, o.b);
+    hands_give(&o.p, o.anna, o.customer, o.b);
     office_settle(&o);
     struct pair_device *second = pair_enrol(&o.p, "anna", "rep");
     struct hub_stats before, after;
@@ -370,13 +240,13 @@ static void a_restart_knows_the_departures(void **state)
     (void)state;
     struct office o;
     office_open(&o, 7, false);
-    give(&o.p, o.anna, o.customer, o.b);
+    hands_give(&o.p, o.anna, o.customer, o.b);
     pair_sync(&o.p, o.anna);
     pair_restart_hub(&o.p);
     pair_restart_device(&o.p, o.boris);
     office_settle(&o);
     assert_owner(&o, o.boris, o.anna);
-    give(&o.p, o.maria, o.customer, o.a);
+    hands_give(&o.p, o.maria, o.customer, o.a);
     pair_sync(&o.p, o.maria);
     pair_restart_hub(&o.p);
     office_settle(&o);

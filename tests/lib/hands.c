@@ -1,0 +1,126 @@
+#include "tests/lib/hands.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+struct find {
+    struct pair *pair;
+    const char *login;
+    struct uuid id;
+};
+
+static int look(void *context, const struct uuid *id)
+{
+    struct find *find = context;
+    find->id = *id;
+    struct arena arena;
+    struct store_row row;
+    arena_init(&arena, 1 << 20);
+    const struct model_table *table = model_table_by_id(find->pair->model, TABLE_USER);
+    assert_ok(store_row_get(find->pair->hub_store, table, id, &arena, &row));
+    const struct model_column *login = model_column_by_name(table, bytes_of_text("login"));
+    bool same = bytes_equal(row.values[login->index].as.bytes, bytes_of_text(find->login));
+    arena_done(&arena);
+    return same ? STORE_STOP : 0;
+}
+
+struct uuid hands_user(struct pair *p, const char *login)
+{
+    struct find find = {.pair = p, .login = login};
+    assert_ok(store_begin(p->hub_store, STORE_READ));
+    assert_ok(
+        store_row_scan(p->hub_store, model_table_by_id(p->model, TABLE_USER), NULL, look, &find));
+    store_rollback(p->hub_store);
+    return find.id;
+}
+
+struct uuid hands_put(struct pair *p, struct pair_device *d, const char *name, struct uuid id,
+                      const struct hands_cell *cells, uint16_t count)
+{
+    const struct model_table *table = model_table_by_name(p->model, bytes_of_text(name));
+    struct value values[8];
+    uint16_t columns[8];
+    struct err_info info = {0};
+    struct arena arena;
+    struct dot dot;
+    arena_init(&arena, 1 << 20);
+    for (uint16_t i = 0; i < count; i++) {
+        const struct model_column *c = model_column_by_name(table, bytes_of_text(cells[i].column));
+        assert_non_null(c);
+        columns[i] = c->index;
+        if (!cells[i].text)
+            values[i] = value_blob(bytes_of(cells[i].id.byte, 16));
+        else
+            assert_ok(
+                model_value_from_text(c, bytes_of_text(cells[i].text), &arena, &values[i], &info));
+    }
+    assert_ok(replica_begin(d->replica, p->now_ms + d->skew_ms));
+    bool is_new = uuid_is_nil(&id);
+    enum err e = is_new
+                     ? replica_insert(d->replica, table, &id, columns, values, count, &info)
+                     : replica_update(d->replica, table, &id, columns, values, count, false, &info);
+    if (e != ERR_OK)
+        fail_msg("%s", info.message);
+    assert_ok(replica_commit(d->replica, &dot));
+    p->now_ms++;
+    arena_done(&arena);
+    return id;
+}
+
+struct uuid hands_customer(struct pair *p, struct pair_device *d, const char *name,
+                           struct uuid owner)
+{
+    return hands_put(p, d, "party", (struct uuid){{0}},
+                     (struct hands_cell[]){{"name", name, {{0}}},
+                                           {"visibility", "owner", {{0}}},
+                                           {"owner", NULL, owner}},
+                     3);
+}
+
+struct uuid hands_contact(struct pair *p, struct pair_device *d, struct uuid party,
+                          const char *name)
+{
+    return hands_put(p, d, "contact", (struct uuid){{0}},
+                     (struct hands_cell[]){{"name", name, {{0}}}, {"party", NULL, party}}, 2);
+}
+
+void hands_give(struct pair *p, struct pair_device *d, struct uuid party, struct uuid owner)
+{
+    hands_put(p, d, "party", party, (struct hands_cell[]){{"owner", NULL, owner}}, 1);
+}
+
+static int count_log(void *context, uint64_t position, const struct model_table *table,
+                     const struct uuid *id)
+{
+    (void)position;
+    (void)table;
+    (void)id;
+    ++*(uint64_t *)context;
+    return 0;
+}
+
+static int count_side(void *context, struct bytes key, struct bytes value)
+{
+    (void)key;
+    (void)value;
+    ++*(uint64_t *)context;
+    return 0;
+}
+
+/* The digests are right, and the log has a row for each record and each departure. */
+void hands_assert_verified(struct pair *p)
+{
+    uint64_t log = 0, departures = 0, records = 0;
+    const char *answer = pair_admin(p, "{\"do\":\"verify\"}");
+    const char *at = strstr(answer, "\"records\":");
+    assert_non_null(at);
+    sscanf(at, "\"records\":%" SCNu64, &records);
+    const struct bytes none = bytes_of(NULL, 0);
+    assert_ok(store_begin(p->hub_store, STORE_READ));
+    for (uint32_t bucket = 1; bucket < 20; bucket++)
+        assert_ok(store_log_scan(p->hub_store, bucket, 0, count_log, &log));
+    assert_ok(store_side_scan(p->hub_store, SIDE_MOVED, none, none, count_side, &departures));
+    store_rollback(p->hub_store);
+    assert_true(records > 0);
+    assert_int_equal(log, records + departures);
+}

@@ -1,0 +1,26 @@
+/* hands.h - customers that change hands, for tests with tests/lib/pair.h. */
+#ifndef TESTS_LIB_HANDS_H
+#define TESTS_LIB_HANDS_H
+
+#include "tests/lib/pair.h"
+
+struct hands_cell {
+    const char *column, *text;
+    struct uuid id; /* text NULL: a reference */
+};
+
+/* One transaction that writes these columns, up to 8; id nil: a new record. Returns its id. */
+struct uuid hands_put(struct pair *p, struct pair_device *d, const char *table, struct uuid id,
+                      const struct hands_cell *cells, uint16_t count);
+/* The id of the user of that login. */
+struct uuid hands_user(struct pair *p, const char *login);
+/* A customer that only its owner sees, and a contact of a customer. */
+struct uuid hands_customer(struct pair *p, struct pair_device *d, const char *name,
+                           struct uuid owner);
+struct uuid hands_contact(struct pair *p, struct pair_device *d, struct uuid party,
+                          const char *name);
+void hands_give(struct pair *p, struct pair_device *d, struct uuid party, struct uuid owner);
+/* The digests are right, and the log has a row for each record and each departure. */
+void hands_assert_verified(struct pair *p);
+
+#endif
