@@ -186,6 +186,37 @@ async function showConflicts(people, ids) {
     values.every((v) => v === candidate.text), [...new Set(values)].join(' / '))]);
 }
 
+// How many records of the customer and of what belongs to it a device has.
+async function holding(device, id) {
+  const tables = ['contact', 'visit', 'activity'].map((name) =>
+    `(SELECT count(*) FROM ${name} WHERE party=${lib.hexId(id)})`);
+  return device.one(`SELECT (SELECT count(*) FROM party WHERE id=${lib.hexId(id)})+${tables.join('+')}`);
+}
+
+// From a rep of one city to a rep of the other, who was never to see it.
+async function showHandover(people, console_) {
+  step('A customer changes hands, from one city to the other');
+  const [from, to] = [people.a, people.c];
+  const id = await from.device.add('party', 'name=Harbour Supplies', 'visibility=owner',
+    `owner=${from.login}`, `branch=${from.branch}`);
+  for (const name of ['Ida Holm', 'Per Lund']) {
+    await from.device.add('contact', `party=${id}`, `name=${name}`);
+  }
+  await from.device.add('visit', `party=${id}`, 'planned_at=2026-12-01T09:00:00Z');
+  const places = [...Object.values(people), { name: 'console', device: console_ }];
+  await lib.settle(...places.map((p) => p.device));
+  const before = await Promise.all(places.map((p) => holding(p.device, id)));
+  await from.device.set('party', id, `owner=${to.login}`, `branch=${to.branch}`);
+  say(`\n   ${style.dim('$')} satchel set party 'Harbour Supplies' owner=${to.login} branch='${to.branch}'`);
+  await lib.settle(...places.map((p) => p.device));
+  const after = await Promise.all(places.map((p) => holding(p.device, id)));
+  const right = [[4, 0], [0, 0], [0, 4], [4, 4]];
+  table(['', 'who', 'records of it before', 'after'], places.map((place, i) => {
+    const [mark, text] = check(place.name, before[i] === right[i][0] && after[i] === right[i][1]);
+    return [mark, text, number(before[i]), number(after[i])];
+  }), [2, 3]);
+}
+
 // Of all that everyone shares: the company's bucket, which is number 1.
 async function digest(place, tables) {
   const hash = crypto.createHash('sha256');
@@ -256,6 +287,7 @@ async function tell(options, server, folder) {
   await meet(people, console_);
   await showOutcome(people, known);
   await showConflicts(people, known);
+  await showHandover(people, console_);
   await lib.settle(...Object.values(people).map((p) => p.device), console_);
   await showAgreement(server, people, console_);
   if (!options.once) {
