@@ -508,6 +508,21 @@ static enum err forget_undone(struct replica *r, const struct mutation *kept, ui
     return e;
 }
 
+/* A delete swallows what its own transaction wrote to the record before: the view has to forget that. */
+static enum err forget_swallowed(struct replica *r, const struct mutation *kept, uint32_t count)
+{
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < count && count < r->mutation_count; i++) {
+        struct base base;
+        if (kept[i].op != MUTATION_DELETE)
+            continue;
+        e = base_load(r, kept[i].table, &kept[i].id, &r->arena, &base);
+        if (e == ERR_OK)
+            e = base_show(r, kept[i].table, &kept[i].id, &base, &r->arena);
+    }
+    return e;
+}
+
 enum err replica_commit(struct replica *r, struct dot *ret_dot)
 {
     assert(r->writing);
@@ -524,6 +539,8 @@ enum err replica_commit(struct replica *r, struct dot *ret_dot)
         e = forget_undone(r, mutations, count);
     if (e == ERR_OK && count > 0)
         e = put_group(r, mutations, count);
+    if (e == ERR_OK)
+        e = forget_swallowed(r, mutations, count);
     e = replica_leave(r, e);
     if (e != ERR_OK)
         return e;
