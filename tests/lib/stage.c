@@ -85,6 +85,25 @@ void stage_each_place(struct stage *s, const char *name, step_fn *prepare, step_
     }
 }
 
+void stage_each_world(const char *name, uint64_t seed, uint32_t most, step_fn *begin,
+                      step_fn *prepare, step_fn *step, step_fn *check)
+{
+    static const enum place_kind kinds[] = {PLACE_ERRORS, PLACE_DAMAGE};
+    uint32_t places = 0, worlds = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (bool more = true; more; worlds++) {
+            struct stage s;
+            assert_true(worlds < STAGE_PLACES_MAX);
+            stage_start(&s, seed);
+            if (begin)
+                begin(&s);
+            more = stage_some_places(&s, kinds[i], most, prepare, step, check);
+            places += s.places;
+            stage_end(&s);
+        }
+    print_message("%s: %u places in %u worlds\n", name, places, worlds);
+}
+
 /* prepare (may be NULL) and check run without failures. */
 void stage_each_fault(struct stage *s, const char *name, unsigned sources, step_fn *prepare,
                       step_fn *step, step_fn *check)

@@ -49,9 +49,13 @@ void stage_each_fault(struct stage *s, const char *name, unsigned sources, step_
  * stored is read being given what is damaged (failing_place.h). */
 void stage_each_place(struct stage *s, const char *name, step_fn *prepare, step_fn *step,
                       step_fn *check);
-/* At most so many of them, in stories that grow too large; whether there may be more. */
+/* At most so many of them; whether there may be more. */
 bool stage_some_places(struct stage *s, enum place_kind kind, uint32_t most, step_fn *prepare,
                        step_fn *step, step_fn *check);
+/* The same in one world after the other, each for so many rounds: for stories that make them large. begin
+ * (may be NULL): at the start of each. */
+void stage_each_world(const char *name, uint64_t seed, uint32_t most, step_fn *begin,
+                      step_fn *prepare, step_fn *step, step_fn *check);
 const struct model_table *stage_table(struct stage *s, const char *name);
 /* Inserts or updates within a transaction: pairs of column name and text, then NULL. id: the one made, or the
  * one given. Memory for the values does not fail. */

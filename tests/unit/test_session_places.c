@@ -80,11 +80,8 @@ static void check_live(struct stage *s)
 
 static void live_sessions_go_on(void **state)
 {
-    struct stage s;
     (void)state;
-    stage_start(&s, 40);
-    stage_each_place(&s, "live", prepare_live, step_live, check_live);
-    stage_end(&s);
+    stage_each_world("live", 40, 40, NULL, prepare_live, step_live, check_live);
 }
 
 /* ---- rights ---- */
@@ -136,10 +133,6 @@ static void rights_change_whole(void **state)
 static void prepare_waiting(struct stage *s)
 {
     struct pair *p = &s->run.pair;
-    if (s->round % 8 == 0) {
-        stage_archive(s, s->boss);
-        stage_archive(s, s->rep);
-    }
     struct store *copy = pair_copy_store(p, p->hub_store);
     pair_set(p, s->boss, "party", s->party, "notes", stage_number(s->round));
     pair_sync(p, s->boss);
@@ -167,11 +160,8 @@ static void check_waiting(struct stage *s)
 
 static void what_waits_is_decided_whole(void **state)
 {
-    struct stage s;
     (void)state;
-    stage_start(&s, 42);
-    stage_each_place(&s, "waiting", prepare_waiting, step_waiting, check_waiting);
-    stage_end(&s);
+    stage_each_world("waiting", 42, 16, NULL, prepare_waiting, step_waiting, check_waiting);
 }
 
 /* ---- much at once ---- */
@@ -234,17 +224,10 @@ static void step_catch_up(struct stage *s)
 
 static void large_groups_and_catch_ups_arrive_whole(void **state)
 {
-    struct stage s;
     (void)state;
     memset(large_text, 'x', LARGE_BYTES);
-    for (int i = 0; i < 2; i++) {
-        stage_start(&s, 43);
-        if (i == 0)
-            stage_each_place(&s, "large groups", prepare_large, step_large, check_large);
-        else
-            stage_each_place(&s, "catch-ups", prepare_catch_up, step_catch_up, check_all);
-        stage_end(&s);
-    }
+    stage_each_world("large groups", 43, 12, NULL, prepare_large, step_large, check_large);
+    stage_each_world("catch-ups", 43, 12, NULL, prepare_catch_up, step_catch_up, check_all);
 }
 
 /* ---- a replica that differs ---- */

@@ -120,16 +120,16 @@ static void check_move(struct stage *s)
                         stage_number(s->round - 1));
 }
 
+static void begin_moves(struct stage *s)
+{
+    mona = pair_enrol(&s->run.pair, "mona", "rep");
+    find_users(s);
+}
+
 static void customers_change_hands_whole(void **state)
 {
-    struct stage s;
     (void)state;
-    (void)person;
-    stage_start(&s, 151);
-    mona = pair_enrol(&s.run.pair, "mona", "rep");
-    find_users(&s);
-    stage_each_place(&s, "moves", prepare_move, step_move, check_move);
-    stage_end(&s);
+    stage_each_world("moves", 151, 40, begin_moves, prepare_move, step_move, check_move);
 }
 
 /* ---- changes of one column, live ---- */
@@ -176,11 +176,8 @@ static void check_delta(struct stage *s)
 
 static void changes_come_live_whole(void **state)
 {
-    struct stage s;
     (void)state;
-    stage_start(&s, 152);
-    stage_each_place(&s, "changes", prepare_delta, step_delta, check_delta);
-    stage_end(&s);
+    stage_each_world("changes", 152, 40, NULL, prepare_delta, step_delta, check_delta);
 }
 
 /* ---- groups of older origins ---- */
@@ -231,19 +228,9 @@ static void check_older(struct stage *s)
 
 static void groups_of_older_origins_go_up_again_whole(void **state)
 {
-    static const enum place_kind kinds[] = {PLACE_ERRORS, PLACE_DAMAGE};
-    uint32_t places = 0;
     (void)state;
     memset(large_text, 'x', LARGE_BYTES);
-    for (size_t i = 0; i < 2; i++)
-        for (bool more = true; more;) {
-            struct stage s;
-            stage_start(&s, 153);
-            more = stage_some_places(&s, kinds[i], 4, prepare_older, step_older, check_older);
-            places += s.places;
-            stage_end(&s);
-        }
-    print_message("older origins: %u places\n", places);
+    stage_each_world("older origins", 153, 8, NULL, prepare_older, step_older, check_older);
 }
 
 /* ---- groups that were set aside ---- */
@@ -330,11 +317,8 @@ static void check_again(struct stage *s)
 
 static void groups_are_tried_again_whole(void **state)
 {
-    struct stage s;
     (void)state;
-    stage_start(&s, 154);
-    stage_each_place(&s, "again", prepare_again, step_again, check_again);
-    stage_end(&s);
+    stage_each_world("again", 154, 40, NULL, prepare_again, step_again, check_again);
 }
 
 /* ---- what a person is told of a record ---- */
