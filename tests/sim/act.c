@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/store_sqlite/store_sqlite.h"
+#include "protocol/group.h"
 #include "tests/sim/oracle.h"
 
 static const int64_t second = 1000000;
@@ -113,10 +114,66 @@ static enum err look_at_parked(void *context, const struct parked_group *parked)
     return ERR_OK;
 }
 
+/* What a group that is tried again is written upon: it replaces what is shown now. */
+enum { REPLACED_MOST = 64 };
+
 struct given_up {
+    struct node *node;
     struct world *world;
     uint64_t oseq;
+    struct arena arena;
+    struct {
+        struct bytes before, after;
+    } replaced[REPLACED_MOST];
+    struct bytes value;
+    uint32_t count, tx; /* tx: the newest that its texts are of; NONE */
 };
+
+static void newest(void *context, uint32_t tx, uint32_t op)
+{
+    struct given_up *given = context;
+    (void)op;
+    if (given->tx == NONE || tx > given->tx)
+        given->tx = tx;
+}
+
+static void look_at_write(struct given_up *given, const struct unit_write *write,
+                          const struct replica_record *shown)
+{
+    for (uint16_t k = 0; write->values && k < write->unit->column_count; k++) {
+        const struct value *before = &shown->record.values[write->unit->columns[k]];
+        const struct value *after = &write->values[k];
+        if (write->unit->policy == MERGE_COUNTER || after->kind != VALUE_TEXT)
+            continue;
+        tokens_each(after->as.bytes, newest, given);
+        if (before->kind != VALUE_TEXT || given->count == REPLACED_MOST)
+            continue;
+        given->replaced[given->count].before = before->as.bytes;
+        given->replaced[given->count++].after = after->as.bytes;
+    }
+}
+
+static void look_at_given(struct given_up *given, struct bytes value)
+{
+    const struct model *model = given->world->kit->model;
+    size_t head = value.size < 12 ? value.size : 12u + be16_get(value.data + 10);
+    struct group group;
+    struct bytes raw;
+    if (head > value.size ||
+        arena_copy(&given->arena, bytes_of(value.data + head, value.size - head), &raw) != ERR_OK ||
+        group_decode(model, raw, &given->arena, &group, NULL) != ERR_OK)
+        return;
+    for (uint32_t m = 0; m < group.mutation_count; m++) {
+        const struct mutation *mutation = &group.mutations[m];
+        struct replica_record shown;
+        if (mutation->op == MUTATION_INSERT ||
+            replica_get(given->node->replica, mutation->table, &mutation->id, &given->arena,
+                        &shown) != ERR_OK)
+            continue;
+        for (uint16_t i = 0; i < mutation->write_count; i++)
+            look_at_write(given, &mutation->writes[i], &shown);
+    }
+}
 
 static void mark_discarded(void *context, uint32_t tx, uint32_t op)
 {
@@ -129,9 +186,10 @@ static void mark_discarded(void *context, uint32_t tx, uint32_t op)
 static int discard_found(void *context, struct bytes key, struct bytes value)
 {
     struct given_up *given = context;
-    if (key.size == 16 && be64_get(key.data + 8) == given->oseq)
-        tokens_each(value, mark_discarded, given->world);
-    return 0;
+    if (key.size != 16 || be64_get(key.data + 8) != given->oseq)
+        return 0;
+    tokens_each(value, mark_discarded, given->world);
+    return (int)arena_copy(&given->arena, value, &given->value);
 }
 
 /* The next device that has something set aside. */
@@ -155,15 +213,20 @@ static void parked(struct node *from, struct seeded_rng *dice)
     struct node *node = with_parked(from, &oseq);
     if (!node)
         return;
-    struct given_up given = {world, oseq};
+    struct given_up given = {.node = node, .world = world, .oseq = oseq, .tx = NONE};
+    arena_init(&given.arena, 64 << 20);
     bool again = seeded_below(dice, 2);
     if (store_begin(node->store, STORE_READ) == ERR_OK) {
         (void)store_side_scan(node->store, SIDE_PARKED, bytes_of(NULL, 0), bytes_of(NULL, 0),
                               discard_found, &given);
         store_rollback(node->store);
     }
+    look_at_given(&given, given.value);
     enum err e = again ? replica_parked_retry(node->replica, oseq, node_now(node).wall.ms, &info)
                        : replica_parked_discard(node->replica, oseq, &info);
+    for (uint32_t i = 0; again && e == ERR_OK && given.tx != NONE && i < given.count; i++)
+        ledger_replaces(world->ledger, given.tx, given.replaced[i].before, given.replaced[i].after);
+    arena_done(&given.arena);
     say(world, "%s: %s the parked group %llu: %s %s", node->name, again ? "retries" : "discards",
         (unsigned long long)oseq, err_name(e), info.message);
     if (node_check_power(node))
