@@ -200,11 +200,14 @@ enum err store_sqlite_backup(struct store *store, const char *path,
         if (err == ERR_OK)
             err = system_failed(files->rename(files->context, partial, path), path,
                                 "cannot be created", info);
-        if (err == ERR_OK)
+        if (err != ERR_OK) {
+            (void)files->remove(files->context, partial);
+        } else {
             err = system_failed(files->sync_folder(files->context, path), path,
                                 "cannot be written to the disk", info);
-        else
-            (void)files->remove(files->context, partial);
+            if (err != ERR_OK) /* a name that may be gone after a power cut is no backup */
+                (void)files->remove(files->context, path);
+        }
     }
     sqlite3_free(partial);
     return err;

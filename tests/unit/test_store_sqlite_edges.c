@@ -418,8 +418,7 @@ static void a_backup_tells_why_it_was_not_made(void **state)
                     assert_int_equal(info.native, codes[i].native);
                     assert_non_null(strstr(info.message, path));
                 }
-                assert_int_equal(access(path, F_OK) == 0, what == 2);
-                (void)unlink(path);
+                assert_int_equal(access(path, F_OK), -1); /* it can be made again */
                 (void)unlink(partial);
             }
     refusing = (struct refusing){.there = true};
