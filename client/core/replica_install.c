@@ -143,7 +143,7 @@ static enum err confirm(struct install *in, const struct model_table *table, con
                         struct touched *t, const struct store_row *old, const struct store_row *row)
 {
     enum err e = ERR_OK;
-    if (old && !in->reconcile)
+    if (old && (!in->reconcile || in->again))
         e = account(in, old->bucket, table, id, old, false);
     if (e == ERR_OK)
         e = account(in, row->bucket, table, id, row, true);
@@ -291,6 +291,14 @@ static enum err apply_delta(struct install *in, const struct page_entry *entry)
     return e == ERR_OK ? confirm(in, entry->table, &entry->id, t, &before, &row) : e;
 }
 
+/* Reconciling: whether the record has come in a row before. */
+static bool has_arrived(const struct install *in, const struct page_entry *entry)
+{
+    uint8_t key[18];
+    install_key(entry->table, &entry->id, key);
+    return hash_map_get(&in->seen, bytes_of(key, sizeof key)) != NULL;
+}
+
 static enum err apply_gone(struct install *in, const struct page_entry *entry)
 {
     struct touched *t;
@@ -302,6 +310,8 @@ static enum err apply_gone(struct install *in, const struct page_entry *entry)
         return ERR_OK;
     if (e != ERR_OK || old.bucket != in->bucket)
         return e; /* it is in another bucket of ours already */
+    if (in->reconcile && !has_arrived(in, entry))
+        return ERR_OK; /* not counted; drop_unseen() sees to it */
     e = account(in, old.bucket, entry->table, &entry->id, &old, false);
     if (e != ERR_OK)
         return e;
@@ -379,6 +389,7 @@ static enum err apply_entry(void *context, const struct page_entry *entry)
     if (in->reconcile && entry->kind == PAGE_ROW) {
         uint8_t key[18];
         install_key(entry->table, &entry->id, key);
+        in->again = has_arrived(in, entry);
         enum err e = hash_map_put_number(&in->seen, bytes_of(key, sizeof key), 1);
         if (e != ERR_OK)
             return e;

@@ -23,7 +23,8 @@ struct install {
     struct hash_map index;     /* table BE2, id -> struct touched *, or NULL: no base there */
     struct touched *first, *last;
     struct hash_map seen; /* reconciling: what arrived */
-    struct hash_map own;  /* inserts that own entries have confirmed */
+    bool again; /* the row at hand had arrived before: a catch-up may go on from a newer snapshot */
+    struct hash_map own; /* inserts that own entries have confirmed */
     const struct message_checkpoint *checkpoint;
     uint32_t bucket;
     bool reconcile, gap, direct;

@@ -105,8 +105,8 @@ module.exports = [
     why: 'A replaced row stays in the sum of its bucket: the replica takes itself for damaged, and'
       + ' fetches everything again after each change.',
     edits: [[
-      '    if (old && !in->reconcile)\n        e = account(in, old->bucket, table, id, old, false);',
-      '    if (old && !in->reconcile && !PLANTED)\n        e = account(in, old->bucket, table, id, old, false);',
+      '    if (old && (!in->reconcile || in->again))\n        e = account(in, old->bucket, table, id, old, false);',
+      '    if (old && (!in->reconcile || in->again) && !PLANTED)\n        e = account(in, old->bucket, table, id, old, false);',
     ]],
   },
   {
