@@ -337,9 +337,11 @@ struct author {
 enum decision { DECISION_DONE, DECISION_DUPLICATE, DECISION_FORK, DECISION_WAITS };
 enum err decide_group(struct hub *hub, const struct author *author, uint64_t oseq, struct bytes raw,
                       const uint8_t hash[32], enum decision *ret);
-/* Whether the dot is in effect here: ERR_OK; ERR_NOT_FOUND: not decided yet, or parked;
+/* causes.c. Whether the dot is in effect here: ERR_OK; ERR_NOT_FOUND: not decided yet, or parked;
  * ERR_FORBIDDEN: it was given up and will never be. */
 enum err dot_in_effect(struct hub *hub, const struct dot *dot);
+/* From now on it is in effect: its group has been written. */
+void dot_note_effect(struct hub *hub, const struct dot *dot);
 /* Whether the last dots that were looked for have this one: in effect, and under no other. */
 bool dot_is_known(struct hub *hub, const struct dot *dot);
 /* waiting.c: groups that waited for this dot are judged again. */

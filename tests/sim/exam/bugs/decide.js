@@ -68,7 +68,7 @@ module.exports = [
     ]],
   },
   {
-    name: 'parked-counts-as-there', area, file: 'server/core/decide.c',
+    name: 'parked-counts-as-there', area, file: 'server/core/causes.c',
     why: 'A group that was set aside counts as decided for those that build on it: they are applied upon'
       + ' something that nobody sees, instead of waiting with it.',
     edits: [[
