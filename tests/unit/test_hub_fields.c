@@ -56,9 +56,10 @@ static void proofs_are_looked_at(void **state)
     uint8_t signature[64];
     scene_start(&s, 62, NULL);
     for (int i = 0; i < 4; i++) {
+        struct pair_device unknown = {.identity = {.device = {{9}}}};
         scene_again(&s, false);
         if (i == 3)
-            s.h.device = &(struct pair_device){.identity = {.device = {{9}}}}; /* not known */
+            s.h.device = &unknown;
         hostile_hello(&s.h);
         struct message proof = hostile_proof(&s.h, signature);
         if (i == 0)
@@ -68,8 +69,8 @@ static void proofs_are_looked_at(void **state)
         else if (i == 2)
             proof.as.prove.last_oseq = (uint64_t)INT64_MAX + 1;
         refused(&s, &proof, i < 3 ? ERR_PROTOCOL : ERR_AUTH);
+        s.h.device = s.bad;
     }
-    s.h.device = s.bad;
     scene_end(&s);
 }
 
@@ -89,8 +90,9 @@ static void enrolments_are_looked_at(void **state)
     uint32_t devices = pair_count(&s.pair, NULL, "device");
     for (int i = 0; i < 4; i++) {
         struct message bad = good;
+        struct pair_device nobody = {.identity = {.device = {{0}}}};
         scene_again(&s, false);
-        s.h.device = &(struct pair_device){.identity = {.device = {{0}}}};
+        s.h.device = &nobody;
         if (i == 3) /* it is valid for five minutes */
             s.pair.now_ms += 5 * 60000 + 1;
         hostile_hello(&s.h);
@@ -101,9 +103,9 @@ static void enrolments_are_looked_at(void **state)
         else if (i == 2)
             bad.as.enrol.code = bytes_of(zeros, 16);
         refused(&s, &bad, i < 2 ? ERR_PROTOCOL : ERR_ENROLMENT);
+        s.h.device = s.bad;
     }
     assert_int_equal(pair_count(&s.pair, NULL, "device"), devices);
-    s.h.device = s.bad;
     scene_end(&s);
 }
 

@@ -143,10 +143,12 @@ static enum err change(struct store_kit *kit, uint32_t number, bool there)
     row.dead = true;
     if (e == ERR_OK && there)
         e = store_row_put(s, kit->thing, &id, &row);
-    if (e == ERR_OK && there) {
+    row.dead = false;
+    if (e == ERR_OK && there) { /* the dead one stands in its way */
         e = store_row_insert(s, kit->thing, &id, &row);
         e = e == ERR_EXISTS ? ERR_OK : e == ERR_OK ? ERR_BUG : e;
     }
+    row.dead = there;
     if (e == ERR_OK)
         e = there ? store_base_put(s, kit->thing, &id, &row)
                   : store_base_delete(s, kit->thing, &id);
