@@ -4,6 +4,7 @@
  *             does it. Binding does not fail: nothing is copied. The code of a step is one of the list below, anything else is out of memory.
  * Use:        `ctest: sqlite` in the head of a test links it with --wrap. */
 #include <sqlite3.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 
@@ -146,4 +147,40 @@ char *__wrap_sqlite3_mprintf(const char *format, ...)
     char *text = sqlite3_vmprintf(format, list);
     va_end(list);
     return text;
+}
+
+/* ---- files beside the database ---- */
+
+typedef int two_paths_fn(const char *from, const char *to);
+two_paths_fn __real_link __attribute__((weak)), __wrap_link;
+two_paths_fn __real_rename __attribute__((weak)), __wrap_rename;
+int __real_fsync(int file) __attribute__((weak));
+int __wrap_fsync(int file);
+
+/* The first code: this file system has no hard links. */
+int __wrap_link(const char *from, const char *to)
+{
+    static const int numbers[] = {EPERM, EIO, EEXIST};
+    for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (failing_place_now(PLACE_NATIVE, i, PLACE_HERE)) {
+            errno = numbers[i];
+            return -1;
+        }
+    return __real_link(from, to);
+}
+
+int __wrap_rename(const char *from, const char *to)
+{
+    if (!FAILS())
+        return __real_rename(from, to);
+    errno = EACCES;
+    return -1;
+}
+
+int __wrap_fsync(int file)
+{
+    if (!FAILS())
+        return __real_fsync(file);
+    errno = EIO;
+    return -1;
 }

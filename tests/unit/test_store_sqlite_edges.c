@@ -52,6 +52,12 @@ static int count_id(void *context, const struct uuid *id)
     return 0;
 }
 
+static int count_hit(void *context, const struct uuid *id, const struct model_column *column)
+{
+    assert_non_null(column);
+    return count_id(context, id);
+}
+
 static int count_log(void *context, uint64_t position, const struct model_table *table,
                      const struct uuid *id)
 {
@@ -202,6 +208,15 @@ static void one_that_has_ended_answers_nothing(void **state)
     assert_err(store_sqlite_count(kit->store, kit->thing, &query, &all, NULL), ERR_IO);
     assert_err(store_sqlite_sql(kit->store, "SELECT 1", take_row, &count, NULL), ERR_IO);
     assert_err(query_lookup_run(lookup, &value, count_id, &count), ERR_IO);
+    assert_err(
+        store_sqlite_find(kit->store, kit->thing, bytes_of_text("x"), 1, count_hit, &count, NULL),
+        ERR_IO);
+    assert_err(store_sqlite_find_equal(kit->store, kit->thing, name, bytes_of_text("x"), count_id,
+                                       &count, NULL),
+               ERR_IO);
+    struct uuid low = store_kit_id(1), high = store_kit_id(5);
+    assert_err(store_sqlite_find_ids(kit->store, kit->thing, &low, &high, count_id, &count, NULL),
+               ERR_IO);
     assert_err(store_sqlite_verify(kit->store, count_problem, &count), ERR_IO);
     assert_err(store_sqlite_tidy(kit->store), ERR_IO);
     assert_err(store_sqlite_checkpoint(kit->store), ERR_IO);
@@ -254,6 +269,21 @@ static void questions_at_their_limits(void **state)
     enum err found = query_lookup_run(lookup, &value, refuse_id, &count);
     assert_int_equal(found, count ? ERR_CLOSED : ERR_OK);
     query_lookup_free(lookup);
+    static const uint64_t limits[] = {0, 2, UINT64_MAX};
+    uint32_t hits[3] = {0};
+    for (size_t i = 0; i < 3; i++)
+        assert_ok(store_sqlite_find(kit->store, kit->thing, bytes_of_text(""), limits[i], count_hit,
+                                    &hits[i], NULL));
+    assert_true(hits[0] == hits[2] && hits[1] <= 2 && hits[0] >= hits[1]);
+    /* one that only reads makes no index, and finds the same */
+    const struct value is = value_text(bytes_of_text("x"));
+    kit->options.read_only = true;
+    store_kit_reopen(kit);
+    assert_ok(query_lookup_new(kit->store, kit->thing, &name, 1, true, &lookup, &info));
+    assert_ok(query_lookup_run(lookup, &is, count_id, &count));
+    query_lookup_free(lookup);
+    kit->options.read_only = false;
+    store_kit_reopen(kit);
 }
 
 static void options_at_their_limits(void **state)
