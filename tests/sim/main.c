@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "tests/lib/unfailing.h"
 #include "tests/sim/jobs.h"
 
 #ifdef SATCHEL_EXAM
@@ -210,6 +211,7 @@ static int run(const struct command *c)
 int main(int argc, char **argv)
 {
     struct command c = {.options = {.seed = 1, .devices = 12, .events = 2000, .jobs = 1}};
+    unfailing_libraries(); /* jansson writes where nothing is when its memory fails */
     for (int i = 1; i < argc; i++) {
         if (flag(&c, argv[i]))
             continue;
