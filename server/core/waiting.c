@@ -52,8 +52,10 @@ static enum err decide_again(struct hub *hub, struct bytes key, bool given_up,
         e = ERR_OK; /* locked out meanwhile: without any right, which is judged */
     if (e == ERR_OK)
         e = store_side_delete(hub->store, SIDE_WAITING, key);
-    if (e != ERR_OK)
+    if (e != ERR_OK) {
+        audience_done(&audience);
         return e;
+    }
     hub->waiting_count--;
     author.audience = &audience;
     for (const struct peer *peer = hub->peers; peer; peer = peer->next)
