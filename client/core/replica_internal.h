@@ -158,6 +158,9 @@ enum err base_show(struct replica *r, const struct model_table *table, const str
 enum err parked_put(struct replica *r, uint64_t oseq, const struct group_result *result,
                     int64_t wall_ms);
 enum err parked_drop(struct replica *r, uint64_t origin, uint64_t oseq);
+/* Headquarters was restored, and this is its mark: own groups that were set aside and that it does not know go
+ * back to the outbox, as decided ones that pending_again() finds there. */
+enum err parked_again(struct replica *r, const struct mark *mark);
 const struct mutation *group_mutation(struct group_cache *cache, const struct model_table *table,
                                       const struct uuid *id);
 enum err merge_into(struct replica *r, const struct mutation *mutation, const struct dot *dot,

@@ -332,8 +332,10 @@ static enum err pending_again(struct replica *r, const struct mark *mark)
     struct arena list_arena, arena;
     arena_init(&list_arena, REPLICA_ARENA_MAX);
     arena_init(&arena, REPLICA_ARENA_MAX);
-    struct numbers list;
-    enum err e = own_oseqs(r, 0, &list_arena, &list);
+    struct numbers list = {0};
+    enum err e = parked_again(r, mark);
+    if (e == ERR_OK)
+        e = own_oseqs(r, 0, &list_arena, &list);
     /* What the server says to be decided and is not known to be so here stays pending: its result comes
      * with the checkpoint. */
     struct own_mark before = {0};
@@ -354,11 +356,13 @@ static enum err pending_again(struct replica *r, const struct mark *mark)
             const struct mutation *mutation = &group->mutations[m];
             struct store_row old;
             struct base base;
+            bool hidden = false; /* an insert that was set aside: nothing shows it yet */
             arena_reset(&arena);
             e = base_load(r, mutation->table, &mutation->id, &arena, &base);
             if (e == ERR_NOT_FOUND) {
                 base = (struct base){0};
                 e = store_row_get(r->store, mutation->table, &mutation->id, &arena, &old);
+                hidden = e == ERR_NOT_FOUND;
                 base.present = e == ERR_OK && mutation->op != MUTATION_INSERT;
                 base.row = old;
                 e = e == ERR_NOT_FOUND ? ERR_OK : e;
@@ -369,6 +373,10 @@ static enum err pending_again(struct replica *r, const struct mark *mark)
                 e = base_insert_pending(&arena, &base, &group->dot);
             if (e == ERR_OK)
                 e = base_save(r, mutation->table, &mutation->id, &base);
+            if (e == ERR_OK && hidden)
+                e = base_show(r, mutation->table, &mutation->id, &base, &arena);
+            if (e == ERR_LIMIT || e == ERR_MODEL)
+                e = ERR_OK; /* it is sent all the same */
         }
     }
     free(before.ranges);

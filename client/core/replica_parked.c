@@ -105,6 +105,61 @@ enum err replica_parked(struct replica *r, replica_parked_fn *fn, void *context)
     return e;
 }
 
+/* ---- a restored headquarters ---- */
+
+struct lost_walk {
+    struct replica *r;
+    struct own_mark there;
+    struct {
+        uint64_t oseq;
+        struct bytes value;
+    } * items;
+    uint32_t count, capacity;
+};
+
+static int collect_lost(void *context, struct bytes key, struct bytes value)
+{
+    struct lost_walk *walk = context;
+    if (key.size != REPLICA_KEY || value.size < PARKED_HEAD ||
+        value.size < PARKED_HEAD + (size_t)be16_get(value.data + 10))
+        return ERR_CORRUPT;
+    uint64_t oseq = be64_get(key.data + 8);
+    if (value.data[0] != RESULT_PARKED || mark_has(&walk->there, oseq))
+        return 0;
+    void *items = arena_extend(&walk->r->arena, walk->items, walk->count, &walk->capacity,
+                               sizeof *walk->items);
+    if (!items)
+        return ERR_NOMEM;
+    walk->items = items;
+    walk->items[walk->count].oseq = oseq;
+    return (int)arena_copy(&walk->r->arena, value, &walk->items[walk->count++].value);
+}
+
+enum err parked_again(struct replica *r, const struct mark *mark)
+{
+    struct lost_walk walk = {.r = r};
+    uint8_t low[REPLICA_KEY], high[REPLICA_KEY];
+    own_key(r->origin, 0, low);
+    own_key(r->origin, UINT64_MAX, high);
+    enum err e = own_mark_copy(&walk.there, mark);
+    if (e == ERR_OK)
+        e = store_side_scan(r->store, SIDE_PARKED, bytes_of(low, sizeof low),
+                            bytes_of(high, sizeof high), collect_lost, &walk);
+    for (uint32_t i = 0; e == ERR_OK && i < walk.count; i++) {
+        struct bytes value = walk.items[i].value;
+        size_t head = PARKED_HEAD + (size_t)be16_get(value.data + 10);
+        own_key(r->origin, walk.items[i].oseq, low);
+        e = store_side_put(r->store, SIDE_OUTBOX, bytes_of(low, sizeof low),
+                           bytes_of(value.data + head, value.size - head));
+        if (e == ERR_OK)
+            e = store_side_delete(r->store, SIDE_PARKED, bytes_of(low, sizeof low));
+        r->parked_count--;
+        r->sent_count++;
+    }
+    free(walk.there.ranges);
+    return e;
+}
+
 /* ---- retry ---- */
 
 struct parked_search {

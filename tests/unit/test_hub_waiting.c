@@ -92,11 +92,52 @@ static void what_waits_of_a_locked_author_is_set_aside(void **state)
     pair_done(&p);
 }
 
+static struct replica_status status_of(struct pair_device *device)
+{
+    struct replica_status status;
+    replica_status(device->replica, &status);
+    return status;
+}
+
+/* Headquarters has forgotten what it had set aside, and is given it again: it is set aside once more, or taken
+ * if its author may by now. */
+static void what_was_set_aside_and_lost_is_sent_again(void **state)
+{
+    (void)state;
+    for (int may = 0; may < 2; may++) {
+        struct pair p;
+        pair_init(&p, NULL, 57);
+        struct pair_device *a = pair_enrol(&p, "anna", "rep");
+        pair_sync(&p, a);
+        struct store *backup = pair_copy_store(&p, p.hub_store);
+        struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
+        struct uuid product = pair_insert(&p, a, "product", "name", "Not a rep's to write");
+        pair_sync(&p, a);
+        assert_int_equal(status_of(a).parked_count, 1);
+        pair_put_hub_store(&p, backup);
+        if (may)
+            pair_admin(&p, "{\"do\":\"user-set\",\"login\":\"anna\",\"role\":\"admin\"}");
+        pair_sync(&p, a);
+        assert_string_equal(pair_cell(&p, NULL, "party", id, "name"), "Acme");
+        assert_int_equal(p.hub->parked_count, may ? 0 : 1);
+        assert_int_equal(status_of(a).parked_count, may ? 0 : 1);
+        assert_int_equal(status_of(a).outbox_count, 0);
+        assert_string_equal(pair_cell(&p, a, "product", product, "name"),
+                            may ? "Not a rep's to write" : "-");
+        pair_restart_device(&p, a);
+        assert_int_equal(status_of(a).parked_count, may ? 0 : 1);
+        pair_sync(&p, a);
+        pair_assert_equal(&p, a);
+        pair_done(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_waits_is_released_whatever_its_origin),
         cmocka_unit_test(what_waits_of_a_locked_author_is_set_aside),
+        cmocka_unit_test(what_was_set_aside_and_lost_is_sent_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
