@@ -3,9 +3,9 @@
  * Invariant:  a write's dot is known from the beginning of the transaction, as the view's versions name
  *             it; view rows, base copies and the group in the outbox are one store transaction. */
 #include "client/core/replica_internal.h"
+#include "common/set.h"
 
 #include <assert.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -193,27 +193,17 @@ enum err replica_insert(struct replica *r, const struct model_table *table, stru
 
 /* ---- update ---- */
 
-/* The elements of a set column's JSON text. */
+/* The elements of a set column's JSON text. What is stored, and what was checked, has the one form. (A reader of
+ * any JSON is more than is needed, and libjansson's crashes when memory fails.) */
 static enum err set_elements(struct replica *r, const struct value *value, struct bytes **ret,
                              uint32_t *ret_count)
 {
+    size_t count = 0;
     *ret = NULL;
     *ret_count = 0;
     if (value->kind != VALUE_TEXT)
         return ERR_OK;
-    json_t *array = json_loadb((const char *)value->as.bytes.data, value->as.bytes.size, 0, NULL);
-    if (!array) /* what is stored, and what was checked, is JSON: there was no memory */
-        return ERR_NOMEM;
-    size_t count = json_array_size(array);
-    struct bytes *elements = arena_calloc(&r->arena, count + 1, sizeof *elements);
-    enum err e = elements ? ERR_OK : ERR_NOMEM;
-    for (size_t i = 0; e == ERR_OK && i < count; i++) {
-        const json_t *item = json_array_get(array, i);
-        e = arena_copy(&r->arena, bytes_of(json_string_value(item), json_string_length(item)),
-                       &elements[i]);
-    }
-    json_decref(array);
-    *ret = elements;
+    enum err e = set_parse(value->as.bytes, &r->arena, ret, &count);
     *ret_count = (uint32_t)count;
     return e;
 }
