@@ -284,6 +284,35 @@ static enum err decode_group_result(struct unpacker *u, struct arena *arena, voi
     return ERR_OK;
 }
 
+static void encode_range_name(const void *element, struct buf *out)
+{
+    pack_uint(out, ((const struct range_name *)element)->number);
+}
+
+static enum err decode_range_name(struct unpacker *u, struct arena *arena, void *ret)
+{
+    (void)arena;
+    return unpack_uint(u, UINT64_MAX, &((struct range_name *)ret)->number);
+}
+
+static void encode_range_count(const void *element, struct buf *out)
+{
+    const struct range_count *range = element;
+
+    pack_array(out, 2);
+    pack_uint(out, range->number);
+    pack_uint(out, range->count);
+}
+
+static enum err decode_range_count(struct unpacker *u, struct arena *arena, void *ret)
+{
+    struct range_count *range = ret;
+    enum err err = unpack_uint(u, UINT64_MAX, &range->number);
+
+    (void)arena;
+    return err == ERR_OK ? unpack_uint(u, UINT64_MAX, &range->count) : err;
+}
+
 /* fields: of the element's array; 0: the element is a plain object. */
 struct element {
     void (*encode)(const void *element, struct buf *out);
@@ -301,7 +330,9 @@ struct element {
     X(bucket_digest, 4)   \
     X(incarnation, 2)     \
     X(mark, 3)            \
-    X(group_result, 5)
+    X(group_result, 5)    \
+    X(range_name, 0)      \
+    X(range_count, 2)
 /* clang-format on */
 
 #define ELEMENT_ROW(name, fields)                                               \

@@ -12,6 +12,7 @@
 #include "common/model.h"
 #include "common/uuid.h"
 #include "protocol/dot.h"
+#include "protocol/ranges.h"
 
 /* Inclusive range of oseqs. */
 struct oseq_range {
@@ -75,6 +76,17 @@ struct group_result {
     struct bytes detail; /* UTF-8: which column and record, for people; may be empty */
 };
 
+/* SUBSCRIBE.reconcile: from the cursors; everything from 0; from the cursors, and the checkpoint's
+ * snapshot is kept for a comparison by ranges. */
+enum reconcile { RECONCILE_NONE = 0, RECONCILE_ALL = 1, RECONCILE_RANGES = 2 };
+/* PAGE.live, CHECKPOINT.live: of a catch-up; of a commit; of a comparison by ranges. */
+enum feed { FEED_CATCH_UP = 0, FEED_LIVE = 1, FEED_REPAIR = 2 };
+
+/* A range by its number (ranges.h). */
+struct range_name {
+    uint64_t number;
+};
+
 /* Field kinds: UINT uint64_t; INT int64_t; UUID struct uuid; BYTES struct bytes with a maximum;
  * TEXT struct bytes, UTF-8, with a maximum; LIST(element) const element * + count with a
  * maximum. */
@@ -99,7 +111,9 @@ struct group_result {
     X(CREDIT,      credit,     15, false) \
     X(PING,        ping,       16, false) \
     X(PONG,        pong,       17, false) \
-    X(DISCARD,     discard,    18, false)
+    X(DISCARD,     discard,    18, false) \
+    X(RANGES,      ranges,     30, false) \
+    X(DIFFERENCES, differences, 31, false)
 /* clang-format on */
 
 enum message_type {
@@ -139,16 +153,21 @@ enum message_type {
     U(origin) U(oseq)
 #define MESSAGE_SUBSCRIBE(U, I, ID, B, T, L) \
     U(scope) L(cursors, bucket_position, 65536) /* staged positions while a catch-up is unfinished */ \
-    U(credit) U(reconcile) /* 1: send everything from 0 */
+    U(credit) U(reconcile) /* enum reconcile */
 #define MESSAGE_PAGE(U, I, ID, B, T, L) /* rows of one bucket; body: page.h */ \
-    U(bucket) U(from) U(to) U(live) B(body, 8388608)
+    U(bucket) U(from) U(to) U(live) /* enum feed */ B(body, 8388608)
 #define MESSAGE_CHECKPOINT(U, I, ID, B, T, L) /* the pages since the last one are whole */ \
-    U(live) U(scope) L(heads, bucket_digest, 65536) L(marks, mark, 65536) \
+    U(live) /* enum feed */ U(scope) L(heads, bucket_digest, 65536) L(marks, mark, 65536) \
     L(results, group_result, 10000) U(archived) L(incarnations, incarnation, 65536) /* new ones */
 #define MESSAGE_CREDIT(U, I, ID, B, T, L) U(bytes) /* more bytes of PAGE that may be sent */
 #define MESSAGE_PING(U, I, ID, B, T, L) U(token)
 #define MESSAGE_PONG(U, I, ID, B, T, L) U(token)
 #define MESSAGE_DISCARD(U, I, ID, B, T, L) U(origin) U(oseq) /* the author gives up a parked group */
+#define MESSAGE_RANGES(U, I, ID, B, T, L) /* sums of a bucket's ranges, each in 2^bits parts: ranges.h */ \
+    U(bucket) U(position) U(salt) U(depth) U(bits) L(numbers, range_name, 4096) B(sums, 65536) \
+    U(rows) /* 1: send the rows of the parts that differ */ U(last) /* 1: and the checkpoint */
+#define MESSAGE_DIFFERENCES(U, I, ID, B, T, L) /* the answer: which parts differ */ \
+    U(bucket) U(salt) U(depth) L(ranges, range_count, 8192)
 /* clang-format on */
 
 #define FIELD_U(name)      uint64_t name;

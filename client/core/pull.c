@@ -8,10 +8,6 @@
 
 #include <string.h>
 
-/* Everything comes anew when a digest differs. Where that does not help, doing it for ever would not
- * either, and may cost the user's money: the next session tries again. */
-enum { REPAIRS_MAX = 3 };
-
 enum err send_subscribe(struct uplink *u, struct buf *out)
 {
     const struct bucket_position *cursors;
@@ -25,7 +21,12 @@ enum err send_subscribe(struct uplink *u, struct buf *out)
                                          .cursors = cursors,
                                          .cursors_count = count,
                                          .credit = UPLINK_PAGE_CREDIT,
-                                         .reconcile = reconcile}};
+                                         .reconcile = reconcile ? RECONCILE_ALL
+                                                                : RECONCILE_NONE}};
+    if (!reconcile && replica_compare_state(u->config.replica) == COMPARE_READY) {
+        m.as.subscribe.reconcile = RECONCILE_RANGES;
+        replica_compare_subscribed(u->config.replica);
+    }
     u->pull = PULL_CATCHING_UP;
     u->page_consumed = 0;
     return uplink_send(u, &m, out);
@@ -41,19 +42,24 @@ enum err send_credit(struct uplink *u, struct buf *out)
 enum err on_page(struct uplink *u, const struct message_page *m, size_t frame_bytes)
 {
     u->progress.pulled_bytes += frame_bytes;
-    if (m->live && u->pull != PULL_LIVE)
+    if (m->live == FEED_LIVE && u->pull != PULL_LIVE)
         return ERR_OK;
-    if (!m->live) {
+    if (m->live != FEED_LIVE)
         u->page_consumed += frame_bytes;
+    if (m->live == FEED_CATCH_UP)
         u->progress.pulled_rows += m->to - m->from; /* positions: an upper bound of the rows */
-    }
-    return replica_page(u->config.replica, m);
+    enum err e = replica_page(u->config.replica, m);
+    struct replica_status status;
+    replica_status(u->config.replica, &status);
+    if (m->live == FEED_REPAIR && status.reconcile)
+        u->send_subscribe = true; /* more than can be held */
+    return e;
 }
 
 enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, struct now now,
                        struct uplink_effects *effects)
 {
-    if (m->live && u->pull != PULL_LIVE)
+    if (m->live == FEED_LIVE && u->pull != PULL_LIVE)
         return ERR_OK;
     bool gap = false;
     enum err e = replica_checkpoint(u->config.replica, m, now.wall.ms, &gap);
@@ -61,14 +67,8 @@ enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, str
         return e;
     struct replica_status status;
     replica_status(u->config.replica, &status);
-    if (status.reconcile && ++u->repairs > REPAIRS_MAX) {
-        uplink_end(
-            u, ERR_PROTOCOL,
-            "the records that the server sends do not add up to its digest; run 'satcheld verify' "
-            "there. Nothing of yours is lost: it goes on being sent",
-            effects);
+    if (status.reconcile && !repair_begins(u, effects))
         return ERR_OK;
-    }
     /* What is held here does not fit: all of it again, or compared anew. */
     if (gap || status.reconcile) {
         u->send_subscribe = true;
@@ -77,9 +77,16 @@ enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, str
     }
     u->progress.checkpoints++;
     u->progress.caught_up = true;
-    u->pull = PULL_LIVE;
-    u->progress.live = true;
     effects->changed = true;
+    if (compare_asks(u)) { /* the server keeps its snapshot and sends nothing else meanwhile */
+        u->progress.live = false;
+    } else {
+        u->pull = PULL_LIVE;
+        u->progress.live = true;
+    }
+    e = compare_due(u, &status, effects);
+    if (e != ERR_OK)
+        return e;
     for (uint32_t i = 0; i < m->results_count; i++)
         if (m->results[i].code == RESULT_DISCARDED) {
             e = replica_discarded(u->config.replica, status.origin, m->results[i].oseq);

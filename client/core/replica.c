@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLAG_BOOTSTRAPPED = 1, FLAG_RECONCILE = 2, FLAG_OLDER = 4, STATE_SIZE = 41 };
+enum { FLAG_BOOTSTRAPPED = 1, FLAG_RECONCILE = 2, FLAG_OLDER = 4, FLAG_DIFFERS = 8, STATE_SIZE = 41 };
 
 void own_key(uint64_t origin, uint64_t oseq, uint8_t out[REPLICA_KEY])
 {
@@ -250,7 +250,8 @@ enum err replica_save(struct replica *r)
     be64_put(value + 24, r->scope);
     be64_put(value + 32, (uint64_t)r->last_checkpoint_ms);
     value[40] = (uint8_t)((r->bootstrapped ? FLAG_BOOTSTRAPPED : 0) |
-                          (r->reconcile ? FLAG_RECONCILE : 0) | (r->older ? FLAG_OLDER : 0));
+                          (r->reconcile ? FLAG_RECONCILE : 0) | (r->older ? FLAG_OLDER : 0) |
+                          (r->differs ? FLAG_DIFFERS : 0));
     return store_side_put(r->store, SIDE_META, bytes_of_text("state"),
                           bytes_of(value, sizeof value));
 }
@@ -339,6 +340,7 @@ enum err replica_load(struct replica *r)
     r->bootstrapped = value.data[40] & FLAG_BOOTSTRAPPED;
     r->reconcile = (value.data[40] & FLAG_RECONCILE) != 0;
     r->older = (value.data[40] & FLAG_OLDER) != 0;
+    r->differs = (value.data[40] & FLAG_DIFFERS) != 0;
     e = store_side_get(r->store, SIDE_META, bytes_of_text("history"), &r->arena, &value);
     r->have_history = e == ERR_OK && value.size == 16;
     if (r->have_history)
@@ -358,6 +360,7 @@ static void reload(struct replica *r)
     r->writing = false;
     r->mutation_count = 0;
     r->stale = true;
+    replica_compare_drop(r); /* its sums followed what was undone */
     arena_reset(&r->arena);
     if (store_begin(r->store, STORE_READ) != ERR_OK)
         return;
@@ -447,6 +450,7 @@ void replica_close(struct replica *r)
         return;
     if (r->writing)
         store_rollback(r->store);
+    replica_compare_drop(r);
     drop_pages(&r->live, &r->live_tail, &r->live_bytes);
     drop_pages(&r->caught, &r->caught_tail, &r->caught_bytes);
     free(r->mark.ranges);
@@ -552,6 +556,7 @@ void replica_status(const struct replica *r, struct replica_status *ret)
                                    .history = r->history,
                                    .bootstrapped = r->bootstrapped,
                                    .reconcile = r->reconcile,
+                                   .differs = r->differs,
                                    .older = r->older,
                                    .last_checkpoint_ms = r->last_checkpoint_ms,
                                    .scope = r->scope};

@@ -77,6 +77,7 @@ struct replica_status {
     bool bootstrapped;          /* at least one checkpoint has been installed */
     bool older;                 /* replica_older() has something to send */
     bool reconcile;             /* the next subscription has to bring everything anew */
+    bool differs;               /* a digest differs: it has to be compared by ranges */
     int64_t last_checkpoint_ms; /* wall clock; 0: never */
     uint64_t scope;
     uint64_t records; /* confirmed records in all buckets, as of the last checkpoint */
@@ -125,10 +126,54 @@ enum err replica_page(struct replica *replica, const struct message_page *page);
  * installed and the caller subscribes again from its cursors. */
 enum err replica_checkpoint(struct replica *replica, const struct message_checkpoint *checkpoint,
                             int64_t wall_ms, bool *ret_gap);
+/* --- comparing by ranges, when a digest differs (status.differs) --- */
+enum replica_compare {
+    COMPARE_NONE,
+    COMPARE_SCAN,       /* replica_compare_scan() has work */
+    COMPARE_READY,      /* to subscribe with RECONCILE_RANGES */
+    COMPARE_SUBSCRIBED, /* the checkpoint of the server's snapshot is awaited */
+    COMPARE_AGREES,     /* nothing differs: to subscribe as usual */
+    COMPARE_ASK,        /* replica_compare_question() has some */
+    COMPARE_ANSWERS,    /* are awaited */
+    COMPARE_SCAN_PARTS, /* replica_compare_scan() has work, for more questions */
+    COMPARE_ROWS,       /* are awaited, and the checkpoint behind them */
+    COMPARE_UNFOUNDED   /* all rows agree, and the digest does not: the server's is wrong */
+};
+enum replica_compare replica_compare_state(const struct replica *replica);
+/* Begins (again). ERR_NOMEM, store errors. Where the store can have no snapshots: status.reconcile. */
+enum err replica_compare_begin(struct replica *replica);
+/* Reads up to `rows` records. */
+enum err replica_compare_scan(struct replica *replica, uint32_t rows);
+void replica_compare_subscribed(struct replica *replica);
+/* The next question; sums and numbers in the arena. */
+enum err replica_compare_question(struct replica *replica, struct arena *arena,
+                                  struct message_ranges *ret);
+/* A page of rows. More than can be held: status.reconcile, and the comparison is dropped. */
+enum err replica_compare_page(struct replica *replica, const struct message_page *page);
+/* ERR_PROTOCOL: no answer to what was asked. */
+enum err replica_compare_answer(struct replica *replica, const struct message_differences *answer);
+/* Too much differs, or the end of a session. Accepts none. */
+void replica_compare_drop(struct replica *replica);
 /* Forgets live pages without a checkpoint (the link went down). */
 void replica_drop_live(struct replica *replica);
 /* Scope of the session; buckets no longer subscribed are dropped (never what the outbox touches). */
 uint64_t replica_scope(const struct replica *replica);
+
+/* --- verifying --- */
+struct replica_bucket {
+    uint32_t number, kind; /* enum bucket_kind; 0: not known */
+    struct uuid key;       /* of the branch or user */
+    uint64_t saved, found; /* records by the cursor, and by counting */
+    uint64_t position;
+    bool right; /* the records add up to what the cursor says */
+};
+typedef void replica_verify_fn(void *context, const struct replica_bucket *bucket);
+/* Reads every confirmed record and calls fn for each bucket. mark: where something is wrong, the next
+ * session compares with the server (status.differs). Not within a session or a transaction.
+ * ret_unreadable: records that cannot be read. ERR_NOMEM, ERR_INVALID (a store without snapshots),
+ * store errors. */
+enum err replica_verify(struct replica *replica, bool mark, replica_verify_fn *fn, void *context,
+                        uint64_t *ret_unreadable);
 
 /* --- needs attention --- */
 struct parked_group {

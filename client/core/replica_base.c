@@ -64,8 +64,14 @@ const struct mutation *group_mutation(struct group_cache *cache, const struct mo
 enum err base_load(struct replica *r, const struct model_table *table, const struct uuid *id,
                    struct arena *arena, struct base *ret)
 {
+    return base_load_from(r->store, table, id, arena, ret);
+}
+
+enum err base_load_from(struct store *store, const struct model_table *table, const struct uuid *id,
+                        struct arena *arena, struct base *ret)
+{
     struct base base = {0};
-    enum err e = store_base_get(r->store, table, id, arena, &base.row);
+    enum err e = store_base_get(store, table, id, arena, &base.row);
     if (e != ERR_OK)
         return e;
     struct bytes packed = base.row.version;

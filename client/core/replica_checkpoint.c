@@ -1,14 +1,14 @@
 /* replica_checkpoint.c - pages are kept until their checkpoint, which is installed in one transaction.
  * Source: SPEC.md 10; DESIGN.md 3, 7. */
-#include "client/core/replica_install.h"
+#include "client/core/replica_compare.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- pages ---- */
 
-static enum err hold(struct held_page **head, struct held_page **tail, size_t *bytes,
-                     const struct message_page *page)
+enum err hold_page(struct held_page **head, struct held_page **tail, size_t *bytes,
+                   const struct message_page *page)
 {
     if (*bytes + page->body.size > REPLICA_HELD_MAX)
         return ERR_TOO_LARGE;
@@ -102,13 +102,15 @@ static enum err direct_page(struct replica *r, const struct message_page *page)
 
 enum err replica_page(struct replica *r, const struct message_page *page)
 {
+    if (page->live == FEED_REPAIR)
+        return replica_compare_page(r, page);
     if (page->live)
-        return hold(&r->live, &r->live_tail, &r->live_bytes, page);
+        return hold_page(&r->live, &r->live_tail, &r->live_bytes, page);
     if (!r->bootstrapped && !r->reconcile)
         return direct_page(r, page);
     if (r->stage_next > 0 || r->caught_bytes + page->body.size > REPLICA_STAGE_FROM)
         return stage_page(r, page);
-    return hold(&r->caught, &r->caught_tail, &r->caught_bytes, page);
+    return hold_page(&r->caught, &r->caught_tail, &r->caught_bytes, page);
 }
 
 /* ---- own groups that are decided now ---- */
@@ -325,17 +327,26 @@ static enum err take_heads(struct install *in)
             return ERR_NOMEM;
         cursor->position = cursor->staged = head->position;
         cursor->dirty = true;
-        if (cursor->count == head->count && memcmp(cursor->sum.byte, head->sum, 16) == 0)
+        cursor->differs =
+            cursor->count != head->count || memcmp(cursor->sum.byte, head->sum, 16) != 0;
+        if (!cursor->differs)
             continue;
         differs = true;
         log_write(
             r->config.log, LOG_LEVEL_WARNING,
-            "bucket %u differs from headquarters at position %llu (%llu records here, %llu there): "
-            "everything is compared anew",
+            "bucket %u differs from headquarters at position %llu (%llu records here, %llu there)",
             head->bucket, (unsigned long long)head->position, (unsigned long long)cursor->count,
             (unsigned long long)head->count);
     }
-    r->reconcile = differs;
+    /* what ranges did not mend is read anew, and that until it agrees */
+    if (in->reconcile || in->repair) {
+        r->reconcile = differs;
+        r->differs = false;
+    } else if (!in->checkpoint->live && replica_compare_state(r) == COMPARE_SUBSCRIBED) {
+        r->differs = differs; /* the cursors have been counted anew */
+    } else {
+        r->differs |= differs;
+    }
     return ERR_OK;
 }
 
@@ -406,6 +417,8 @@ static enum err install_rows(struct install *in)
 {
     struct replica *r = in->r;
     enum err e = ERR_OK;
+    if (in->repair)
+        return compare_install(in);
     if (in->checkpoint->live) {
         for (struct held_page *p = r->live; e == ERR_OK && p; p = p->next)
             e = install_body(in, p->bucket, bytes_of(p->body, p->size));
@@ -450,16 +463,23 @@ enum err replica_checkpoint(struct replica *r, const struct message_checkpoint *
                             int64_t wall_ms, bool *ret_gap)
 {
     struct install in;
+    *ret_gap = false;
+    if (checkpoint->live == FEED_REPAIR && replica_compare_state(r) != COMPARE_ROWS)
+        return ERR_PROTOCOL;
     install_init(&in, r);
     in.checkpoint = checkpoint;
     in.wall_ms = wall_ms;
     in.reconcile = r->reconcile && !checkpoint->live;
-    *ret_gap = false;
+    in.repair = checkpoint->live == FEED_REPAIR;
     enum err e = replica_enter(r, STORE_WRITE);
     if (e == ERR_OK) {
         e = install_all(&in);
         e = replica_leave(r, e);
     }
+    if (e == ERR_OK && !checkpoint->live)
+        compare_checkpoint(r);
+    if (in.repair)
+        replica_compare_drop(r);
     if (in.gap) {
         *ret_gap = true;
         e = ERR_OK;

@@ -1,6 +1,6 @@
 /* replica_install.c - entries of pages: rows, deltas, departures and own changes enter the confirmed layer.
  * Source: SPEC.md 8, 10. */
-#include "client/core/replica_install.h"
+#include "client/core/replica_compare.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +92,7 @@ static enum err account(struct install *in, uint32_t bucket, const struct model_
         cursor->count--;
     }
     cursor->dirty = true;
+    compare_account(r, bucket, table, id, &digest, add);
     return ERR_OK;
 }
 
@@ -183,6 +184,17 @@ static enum err gap(struct install *in)
     return ERR_CONFLICT;
 }
 
+/* What a repair finds in the place of a row that came may be anything: what cannot be read, or is in a
+ * bucket that there is not, is in no sum, and counts as absent. */
+static enum err repair_old(struct install *in, enum err e, const struct store_row *old)
+{
+    if (!in->repair)
+        return e;
+    if (e == ERR_CORRUPT || (e == ERR_OK && !bucket_subscribed(in->r, old->bucket)))
+        return ERR_NOT_FOUND;
+    return e;
+}
+
 static enum err apply_row(struct install *in, const struct page_entry *entry)
 {
     struct replica *r = in->r;
@@ -207,6 +219,7 @@ static enum err apply_row(struct install *in, const struct page_entry *entry)
     if (e != ERR_OK)
         return e;
     e = install_confirmed(in, entry->table, &entry->id, t, &old);
+    e = repair_old(in, e, &old);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     bool had = e == ERR_OK;
@@ -216,7 +229,7 @@ static enum err apply_row(struct install *in, const struct page_entry *entry)
         e = note_confirmed_now(in, entry->table, &entry->id);
     if (e != ERR_OK)
         return e;
-    if (had && !in->reconcile && have >= comes.revision)
+    if (had && !in->reconcile && !in->repair && have >= comes.revision)
         return ERR_OK; /* an older row never replaces a newer one */
     return confirm(in, entry->table, &entry->id, t, had ? &old : NULL, &row);
 }
@@ -299,6 +312,18 @@ static bool has_arrived(const struct install *in, const struct page_entry *entry
     return hash_map_get(&in->seen, bytes_of(key, sizeof key)) != NULL;
 }
 
+enum err install_remove(struct install *in, const struct model_table *table, const struct uuid *id,
+                        struct touched *t, const struct store_row *old)
+{
+    enum err e = old ? account(in, old->bucket, table, id, old, false) : ERR_OK;
+    if (e != ERR_OK)
+        return e;
+    if (!t)
+        return store_row_delete(in->r->store, table, id);
+    t->base.present = false;
+    return ERR_OK;
+}
+
 static enum err apply_gone(struct install *in, const struct page_entry *entry)
 {
     struct touched *t;
@@ -312,13 +337,7 @@ static enum err apply_gone(struct install *in, const struct page_entry *entry)
         return e; /* it is in another bucket of ours already */
     if (in->reconcile && !has_arrived(in, entry))
         return ERR_OK; /* not counted; drop_unseen() sees to it */
-    e = account(in, old.bucket, entry->table, &entry->id, &old, false);
-    if (e != ERR_OK)
-        return e;
-    if (!t)
-        return store_row_delete(in->r->store, entry->table, &entry->id);
-    t->base.present = false;
-    return ERR_OK;
+    return install_remove(in, entry->table, &entry->id, t, &old);
 }
 
 /* An own mutation that was applied as it was written: the author holds the rest of the row. */
@@ -386,7 +405,9 @@ static enum err apply_entry(void *context, const struct page_entry *entry)
 {
     struct install *in = context;
     arena_reset(&in->entry);
-    if (in->reconcile && entry->kind == PAGE_ROW) {
+    if (in->repair && entry->kind != PAGE_ROW)
+        return ERR_PROTOCOL;
+    if ((in->reconcile || in->repair) && entry->kind == PAGE_ROW) {
         uint8_t key[18];
         install_key(entry->table, &entry->id, key);
         in->again = has_arrived(in, entry);

@@ -22,12 +22,13 @@ struct install {
     struct arena arena, entry; /* of the checkpoint; of one entry */
     struct hash_map index;     /* table BE2, id -> struct touched *, or NULL: no base there */
     struct touched *first, *last;
-    struct hash_map seen; /* reconciling: what arrived */
+    struct hash_map seen; /* reconciling, or repairing: what arrived */
     bool again; /* the row at hand had arrived before: a catch-up may go on from a newer snapshot */
     struct hash_map own; /* inserts that own entries have confirmed */
     const struct message_checkpoint *checkpoint;
     uint32_t bucket;
     bool reconcile, gap, direct;
+    bool repair; /* rows of ranges that differ: they replace whatever is there */
     int64_t wall_ms;
 };
 
@@ -40,6 +41,9 @@ enum err install_base(struct install *in, const struct model_table *table, const
 /* The confirmed row of a record as held here. ERR_NOT_FOUND: none (also: a pending insert). */
 enum err install_confirmed(struct install *in, const struct model_table *table,
                            const struct uuid *id, const struct touched *t, struct store_row *ret);
+/* A confirmed row leaves; old NULL: it cannot be read, and so is in no sum. */
+enum err install_remove(struct install *in, const struct model_table *table, const struct uuid *id,
+                        struct touched *t, const struct store_row *old);
 /* The entries of one page. in->gap with ERR_CONFLICT: one does not fit what is held here. */
 enum err install_body(struct install *in, uint32_t bucket, struct bytes body);
 

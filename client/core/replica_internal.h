@@ -2,8 +2,8 @@
  *
  * Reading order: replica.c (opening, state, reading) -> replica_write.c, replica_delete.c (local
  * transactions) -> replica_base.c (confirmed copies and pending groups) -> replica_install.c (entries
- * of pages) -> replica_checkpoint.c (pages and checkpoints) -> replica_link.c (welcome, fork, outbox,
- * acknowledgements) -> replica_parked.c.
+ * of pages) -> replica_checkpoint.c (pages and checkpoints) -> replica_compare.c (a digest that differs) ->
+ * replica_link.c (welcome, fork, outbox, acknowledgements) -> replica_parked.c.
  *
  * Stored:  META "state": origin BE8, last_oseq BE8, hlc BE8, scope BE8, last checkpoint BE8, flags u8;
  *          OUTBOX (origin BE8, oseq BE8) -> group bytes: pending ones, and decided ones (the sent-log)
@@ -35,6 +35,7 @@ struct cursor {
     uint64_t position, staged, count;
     struct digest sum;
     bool dirty;
+    bool differs; /* from the last head that was seen */
 };
 
 struct held_page {
@@ -68,6 +69,7 @@ struct replica {
     uint64_t origin, last_oseq, hlc, scope;
     int64_t last_checkpoint_ms;
     bool bootstrapped, reconcile, have_history;
+    bool differs; /* rows here are not those of headquarters: replica_compare.c */
     bool older; /* groups of older origins go up again: replica_older.c */
     bool stale; /* a transaction failed, and memory could not be read anew yet */
     struct uuid history;
@@ -80,6 +82,7 @@ struct replica {
     size_t live_bytes, caught_bytes;
     uint64_t stage_next;
     struct group_cache cache;
+    struct replica_comparison *comparison; /* NULL: none is under way */
 
     /* the local transaction under way */
     bool writing;
@@ -127,6 +130,8 @@ uint32_t route_bucket(struct replica *r, const struct model_table *table,
 bool outbox_readable(struct bytes key, struct bytes value);
 enum err outbox_group(struct replica *r, uint64_t origin, uint64_t oseq, struct group **ret);
 void cache_drop(struct replica *r);
+enum err hold_page(struct held_page **head, struct held_page **tail, size_t *bytes,
+                   const struct message_page *page);
 void drop_pages(struct held_page **head, struct held_page **tail, size_t *bytes);
 
 /* replica_base.c */
@@ -142,6 +147,9 @@ enum {
 };
 enum err base_load(struct replica *r, const struct model_table *table, const struct uuid *id,
                    struct arena *arena, struct base *ret);
+/* The same from a snapshot of the replica. */
+enum err base_load_from(struct store *store, const struct model_table *table, const struct uuid *id,
+                        struct arena *arena, struct base *ret);
 enum err base_save(struct replica *r, const struct model_table *table, const struct uuid *id,
                    const struct base *base);
 enum err base_add_pending(struct arena *arena, struct base *base, const struct dot *dot);

@@ -55,7 +55,7 @@ static bool wants_write(const struct uplink *u)
         return true;
     if (u->shake != SHAKE_OPEN)
         return false;
-    return (u->send_subscribe && push_verified(u)) || u->page_consumed >= UPLINK_PAGE_CREDIT / 2 ||
+    return (u->send_subscribe && push_verified(u)) || compare_asks(u) || u->page_consumed >= UPLINK_PAGE_CREDIT / 2 ||
            push_wants(u);
 }
 
@@ -65,6 +65,8 @@ static int64_t next_deadline(const struct uplink *u)
         return 0;
     if (u->shake != SHAKE_OPEN)
         return u->up_us + UPLINK_AUTH_US;
+    if (compare_scans(u))
+        return u->received_us > 0 ? u->received_us : 1; /* now, whenever that is */
     return u->received_us + (u->pong_wait ? UPLINK_CLOSE_US : UPLINK_PING_US);
 }
 
@@ -72,7 +74,8 @@ static int64_t next_deadline(const struct uplink *u)
 static bool finished(const struct uplink *u)
 {
     return u->config.once && u->shake == SHAKE_OPEN && u->progress.caught_up &&
-           u->pull == PULL_LIVE && push_finished(u);
+           u->pull == PULL_LIVE && !u->send_subscribe && push_finished(u) &&
+           replica_compare_state(u->config.replica) == COMPARE_NONE;
 }
 
 /* All is acknowledged, but not all decided: a last PING, whose answer comes after what is decided. */
@@ -125,8 +128,10 @@ void uplink_link_up(struct uplink *u, struct now now, struct uplink_effects *eff
     u->up_us = u->received_us = now.mono.us;
     u->progress =
         (struct uplink_progress){.connected = true, .clock_offset_ms = before.clock_offset_ms};
-    if (u->config.replica)
+    if (u->config.replica) {
         replica_drop_live(u->config.replica);
+        replica_compare_drop(u->config.replica);
+    }
     if (rng_fill(u->config.rng, u->nonce, sizeof u->nonce) != ERR_OK)
         uplink_end(u, ERR_IO, "no random numbers", effects);
     settle(u, effects);
@@ -139,8 +144,10 @@ void uplink_link_down(struct uplink *u, struct now now, struct uplink_effects *e
     u->link = false;
     u->shake = SHAKE_NONE;
     u->progress.connected = u->progress.authenticated = u->progress.live = false;
-    if (u->config.replica)
+    if (u->config.replica) {
         replica_drop_live(u->config.replica);
+        replica_compare_drop(u->config.replica);
+    }
 }
 
 /* ---- receiving ---- */
@@ -182,6 +189,7 @@ static enum err dispatch(struct uplink *u, const struct message *m, size_t size,
     case MESSAGE_FORK: return on_fork(u, &m->as.fork, now, effects);
     case MESSAGE_PAGE: return on_page(u, &m->as.page, size);
     case MESSAGE_CHECKPOINT: return on_checkpoint(u, &m->as.checkpoint, now, effects);
+    case MESSAGE_DIFFERENCES: return on_differences(u, &m->as.differences, effects);
     default: return ERR_PROTOCOL;
     }
 }
@@ -238,6 +246,8 @@ static enum err next_frame(struct uplink *u, struct now now, struct buf *out)
         u->send_subscribe = false;
         return send_subscribe(u, out);
     }
+    if (compare_asks(u))
+        return compare_ask(u, out);
     if (u->page_consumed >= UPLINK_PAGE_CREDIT / 2)
         return send_credit(u, out);
     if (u->ping) {
@@ -274,8 +284,13 @@ void uplink_next_frame(struct uplink *u, struct now now, struct buf *out,
 void uplink_tick(struct uplink *u, struct now now, struct uplink_effects *effects)
 {
     *effects = (struct uplink_effects){0};
+    if (u->link && !u->closing && compare_scans(u)) {
+        enum err e = compare_step(u);
+        if (e != ERR_OK)
+            uplink_end(u, e, err_text(e), effects);
+    }
     int64_t at = next_deadline(u);
-    if (at && now.mono.us >= at) {
+    if (at && now.mono.us >= at && !compare_scans(u)) {
         if (u->shake != SHAKE_OPEN) {
             uplink_end(u, ERR_TIMEOUT, "the server did not answer in time", effects);
         } else if (u->pong_wait) {

@@ -1,6 +1,7 @@
 /* uplink_internal.h - what the files of the uplink share.
  *
- * Reading order: uplink.c (events, frames out, timers) -> handshake.c -> push.c -> pull.c. */
+ * Reading order: uplink.c (events, frames out, timers) -> handshake.c -> push.c -> pull.c ->
+ * compare.c. */
 #ifndef CLIENT_CORE_UPLINK_INTERNAL_H
 #define CLIENT_CORE_UPLINK_INTERNAL_H
 
@@ -15,6 +16,7 @@ enum {
     UPLINK_AUTH_US = 10000000,
     UPLINK_PING_US = 30000000,
     UPLINK_CLOSE_US = 45000000,
+    UPLINK_COMPARE_ROWS = 4000, /* records read in one step of a comparison */
 };
 
 enum handshake { SHAKE_NONE, SHAKE_HELLO, SHAKE_PROOF, SHAKE_ENROL, SHAKE_OPEN };
@@ -104,5 +106,18 @@ enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, str
                        struct uplink_effects *effects);
 enum err send_subscribe(struct uplink *u, struct buf *out);
 enum err send_credit(struct uplink *u, struct buf *out);
+
+/* compare.c: what differs from the server, by ranges. */
+/* After a checkpoint, with replica_status(): begins a comparison if one is due. */
+enum err compare_due(struct uplink *u, const struct replica_status *status,
+                     struct uplink_effects *effects);
+bool compare_scans(const struct uplink *u); /* compare_step() has work: a deadline that has come */
+enum err compare_step(struct uplink *u);
+bool compare_asks(const struct uplink *u);
+enum err compare_ask(struct uplink *u, struct buf *out);
+enum err on_differences(struct uplink *u, const struct message_differences *m,
+                        struct uplink_effects *effects);
+/* One more repair in this session; false: the session was ended, it does not help. */
+bool repair_begins(struct uplink *u, struct uplink_effects *effects);
 
 #endif

@@ -51,6 +51,7 @@ void catch_up_free(struct hub *hub, struct peer *peer)
         reader_give(hub, c->reader);
     arena_done(&c->arena);
     arena_done(&c->rows);
+    comparison_free(c->comparison);
     free(c);
 }
 
@@ -86,12 +87,16 @@ static void drop_feed(struct peer *peer)
 enum err handle_subscribe(struct hub *hub, struct peer *peer,
                           const struct message_subscribe *message)
 {
-    if (peer->session.state != PEER_OPEN || message->credit > (uint64_t)64 << 20)
+    if (peer->session.state != PEER_OPEN || message->credit > (uint64_t)64 << 20 ||
+        message->reconcile > RECONCILE_RANGES)
+        return ERR_PROTOCOL;
+    peer->session.compare = message->reconcile == RECONCILE_RANGES;
+    if (peer->session.compare && ++peer->session.comparisons > COMPARISONS_MAX)
         return ERR_PROTOCOL;
     catch_up_free(hub, peer);
     drop_feed(peer);
     peer->position_count = 0;
-    for (uint32_t i = 0; i < message->cursors_count && !message->reconcile; i++) {
+    for (uint32_t i = 0; i < message->cursors_count && message->reconcile != RECONCILE_ALL; i++) {
         const struct bucket *bucket = bucket_by_number(hub, message->cursors[i].bucket);
         if (!bucket || !audience_has(&peer->audience, bucket->number))
             continue; /* it will hear of the buckets that it may see, and of no others */
@@ -401,7 +406,7 @@ static enum err snapshot_archived(struct peer *peer, struct catch_up *c, uint64_
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-static enum err send_last(struct hub *hub, struct peer *peer)
+enum err catch_up_checkpoint(struct hub *hub, struct peer *peer)
 {
     struct catch_up *c = peer->catch_up;
     struct result_list results;
@@ -416,7 +421,8 @@ static enum err send_last(struct hub *hub, struct peer *peer)
     if (e != ERR_OK)
         return e;
     struct message message = {.type = MESSAGE_CHECKPOINT,
-                              .as.checkpoint = {.scope = peer->session.scope,
+                              .as.checkpoint = {.live = c->comparison ? FEED_REPAIR : FEED_CATCH_UP,
+                                                .scope = peer->session.scope,
                                                 .heads = c->heads,
                                                 .heads_count = c->head_count,
                                                 .marks = &c->own,
@@ -430,6 +436,10 @@ static enum err send_last(struct hub *hub, struct peer *peer)
     peer->session.told = all_told ? 0 : results.last;
     if (all_told) {
         peer->session.floor = c->own.upto;
+        if (peer->session.compare) { /* the snapshot is kept */
+            peer->session.compare = false;
+            return comparison_new(c->head_count, &c->comparison);
+        }
         e = go_live(hub, peer, &c->own);
     }
     catch_up_free(hub, peer);
@@ -446,10 +456,12 @@ enum err catch_up_next(struct hub *hub, struct peer *peer)
             return e;
     }
     struct catch_up *c = peer->catch_up;
+    if (c->comparison)
+        return compare_next(hub, peer);
     while (c->next < c->head_count &&
            peer_position(peer, c->heads[c->next].bucket) >= c->heads[c->next].position)
         c->next++;
     if (c->next == c->head_count)
-        return send_last(hub, peer);
+        return catch_up_checkpoint(hub, peer);
     return peer->page_credit > 0 ? send_page(hub, peer) : ERR_OK;
 }

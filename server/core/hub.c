@@ -229,6 +229,7 @@ static enum err receive_now(struct hub *hub, struct peer *peer, const struct mes
             peer->page_credit = (int64_t)64 << 20;
         peer_want_write(peer);
         return ERR_OK;
+    case MESSAGE_RANGES: return handle_ranges(hub, peer, &message->as.ranges);
     default: return ERR_PROTOCOL;
     }
 }

@@ -3,7 +3,8 @@
  * Reading order: hub.c (opening, receiving, the turn) -> peers.c (queues, effects, deadlines) ->
  * auth.c (handshake) -> ingest.c (pushes) -> decide.c (one group; waiting.c: again,
  * when its causes have come) -> write.c (a decided record: row,
- * log, digest, conflicts) -> feed.c (live) and catchup.c (pages from a snapshot); state.c (buckets,
+ * log, digest, conflicts) -> feed.c (live) and catchup.c (pages from a snapshot; compare.c: what
+ * differs from it); state.c (buckets,
  * marks, receipts), scope.c, system.c (headquarters' own rows), audit.c, admin.c. */
 #ifndef SERVER_CORE_HUB_INTERNAL_H
 #define SERVER_CORE_HUB_INTERNAL_H
@@ -14,6 +15,7 @@
 #include "protocol/digest.h"
 #include "protocol/hlc.h"
 #include "protocol/page.h"
+#include "protocol/ranges.h"
 #include "protocol/route.h"
 #include "server/core/hub.h"
 
@@ -96,7 +98,8 @@ struct peer_session {
                                 tells of those above, whatever was told before it */
     uint64_t floor;    /* the same, with what this subscription has told */
     int64_t offset_ms; /* our clock minus the device's */
-    bool reconcile;
+    bool compare;            /* after this catch-up its snapshot is kept for a comparison */
+    uint32_t comparisons;    /* asked for in this session */
     bool fresh_subscription; /* the catch-up has to start over */
     uint32_t claimed;        /* origins that its pushes have brought */
     bool forked;             /* was told to renumber: further pushes are of the past */
@@ -139,6 +142,7 @@ struct catch_up {
     uint32_t anew;               /* the bucket that is sent from its begin */
     struct mark own;             /* the receiver's own mark in the snapshot */
     int64_t progress_us;
+    struct comparison *comparison; /* the catch-up is over, the snapshot kept: compare.c */
 };
 
 /* A change of the commit under way, for the live feed. */
@@ -424,9 +428,20 @@ void feed_publish(struct hub *hub);
 enum err catch_up_next(struct hub *hub, struct peer *peer); /* queues the next page or checkpoint */
 void catch_up_free(struct hub *hub, struct peer *peer);
 bool catch_up_ready(struct hub *hub, struct peer *peer);
+/* The checkpoint of the catch-up's snapshot, with which it ends (or becomes a comparison). */
+enum err catch_up_checkpoint(struct hub *hub, struct peer *peer);
 uint64_t peer_position(const struct peer *peer, uint32_t bucket);
 enum err peer_set_position(struct peer *peer, uint32_t bucket, uint64_t position);
 enum err own_mark(struct hub *hub, const struct origin *origin, struct mark *ret);
+
+/* compare.c: questions about ranges of buckets, answered from the snapshot of a catch-up. */
+enum { COMPARISONS_MAX = 8 }; /* in one session */
+enum err comparison_new(uint32_t head_count, struct comparison **ret);
+void comparison_free(struct comparison *comparison); /* accepts NULL */
+/* Copies the question. ERR_PROTOCOL; ERR_LIMIT: more than one comparison needs; ERR_NOMEM. */
+enum err handle_ranges(struct hub *hub, struct peer *peer, const struct message_ranges *message);
+/* Goes on with the oldest question, some thousand records at a time. */
+enum err compare_next(struct hub *hub, struct peer *peer);
 
 /* verify.c: recomputes a bucket's digest from its records, within a transaction. */
 enum err bucket_recount(struct hub *hub, const struct bucket *bucket, uint64_t *ret_found,

@@ -27,7 +27,7 @@ static void *need(struct arena *arena, size_t count, size_t size)
     return memory;
 }
 
-static struct oseq_range *random_ranges(struct seeded_rng *r, struct arena *arena, uint64_t after,
+static struct oseq_range *random_oseq_ranges(struct seeded_rng *r, struct arena *arena, uint64_t after,
                                         uint32_t count)
 {
     struct oseq_range *ranges = need(arena, count, sizeof(*ranges));
@@ -54,7 +54,7 @@ static bool equal_bytes(const struct bytes *a, const struct bytes *b)
 
 static void random_oseq_range(struct seeded_rng *r, struct arena *arena, struct oseq_range *ret)
 {
-    *ret = *random_ranges(r, arena, seeded_below(r, 1000), 1);
+    *ret = *random_oseq_ranges(r, arena, seeded_below(r, 1000), 1);
 }
 
 static bool equal_oseq_range(const struct oseq_range *a, const struct oseq_range *b)
@@ -132,7 +132,7 @@ static void random_mark(struct seeded_rng *r, struct arena *arena, struct mark *
     ret->origin = random_uint(r);
     ret->upto = seeded_below(r, 2) == 0 ? 0 : seeded_below(r, 1u << 20);
     ret->range_count = (uint32_t)seeded_below(r, 4);
-    ret->ranges = random_ranges(r, arena, ret->upto, ret->range_count);
+    ret->ranges = random_oseq_ranges(r, arena, ret->upto, ret->range_count);
 }
 
 static bool equal_mark(const struct mark *a, const struct mark *b)
@@ -161,6 +161,29 @@ static bool equal_group_result(const struct group_result *a, const struct group_
         a->reason != b->reason || !bytes_equal(a->detail, b->detail))
         return false;
     return true;
+}
+
+static void random_range_name(struct seeded_rng *r, struct arena *arena, struct range_name *ret)
+{
+    (void)arena;
+    ret->number = random_uint(r);
+}
+
+static bool equal_range_name(const struct range_name *a, const struct range_name *b)
+{
+    return a->number == b->number;
+}
+
+static void random_range_count(struct seeded_rng *r, struct arena *arena, struct range_count *ret)
+{
+    (void)arena;
+    ret->number = random_uint(r);
+    ret->count = random_uint(r);
+}
+
+static bool equal_range_count(const struct range_count *a, const struct range_count *b)
+{
+    return a->number == b->number && a->count == b->count;
 }
 
 /* --- Messages --------------------------------------------------------------------------------- */
@@ -210,6 +233,8 @@ LISTS_EQUAL(bucket_digest)
 LISTS_EQUAL(incarnation)
 LISTS_EQUAL(mark)
 LISTS_EQUAL(group_result)
+LISTS_EQUAL(range_name)
+LISTS_EQUAL(range_count)
 
 #define MESSAGE_FUNCTIONS(upper, lower, code, pre)                                               \
     static void random_##lower(struct seeded_rng *r, struct arena *arena, uint32_t max_elements, \

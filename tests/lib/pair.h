@@ -25,6 +25,9 @@ struct pair_device {
     char message[200];
     bool ended;
     uint32_t frames_until_cut; /* 0: never */
+    uint64_t bytes_up, bytes_down; /* of frames */
+    /* NULL, or told of each frame before it arrives */
+    void (*on_frame)(struct pair_device *device, bool up, struct bytes frame);
 };
 
 struct pair {
@@ -38,6 +41,7 @@ struct pair {
     struct hub_config config;
     struct pair_device devices[PAIR_DEVICES];
     uint32_t device_count;
+    uint32_t frames; /* exchanged */
 };
 
 /* model_json NULL: the built-in model. */
@@ -49,6 +53,8 @@ const char *pair_admin(struct pair *pair, const char *request);
 struct pair_device *pair_enrol(struct pair *pair, const char *login, const char *role);
 void pair_connect(struct pair *pair, struct pair_device *device, bool once);
 void pair_cut(struct pair *pair, struct pair_device *device);
+/* One round of it: up, a turn, down; 0: nobody had anything to do. */
+uint32_t pair_step(struct pair *pair);
 /* Exchanges frames until nobody has anything to send; the number of frames. */
 uint32_t pair_run(struct pair *pair);
 /* Connects once, runs, and asserts that the session ended well (reconnecting after a fork). */

@@ -274,6 +274,8 @@ static void pack_elements(struct buf *out, const char *json, size_t count)
 #define MINIMAL_incarnation     "[1,[]]"
 #define MINIMAL_mark            "[1,1,[]]"
 #define MINIMAL_group_result    "[1,1,1,0,'']"
+#define MINIMAL_range_name      "1"
+#define MINIMAL_range_count     "[1,1]"
 
 #define COUNT_1(name)            +1
 #define COUNT_2(name, max)       +1
