@@ -2,7 +2,7 @@
  *
  * Reading order: handle.c (opening) -> schema.c -> write.c -> people.c (people's text) ->
  * record.c -> authors.c -> list.c -> export.c -> conflicts.c -> attention.c -> history.c ->
- * status.c -> sync.c -> enroll.c (with identity.c).
+ * status.c -> verify.c -> sync.c -> enroll.c (with identity.c).
  *
  * Casts:      struct satchel_value, satchel_id, satchel_bytes and satchel_error have the layout of
  *             struct value, uuid, bytes and err_info (asserted in handle.c), so that values pass

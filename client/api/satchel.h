@@ -650,6 +650,23 @@ struct satchel_status {
 SATCHEL_API enum satchel_code satchel_status(struct satchel *handle,
                                              struct satchel_status *ret_status);
 
+struct satchel_verification {
+    uint64_t buckets, records;    /* that were read */
+    uint64_t unreadable;          /* records */
+    uint64_t problems;            /* told; 0: all is in order */
+    uint64_t repairable_problems; /* of these, such as the next exchange mends */
+    bool repairable, marked;      /* marked: the next exchange compares with the server */
+};
+typedef void satchel_problem_fn(void *context, const char *text);
+
+/* Reads everything: the file by SQLite's integrity check, and each bucket's records against the digest
+ * that was saved with them. fn gets each problem in words. A handle for reading only marks nothing.
+ * SATCHEL_OK: it was read, see problems; SATCHEL_E_INVALID: within a transaction, a callback or an
+ * exchange; SATCHEL_E_NOMEM, SATCHEL_E_IO, SATCHEL_E_BUSY. */
+SATCHEL_API enum satchel_code satchel_verify(struct satchel *handle, satchel_problem_fn *fn,
+                                             void *context,
+                                             struct satchel_verification *ret_verification);
+
 /* --- syncing ------------------------------------------------------------------------------- */
 
 enum satchel_sync_kind {
