@@ -196,6 +196,23 @@ static void add_down(struct fixture *f)
     add_message(f, "token 7", &m);
 }
 
+static void add_comparison(struct fixture *f)
+{
+    static const struct range_name numbers[] = {{3}, {12}};
+    static const struct range_count differing[] = {{25, 14}};
+    struct message m = {.type = MESSAGE_RANGES};
+
+    m.as.ranges = (struct message_ranges){1, 260, 0x5a17, 4, 1, numbers, 2, fill(f, 0x09, 32), 1, 1};
+    add_message(f,
+                "bucket 1 at 260, salt 0x5a17, ranges 3 and 12 of depth 4, each in 2 parts, 4 sums "
+                "of 09; the rows of the parts that differ, and this is the last question",
+                &m);
+    m.type = MESSAGE_DIFFERENCES;
+    m.as.differences = (struct message_differences){1, 0x5a17, 5, differing, 1};
+    add_message(f, "bucket 1, salt 0x5a17: of depth 5, part 25 differs, which has 14 records here",
+                &m);
+}
+
 static void messages(void **state)
 {
     struct fixture *f = *state;
@@ -206,6 +223,7 @@ static void messages(void **state)
     add_welcome(f);
     add_up(f);
     add_down(f);
+    add_comparison(f);
     vectors_check(&f->vectors, "tests/vectors/messages.json");
 }
 
