@@ -42,6 +42,8 @@ enum err send_credit(struct uplink *u, struct buf *out)
 enum err on_page(struct uplink *u, const struct message_page *m, size_t frame_bytes)
 {
     u->progress.pulled_bytes += frame_bytes;
+    if (m->live > FEED_REPAIR)
+        return ERR_PROTOCOL;
     if (m->live == FEED_LIVE && u->pull != PULL_LIVE)
         return ERR_OK;
     if (m->live != FEED_LIVE)
@@ -61,6 +63,8 @@ enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, str
 {
     if (m->live == FEED_LIVE && u->pull != PULL_LIVE)
         return ERR_OK;
+    if (m->live > FEED_REPAIR)
+        return ERR_PROTOCOL;
     bool gap = false;
     enum err e = replica_checkpoint(u->config.replica, m, now.wall.ms, &gap);
     if (e != ERR_OK)

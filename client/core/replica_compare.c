@@ -112,6 +112,17 @@ static enum err items_make(struct replica *r, struct replica_comparison *c)
     return ERR_OK;
 }
 
+/* Everything is read anew instead. */
+static enum err give_up(struct replica *r)
+{
+    replica_compare_drop(r);
+    enum err e = replica_enter(r, STORE_WRITE);
+    if (e != ERR_OK)
+        return e;
+    r->reconcile = true;
+    return replica_leave(r, replica_save(r));
+}
+
 enum err replica_compare_begin(struct replica *r)
 {
     replica_compare_drop(r);
@@ -128,10 +139,7 @@ enum err replica_compare_begin(struct replica *r)
     if (e == ERR_OK)
         return ERR_OK;
     replica_compare_drop(r);
-    if (e != ERR_INVALID)
-        return e;
-    r->reconcile = true; /* a store without snapshots */
-    return ERR_OK;
+    return e == ERR_INVALID ? give_up(r) : e; /* a store without snapshots */
 }
 
 /* ---- the scan ---- */
@@ -230,19 +238,29 @@ static enum err scan_some(struct scan *scan)
     return e;
 }
 
-/* What the cursors say becomes what the rows say: a row that changed by itself shows in no cursor. */
-static void take_sums(struct replica *r)
+struct range_cell compare_total(const struct replica_comparison *c, uint32_t bucket)
 {
+    const struct compared *item = item_of(c, bucket);
+    struct range_cell all = {0};
+    for (uint32_t k = 0; item && k < item->ranges.count << item->ranges.bits; k++) {
+        digest_add(&all.sum, &item->ranges.cells[k].sum);
+        all.count += item->ranges.cells[k].count;
+    }
+    return all;
+}
+
+/* What the cursors say becomes what the rows say: a row that changed by itself shows in no cursor. */
+static enum err take_sums(struct replica *r)
+{
+    enum err e = replica_enter(r, STORE_WRITE);
+    if (e != ERR_OK)
+        return e;
     for (uint32_t i = 0; i < r->cursor_count; i++) {
         struct cursor *cursor = &r->cursors[i];
-        const struct compared *item = item_of(r->comparison, cursor->bucket);
-        struct range_cell all = {0};
-        for (uint32_t k = 0; item && k < item->ranges.count << item->ranges.bits; k++) {
-            digest_add(&all.sum, &item->ranges.cells[k].sum);
-            all.count += item->ranges.cells[k].count;
-        }
-        if (!item ||
-            (all.count == cursor->count && memcmp(all.sum.byte, cursor->sum.byte, 16) == 0))
+        if (!item_of(r->comparison, cursor->bucket))
+            continue;
+        const struct range_cell all = compare_total(r->comparison, cursor->bucket);
+        if (all.count == cursor->count && memcmp(all.sum.byte, cursor->sum.byte, 16) == 0)
             continue;
         log_write(r->config.log, LOG_LEVEL_WARNING,
                   "the records of bucket %u on this device are not those that were saved",
@@ -251,6 +269,7 @@ static void take_sums(struct replica *r)
         cursor->sum = all.sum;
         cursor->dirty = true;
     }
+    return replica_leave(r, cursors_save(r));
 }
 
 enum err replica_compare_scan(struct replica *r, uint32_t rows)
@@ -263,10 +282,11 @@ enum err replica_compare_scan(struct replica *r, uint32_t rows)
     if (e != ERR_OK || scan.full)
         return e;
     snapshot_close(c);
-    if (c->state == COMPARE_SCAN)
-        take_sums(r);
-    c->state = c->state == COMPARE_SCAN ? COMPARE_READY : COMPARE_ASK;
-    return ERR_OK;
+    if (c->state == COMPARE_SCAN && !c->only_verifies)
+        e = take_sums(r); /* a failure drops the comparison */
+    if (e == ERR_OK)
+        c->state = c->state == COMPARE_SCAN ? COMPARE_READY : COMPARE_ASK;
+    return e;
 }
 
 /* ---- questions and answers ---- */
@@ -375,9 +395,7 @@ static enum err narrow(struct replica *r, struct compared *item,
     enum range_step step = ranges_plan(answer->ranges_count, most, item->round + 1, &bits);
     if (step == RANGES_GIVE_UP || depth + bits > RANGES_DEPTH_MAX) {
         log_write(r->config.log, LOG_LEVEL_WARNING, "too much differs: everything is read anew");
-        replica_compare_drop(r);
-        r->reconcile = true;
-        return ERR_OK;
+        return give_up(r);
     }
     struct ranges next;
     enum err e = ranges_init(&next, depth, bits, numbers, answer->ranges_count);
@@ -443,11 +461,7 @@ enum err replica_compare_page(struct replica *r, const struct message_page *page
     if (!c || c->state < COMPARE_ASK || c->state > COMPARE_ROWS)
         return ERR_OK; /* of a comparison that was given up */
     enum err e = hold_page(&c->pages, &c->pages_tail, &c->page_bytes, page);
-    if (e != ERR_TOO_LARGE)
-        return e;
-    replica_compare_drop(r);
-    r->reconcile = true;
-    return ERR_OK;
+    return e == ERR_TOO_LARGE ? give_up(r) : e;
 }
 
 /* ---- installing ---- */

@@ -43,10 +43,13 @@ struct replica_comparison {
     struct uuid after;
     struct arena row;
     uint64_t unreadable; /* records: taken for absent */
+    bool only_verifies;  /* the cursors stay as they were saved */
     struct held_page *pages, *pages_tail;
     size_t page_bytes;
 };
 
+/* What all parts of a bucket's ranges add up to. */
+struct range_cell compare_total(const struct replica_comparison *c, uint32_t bucket);
 /* A record enters (add) or leaves the confirmed layer: the sums follow. Accepts no comparison. */
 void compare_account(struct replica *r, uint32_t bucket, const struct model_table *table,
                      const struct uuid *id, const struct digest *digest, bool add);

@@ -1,7 +1,6 @@
 /* replica_verify.c - whether the records on this device are those that were saved. */
 #include "client/core/replica_compare.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* The name that WELCOME gave to a bucket's number; kind 0 where it is not known. */
@@ -25,6 +24,8 @@ static enum err recount(struct replica *r, uint64_t *ret_unreadable)
     enum err e = replica_compare_begin(r);
     if (e == ERR_OK && !r->comparison)
         return ERR_INVALID;
+    if (e == ERR_OK)
+        r->comparison->only_verifies = true;
     while (e == ERR_OK && replica_compare_state(r) == COMPARE_SCAN)
         e = replica_compare_scan(r, SLICE);
     if (e == ERR_OK)
@@ -35,31 +36,22 @@ static enum err recount(struct replica *r, uint64_t *ret_unreadable)
 enum err replica_verify(struct replica *r, bool mark, replica_verify_fn *fn, void *context,
                         uint64_t *ret_unreadable)
 {
-    struct cursor *saved = malloc((r->cursor_count + 1u) * sizeof *saved);
-    if (!saved)
-        return ERR_NOMEM;
-    uint32_t count = r->cursor_count;
-    if (count)
-        memcpy(saved, r->cursors, count * sizeof *saved);
     enum err e = recount(r, ret_unreadable);
     bool wrong = e == ERR_OK && *ret_unreadable > 0;
-    for (uint32_t i = 0; e == ERR_OK && i < count; i++) {
-        const struct cursor *now = cursor_get(r, saved[i].bucket);
-        struct replica_bucket bucket = {.number = saved[i].bucket,
-                                        .saved = saved[i].count,
-                                        .found = now->count,
-                                        .position = saved[i].position};
-        bucket.right = now->count == saved[i].count &&
-                       memcmp(now->sum.byte, saved[i].sum.byte, sizeof now->sum.byte) == 0;
+    for (uint32_t i = 0; e == ERR_OK && i < r->cursor_count; i++) {
+        const struct cursor *saved = &r->cursors[i];
+        const struct range_cell found = compare_total(r->comparison, saved->bucket);
+        struct replica_bucket bucket = {.number = saved->bucket,
+                                        .saved = saved->count,
+                                        .found = found.count,
+                                        .position = saved->position};
+        bucket.right = found.count == saved->count &&
+                       memcmp(found.sum.byte, saved->sum.byte, sizeof found.sum.byte) == 0;
         name_of(r, bucket.number, &bucket);
         wrong |= !bucket.right;
         fn(context, &bucket);
     }
     replica_compare_drop(r);
-    /* the cursors stay as they were saved: it is for the next session to count again */
-    if (count)
-        memcpy(r->cursors, saved, count * sizeof *saved);
-    free(saved);
     if (e != ERR_OK || !wrong || !mark)
         return e;
     e = replica_enter(r, STORE_WRITE);

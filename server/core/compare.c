@@ -157,7 +157,8 @@ struct slice {
     struct hub *hub;
     struct catch_up *c;
     struct question *question;
-    uint32_t rows, entries;
+    uint32_t rows, entries; /* read, passed */
+    uint32_t sent;          /* rows in the page */
     bool full;
 };
 
@@ -206,7 +207,7 @@ static int send_row(void *context, uint64_t position, const struct model_table *
     struct slice *slice = context;
     struct question *question = slice->question;
     struct hub *hub = slice->hub;
-    if (slice_is_full(slice) || slice->rows >= hub->limits.page_rows ||
+    if (slice_is_full(slice) || slice->sent >= hub->limits.page_rows ||
         page_writer_size(&hub->writer) >= hub->limits.page_bytes) {
         slice->full = true;
         return STORE_STOP;
@@ -218,6 +219,7 @@ static int send_row(void *context, uint64_t position, const struct model_table *
         return 0;
     struct store_row row;
     enum err e = read_row(slice, table, id, &row);
+    slice->sent++;
     return (int)(e == ERR_OK ? page_write_row(&hub->writer, position, table, id, &row) : e);
 }
 
@@ -266,7 +268,7 @@ static enum err send_page(struct hub *hub, struct peer *peer, struct slice *slic
     e = peer_queue(hub, peer, frame);
     peer->page_credit -= (int64_t)frame->size;
     frame_release(frame);
-    hub->stats.rows_sent += slice->rows;
+    hub->stats.rows_sent += slice->sent;
     return e;
 }
 
@@ -275,37 +277,46 @@ static enum err finish(struct hub *hub, struct peer *peer)
     struct catch_up *c = peer->catch_up;
     bool last = c->comparison->first->last;
     question_done(c->comparison);
-    if (last)
-        return catch_up_checkpoint(hub, peer);
-    if (c->comparison->first)
-        peer_want_write(peer);
-    return ERR_OK;
+    return last ? catch_up_checkpoint(hub, peer) : ERR_OK;
 }
 
-enum err compare_next(struct hub *hub, struct peer *peer)
+static enum err sum_some(struct hub *hub, struct peer *peer, struct slice *slice)
 {
-    struct catch_up *c = peer->catch_up;
-    struct question *question = c->comparison->first;
-    if (!question || (question->answered && peer->page_credit <= 0))
-        return ERR_OK;
-    struct slice slice = {.hub = hub, .c = c, .question = question};
+    struct question *question = slice->question;
+    enum err e =
+        store_log_scan(slice->c->reader, question->bucket, question->after, sum_row, slice);
+    return e == ERR_OK && !slice->full ? send_differences(hub, peer, question) : e;
+}
+
+static enum err send_some(struct hub *hub, struct peer *peer, struct slice *slice)
+{
+    struct question *question = slice->question;
     uint64_t from = question->after;
-    c->progress_us = hub->now.mono.us;
-    if (!question->answered) {
-        enum err e = store_log_scan(c->reader, question->bucket, from, sum_row, &slice);
-        if (e == ERR_OK && !slice.full)
-            e = send_differences(hub, peer, question);
-        peer_want_write(peer);
-        return e;
-    }
     if (!question->rows || question->differing_count == 0)
         return finish(hub, peer);
+    slice->sent = 0;
     page_writer_reset(&hub->writer);
-    enum err e = store_log_scan(c->reader, question->bucket, from, send_row, &slice);
-    if (e == ERR_OK && slice.rows > 0)
-        e = send_page(hub, peer, &slice, from);
-    if (e == ERR_OK && !slice.full)
-        return finish(hub, peer);
+    enum err e = store_log_scan(slice->c->reader, question->bucket, from, send_row, slice);
+    if (e == ERR_OK && slice->sent > 0)
+        e = send_page(hub, peer, slice, from);
+    return e == ERR_OK && !slice->full ? finish(hub, peer) : e;
+}
+
+/* Until there is a frame to send, or the slice is full. */
+enum err compare_next(struct hub *hub, struct peer *peer)
+{
+    struct slice slice = {.hub = hub};
+    enum err e = ERR_OK;
+    while (e == ERR_OK && !slice.full && !peer->out_head) {
+        struct catch_up *c = peer->catch_up;
+        struct question *question = c && c->comparison ? c->comparison->first : NULL;
+        if (!question || (question->answered && peer->page_credit <= 0))
+            return ERR_OK;
+        slice.c = c;
+        slice.question = question;
+        c->progress_us = hub->now.mono.us;
+        e = question->answered ? send_some(hub, peer, &slice) : sum_some(hub, peer, &slice);
+    }
     peer_want_write(peer);
     return e;
 }

@@ -144,7 +144,9 @@ static void guest_step(struct guest *g, struct fuzz_input *in)
     } else if (kind < 168) {
         enrol(g, in);
     } else if (kind < 200) {
-        pool_message(&g->world.pool, in, (enum message_type)(1 + fuzz_u8(in) % 18), &g->arena, &m);
+        unsigned type = 1 + fuzz_u8(in) % 20;
+        pool_message(&g->world.pool, in,
+                     (enum message_type)(type > MESSAGE_DISCARD ? type + 11 : type), &g->arena, &m);
         if (frame_encode(&m, kind % 2 ? g->h.deflater : NULL, &g->h.payload, &g->h.frame) ==
                 ERR_OK &&
             m.type != MESSAGE_HELLO)

@@ -8,6 +8,7 @@
  *          devices that behave sync and see exactly what it holds, a new one included; memory is
  *          bounded.
  * ctest: labels=asan */
+#include "server/core/hub_internal.h"
 #include "tests/fuzz/world.h"
 
 enum { STEPS_MAX = 40 };
@@ -237,7 +238,7 @@ static void subscribe(struct session *s, struct fuzz_input *in)
                                                     .cursors = cursors,
                                                     .cursors_count = count,
                                                     .credit = 1 << 20,
-                                                    .reconcile = kind % 2}};
+                                                    .reconcile = kind % 3}};
         if (kind >= 64)
             pool_change(&s->world.pool, in, &s->arena, &message);
         hostile_send(&s->h, &message);
@@ -246,11 +247,46 @@ static void subscribe(struct session *s, struct fuzz_input *in)
     }
 }
 
+/* A comparison as an honest device would begin it, or nearly. */
+static void ranges(struct session *s, struct fuzz_input *in)
+{
+    const struct hub *hub = s->world.pair.hub;
+    struct message message = {.type = MESSAGE_SUBSCRIBE,
+                              .as.subscribe = {.scope = 1, .credit = 1 << 16, .reconcile = 2}};
+    uint8_t kind = fuzz_u8(in), bits = fuzz_u8(in) % 10;
+    struct range_name numbers[4];
+    uint32_t count = 1 + kind % 4;
+    if (kind < 160) {
+        hostile_send(&s->h, &message);
+        hostile_settle(&s->h);
+    }
+    const struct bucket *bucket = hub->buckets[fuzz_u8(in) % hub->bucket_count];
+    for (uint32_t i = 0; i < count; i++)
+        numbers[i].number = i;
+    message.type = MESSAGE_RANGES;
+    message.as.ranges = (struct message_ranges){.bucket = bucket->number,
+                                                .position = bucket->head,
+                                                .salt = fuzz_u8(in),
+                                                .depth = count > 1 ? 2 + kind % 50 : 0,
+                                                .bits = bits,
+                                                .numbers = numbers,
+                                                .numbers_count = count,
+                                                .rows = kind % 2,
+                                                .last = kind % 5 == 0};
+    size_t size = (size_t)count << bits << 3;
+    uint8_t *sums = arena_calloc(&s->arena, size, 1);
+    fuzz_check(sums != NULL, "memory");
+    message.as.ranges.sums = bytes_of(sums, size);
+    if (kind % 7 == 0)
+        pool_change(&s->world.pool, in, &s->arena, &message);
+    hostile_send(&s->h, &message);
+}
+
 static void send_bytes(struct session *s, struct fuzz_input *in)
 {
     struct bytes taken = fuzz_take(in, fuzz_u8(in));
     struct buf frame;
-    uint8_t head[FRAME_HEADER_SIZE] = {fuzz_u8(in) % 20, 0};
+    uint8_t head[FRAME_HEADER_SIZE] = {fuzz_u8(in) % 32, 0};
     buf_init(&frame, 1024);
     be32_put(head + 2, (uint32_t)taken.size);
     fuzz_ok(buf_append(&frame, head, sizeof head));
@@ -285,7 +321,7 @@ static void step(struct session *s, struct fuzz_input *in)
         MESSAGE_CREDIT, MESSAGE_PING,      MESSAGE_PONG,    MESSAGE_DISCARD,
         MESSAGE_HELLO,  MESSAGE_PROVE,     MESSAGE_ENROL,   MESSAGE_PUSH,
         MESSAGE_PART,   MESSAGE_SUBSCRIBE, MESSAGE_DISCARD, MESSAGE_WELCOME,
-        MESSAGE_PAGE,   MESSAGE_ACK,       MESSAGE_FAILURE, MESSAGE_CHECKPOINT};
+        MESSAGE_RANGES, MESSAGE_ACK,       MESSAGE_FAILURE, MESSAGE_CHECKPOINT};
     uint8_t kind = fuzz_u8(in);
     if (kind < 64) {
         push(s, in);
@@ -294,6 +330,8 @@ static void step(struct session *s, struct fuzz_input *in)
         world_learn(&s->world, s->world.near);
     } else if (kind < 128) {
         subscribe(s, in);
+    } else if (kind < 134) {
+        ranges(s, in);
     } else if (kind < 144) {
         parts(s, in);
     } else if (kind < 192) {

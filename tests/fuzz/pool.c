@@ -97,6 +97,16 @@ static void add_mark(struct pool *pool, const struct mark *mark)
     pool_add_number(pool, mark->upto);
 }
 
+static void add_range_name(struct pool *pool, const struct range_name *name)
+{
+    pool_add_number(pool, name->number);
+}
+
+static void add_range_count(struct pool *pool, const struct range_count *range)
+{
+    pool_add_number(pool, range->number);
+}
+
 static void add_group_result(struct pool *pool, const struct group_result *result)
 {
     pool_add_number(pool, result->oseq);
@@ -283,6 +293,17 @@ static struct mark make_mark(const struct making *m)
     for (uint32_t i = 0; i < mark.range_count; i++)
         ranges[i] = make_oseq_range(m);
     return mark;
+}
+
+static struct range_name make_range_name(const struct making *m)
+{
+    return (struct range_name){pool_number(m->pool, m->in)};
+}
+
+static struct range_count make_range_count(const struct making *m)
+{
+    uint64_t number = pool_number(m->pool, m->in);
+    return (struct range_count){number, fuzz_u8(m->in)};
 }
 
 static struct group_result make_group_result(const struct making *m)
