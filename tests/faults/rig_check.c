@@ -132,12 +132,12 @@ static void check_equal(struct rig *rig, struct rig_node *device)
     struct replica_status status;
     replica_status(device->replica, &status);
     if (status.outbox_count != 0 || status.parked_count != 0 || status.attention_count != 0 ||
-        status.reconcile)
+        status.reconcile || status.differs)
         rig_fail(rig, "node %d is not at rest: outbox %llu, parked %llu, attention %llu%s",
                  device->number, (unsigned long long)status.outbox_count,
                  (unsigned long long)status.parked_count,
                  (unsigned long long)status.attention_count,
-                 status.reconcile ? ", to be reconciled" : "");
+                 status.reconcile || status.differs ? ", to be reconciled" : "");
     begin_look(rig, device);
     begin_look(rig, hub);
     for (uint16_t i = 0; i < device->model->table_count; i++) {

@@ -8,7 +8,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const lib = require('./lib.js');
 
-const commands = ['enroll', 'sync', 'status', 'add', 'set', 'rm', 'restore', 'show', 'list', 'find',
+const commands = ['enroll', 'sync', 'status', 'verify', 'add', 'set', 'rm', 'restore', 'show', 'list', 'find',
   'history', 'sql', 'conflicts', 'attention', 'import', 'export', 'tables'];
 const folder = lib.temporaryFolder('cli');
 let made = 0;

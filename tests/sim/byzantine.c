@@ -151,7 +151,8 @@ static bool stingy(struct node *node, struct seeded_rng *dice)
 {
     const struct message message = {
         .type = MESSAGE_SUBSCRIBE,
-        .as.subscribe = {.scope = 1, .credit = 1 + seeded_below(dice, 2000), .reconcile = 1}};
+        .as.subscribe = {.scope = 1, .credit = 1 + seeded_below(dice, 2000),
+                         .reconcile = 1 + seeded_below(dice, 2)}};
     node->evil = true; /* it will have to connect again to get the rest */
     return send_message(node, &message);
 }
@@ -162,7 +163,7 @@ static bool garbage(struct node *node, struct seeded_rng *dice)
     size_t size = 1 + seeded_below(dice, sizeof bytes);
     seeded_fill(dice, bytes, size);
     if (seeded_below(dice, 2) && size > 6) { /* a good header, at least */
-        bytes[0] = (uint8_t)(1 + seeded_below(dice, 18));
+        bytes[0] = (uint8_t)(1 + seeded_below(dice, 31));
         bytes[1] = 0;
         be32_put(bytes + 2, (uint32_t)size - 6);
     }

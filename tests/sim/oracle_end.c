@@ -138,6 +138,8 @@ static void compare(struct node *node, const struct heads *heads, const struct r
     replica_status(node->replica, &status);
     if (status.reconcile)
         broken(world, "digests agree", "%s wants to reconcile", node->name);
+    if (status.differs)
+        broken(world, "digests agree", "%s differs", node->name);
     compare_digests(node, heads, buckets);
     if (status.outbox_count > 0) /* it shows its own that waits; oracle_fates() asks why */
         return;
