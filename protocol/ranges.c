@@ -32,9 +32,9 @@ enum err ranges_init(struct ranges *ranges, uint32_t depth, uint32_t bits, const
                      uint32_t count)
 {
     *ranges = (struct ranges){0};
-    if (count == 0 || count > RANGES_ASKED_MAX || bits > RANGES_BITS_MAX || depth > RANGES_DEPTH_MAX ||
-        depth + bits > RANGES_DEPTH_MAX || (uint64_t)count << bits > RANGES_SUMS_MAX ||
-        !are_numbers(numbers, count, depth))
+    if (count == 0 || count > RANGES_ASKED_MAX || bits > RANGES_BITS_MAX ||
+        depth > RANGES_DEPTH_MAX || depth + bits > RANGES_DEPTH_MAX ||
+        (uint64_t)count << bits > RANGES_SUMS_MAX || !are_numbers(numbers, count, depth))
         return ERR_PROTOCOL;
     ranges->numbers = malloc(count * sizeof *numbers);
     ranges->cells = calloc((size_t)count << bits, sizeof *ranges->cells);
@@ -80,8 +80,8 @@ struct range_cell *ranges_cell(const struct ranges *ranges, uint64_t place)
     uint32_t range = search(ranges->numbers, ranges->count, range_number(place, ranges->depth));
     if (range == ranges->count)
         return NULL;
-    uint64_t part = range_number(place, ranges->depth + ranges->bits) &
-                    (((uint64_t)1 << ranges->bits) - 1);
+    uint64_t part =
+        range_number(place, ranges->depth + ranges->bits) & (((uint64_t)1 << ranges->bits) - 1);
     return &ranges->cells[((uint64_t)range << ranges->bits) + part];
 }
 

@@ -18,8 +18,8 @@
 #include "protocol/digest.h"
 
 enum {
-    RANGES_ASKED_MAX = 4096,      /* ranges that one message asks about */
-    RANGES_SUMS_MAX = 8192, /* sums in one message, and so differences in its answer */
+    RANGES_ASKED_MAX = 4096, /* ranges that one message asks about */
+    RANGES_SUMS_MAX = 8192,  /* sums in one message, and so differences in its answer */
     RANGES_SUM_SIZE = 8,
     RANGES_BITS_MAX = 13,  /* a range is split into 2^bits parts */
     RANGES_DEPTH_MAX = 60, /* bits of a range's number */

@@ -39,8 +39,8 @@ static void take_bucket(void *context, const struct replica_bucket *bucket)
     v->result.records += bucket->found;
     if (bucket->right)
         return;
-    struct replica_bucket *wrong = arena_extend(&v->arena, v->wrong, v->wrong_count,
-                                                &v->wrong_capacity, sizeof *wrong);
+    struct replica_bucket *wrong =
+        arena_extend(&v->arena, v->wrong, v->wrong_count, &v->wrong_capacity, sizeof *wrong);
     v->no_memory |= wrong == NULL;
     if (wrong == NULL)
         return;

@@ -73,10 +73,10 @@ static int run(struct cli *cli, int argc, char **argv)
         json_decref(report.problems);
         return code;
     }
-    json_t *json = json_pack("{s:b, s:I, s:I, s:I, s:b, s:o}", "in_order", v.problems == 0,
-                             "buckets", (json_int_t)v.buckets, "records", (json_int_t)v.records,
-                             "unreadable", (json_int_t)v.unreadable, "marked", (int)v.marked,
-                             "problems", report.problems);
+    json_t *json =
+        json_pack("{s:b, s:I, s:I, s:I, s:b, s:o}", "in_order", v.problems == 0, "buckets",
+                  (json_int_t)v.buckets, "records", (json_int_t)v.records, "unreadable",
+                  (json_int_t)v.unreadable, "marked", (int)v.marked, "problems", report.problems);
     if (!json)
         cli_out_of_memory();
     cli_print_json(json);
@@ -87,7 +87,8 @@ const struct command command_verify = {
     "verify", "", "whether the records on this device are as they were saved",
     "Reads every record: SQLite's integrity check, and for each bucket (the company's records, a\n"
     "branch's, a person's) the digest that was saved with the last exchange. Needs no network. If\n"
-    "something is wrong it says what, notes it, and ends with exit code 5; the next 'satchel sync'\n"
+    "something is wrong it says what, notes it, and ends with exit code 5; the next 'satchel "
+    "sync'\n"
     "then compares with headquarters, range by range, and brings what differs. Changes that were\n"
     "not sent yet stay as they are.\n"
     "\n"

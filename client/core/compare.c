@@ -67,7 +67,7 @@ enum err compare_due(struct uplink *u, const struct replica_status *status,
         return ERR_OK;
     enum err e = replica_compare_begin(replica);
     if (e == ERR_OK && compare_scans(u))
-        return compare_step(u); /* a small replica is read at once */
+        return compare_step(u);       /* a small replica is read at once */
     u->send_subscribe |= e == ERR_OK; /* no snapshot can be had: anew */
     return e;
 }

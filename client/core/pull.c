@@ -21,8 +21,7 @@ enum err send_subscribe(struct uplink *u, struct buf *out)
                                          .cursors = cursors,
                                          .cursors_count = count,
                                          .credit = UPLINK_PAGE_CREDIT,
-                                         .reconcile = reconcile ? RECONCILE_ALL
-                                                                : RECONCILE_NONE}};
+                                         .reconcile = reconcile ? RECONCILE_ALL : RECONCILE_NONE}};
     if (!reconcile && replica_compare_state(u->config.replica) == COMPARE_READY) {
         m.as.subscribe.reconcile = RECONCILE_RANGES;
         replica_compare_subscribed(u->config.replica);

@@ -4,7 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLAG_BOOTSTRAPPED = 1, FLAG_RECONCILE = 2, FLAG_OLDER = 4, FLAG_DIFFERS = 8, STATE_SIZE = 41 };
+enum {
+    FLAG_BOOTSTRAPPED = 1,
+    FLAG_RECONCILE = 2,
+    FLAG_OLDER = 4,
+    FLAG_DIFFERS = 8,
+    STATE_SIZE = 41
+};
 
 void own_key(uint64_t origin, uint64_t oseq, uint8_t out[REPLICA_KEY])
 {
@@ -249,9 +255,9 @@ enum err replica_save(struct replica *r)
     be64_put(value + 16, r->hlc);
     be64_put(value + 24, r->scope);
     be64_put(value + 32, (uint64_t)r->last_checkpoint_ms);
-    value[40] = (uint8_t)((r->bootstrapped ? FLAG_BOOTSTRAPPED : 0) |
-                          (r->reconcile ? FLAG_RECONCILE : 0) | (r->older ? FLAG_OLDER : 0) |
-                          (r->differs ? FLAG_DIFFERS : 0));
+    value[40] =
+        (uint8_t)((r->bootstrapped ? FLAG_BOOTSTRAPPED : 0) | (r->reconcile ? FLAG_RECONCILE : 0) |
+                  (r->older ? FLAG_OLDER : 0) | (r->differs ? FLAG_DIFFERS : 0));
     return store_side_put(r->store, SIDE_META, bytes_of_text("state"),
                           bytes_of(value, sizeof value));
 }

@@ -169,8 +169,8 @@ static enum err confirmed_row(struct scan *scan, const struct uuid *id, struct s
     struct base base;
     struct version_head head;
     arena_reset(&c->row);
-    enum err e = c->has_bases ? base_load_from(c->snapshot, scan->table, id, &c->row, &base)
-                              : ERR_NOT_FOUND;
+    enum err e =
+        c->has_bases ? base_load_from(c->snapshot, scan->table, id, &c->row, &base) : ERR_NOT_FOUND;
     if (e == ERR_OK) {
         *ret = base.row;
         return base.present ? ERR_OK : ERR_NOT_FOUND;
@@ -433,7 +433,8 @@ enum err replica_compare_answer(struct replica *r, const struct message_differen
     struct replica_comparison *c = r->comparison;
     if (!c || answer->salt != c->salt)
         return ERR_OK; /* of a comparison that was given up */
-    struct compared *item = answer->bucket <= UINT32_MAX ? item_of(c, (uint32_t)answer->bucket) : NULL;
+    struct compared *item =
+        answer->bucket <= UINT32_MAX ? item_of(c, (uint32_t)answer->bucket) : NULL;
     if (!item || !item->asked || !answers(item, answer))
         return ERR_PROTOCOL;
     if (answer->ranges_count == 0) {

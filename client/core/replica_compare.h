@@ -36,10 +36,10 @@ struct replica_comparison {
     struct store *snapshot;
     struct own_mark mark; /* the own mark in the snapshot */
     uint64_t origin;
-    bool has_bases;   /* in the snapshot */
-    uint16_t table;   /* the next one */
-    bool dead;        /* of it, the dead rows */
-    bool begun;       /* of these, rows up to `after` are done */
+    bool has_bases; /* in the snapshot */
+    uint16_t table; /* the next one */
+    bool dead;      /* of it, the dead rows */
+    bool begun;     /* of these, rows up to `after` are done */
     struct uuid after;
     struct arena row;
     uint64_t unreadable; /* records: taken for absent */

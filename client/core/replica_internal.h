@@ -70,8 +70,8 @@ struct replica {
     int64_t last_checkpoint_ms;
     bool bootstrapped, reconcile, have_history;
     bool differs; /* rows here are not those of headquarters: replica_compare.c */
-    bool older; /* groups of older origins go up again: replica_older.c */
-    bool stale; /* a transaction failed, and memory could not be read anew yet */
+    bool older;   /* groups of older origins go up again: replica_older.c */
+    bool stale;   /* a transaction failed, and memory could not be read anew yet */
     struct uuid history;
     struct own_mark mark;
     uint64_t outbox_count, sent_count, parked_count, attention_count, acknowledged, renumbered;

@@ -55,8 +55,8 @@ static bool wants_write(const struct uplink *u)
         return true;
     if (u->shake != SHAKE_OPEN)
         return false;
-    return (u->send_subscribe && push_verified(u)) || compare_asks(u) || u->page_consumed >= UPLINK_PAGE_CREDIT / 2 ||
-           push_wants(u);
+    return (u->send_subscribe && push_verified(u)) || compare_asks(u) ||
+           u->page_consumed >= UPLINK_PAGE_CREDIT / 2 || push_wants(u);
 }
 
 static int64_t next_deadline(const struct uplink *u)

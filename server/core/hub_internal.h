@@ -94,12 +94,12 @@ struct peer_session {
     enum pull_state pull;
     struct uuid device, user;
     uint64_t origin;
-    uint64_t stated;   /* own groups up to here are decided, as the device knows: a subscription
+    uint64_t stated;      /* own groups up to here are decided, as the device knows: a subscription
                                 tells of those above, whatever was told before it */
-    uint64_t floor;    /* the same, with what this subscription has told */
-    int64_t offset_ms; /* our clock minus the device's */
-    bool compare;            /* after this catch-up its snapshot is kept for a comparison */
-    uint32_t comparisons;    /* asked for in this session */
+    uint64_t floor;       /* the same, with what this subscription has told */
+    int64_t offset_ms;    /* our clock minus the device's */
+    bool compare;         /* after this catch-up its snapshot is kept for a comparison */
+    uint32_t comparisons; /* asked for in this session */
     bool fresh_subscription; /* the catch-up has to start over */
     uint32_t claimed;        /* origins that its pushes have brought */
     bool forked;             /* was told to renumber: further pushes are of the past */

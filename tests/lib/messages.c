@@ -27,8 +27,8 @@ static void *need(struct arena *arena, size_t count, size_t size)
     return memory;
 }
 
-static struct oseq_range *random_oseq_ranges(struct seeded_rng *r, struct arena *arena, uint64_t after,
-                                        uint32_t count)
+static struct oseq_range *random_oseq_ranges(struct seeded_rng *r, struct arena *arena,
+                                             uint64_t after, uint32_t count)
 {
     struct oseq_range *ranges = need(arena, count, sizeof(*ranges));
 

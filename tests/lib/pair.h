@@ -24,7 +24,7 @@ struct pair_device {
     enum err why;    /* of the last end of a session */
     char message[200];
     bool ended;
-    uint32_t frames_until_cut; /* 0: never */
+    uint32_t frames_until_cut;     /* 0: never */
     uint64_t bytes_up, bytes_down; /* of frames */
     /* NULL, or told of each frame before it arrives */
     void (*on_frame)(struct pair_device *device, bool up, struct bytes frame);

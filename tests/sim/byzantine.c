@@ -149,10 +149,10 @@ static bool missign(struct node *node)
 /* Gives credit for next to nothing, and wants everything. */
 static bool stingy(struct node *node, struct seeded_rng *dice)
 {
-    const struct message message = {
-        .type = MESSAGE_SUBSCRIBE,
-        .as.subscribe = {.scope = 1, .credit = 1 + seeded_below(dice, 2000),
-                         .reconcile = 1 + seeded_below(dice, 2)}};
+    const struct message message = {.type = MESSAGE_SUBSCRIBE,
+                                    .as.subscribe = {.scope = 1,
+                                                     .credit = 1 + seeded_below(dice, 2000),
+                                                     .reconcile = 1 + seeded_below(dice, 2)}};
     node->evil = true; /* it will have to connect again to get the rest */
     return send_message(node, &message);
 }

@@ -102,8 +102,7 @@ static struct ids all_ids(struct store *store, const struct model_table *table)
 enum harm { HARM_BIT, HARM_VERSION, HARM_LOST, HARM_INVENTED, HARM_BUCKET, HARM_DEAD };
 
 /* Changes a row behind the replica's back. */
-static void plant(struct pair *p, struct pair_device *device, const struct uuid *id,
-                  enum harm harm)
+static void plant(struct pair *p, struct pair_device *device, const struct uuid *id, enum harm harm)
 {
     const struct model_table *table = model_table_by_name(p->model, bytes_of_text("party"));
     uint16_t column = model_column_by_name(table, bytes_of_text("name"))->index;

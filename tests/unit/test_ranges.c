@@ -15,8 +15,9 @@ static void places_depend_on_salt_table_and_id(void **state)
     assert_true(range_place(7, 20, &a) != range_place(7, 21, &a));
     assert_true(range_place(7, 20, &a) != range_place(7, 20, &b));
     /* SPEC.md 9.5.2 */
-    assert_true(range_place(1, 20, &(struct uuid){{0x01, 0x8f, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0,
-                                                   0, 0, 0x01}}) == UINT64_C(0x5d74632196c3a1c4));
+    assert_true(range_place(1, 20,
+                            &(struct uuid){{0x01, 0x8f, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0,
+                                            0x01}}) == UINT64_C(0x5d74632196c3a1c4));
 }
 
 static void numbers_are_leading_bits(void **state)
@@ -193,8 +194,8 @@ static struct cost converge(struct set *mine, const struct set *theirs, uint64_t
         assert_non_null(numbers);
         most = 0;
         for (uint32_t i = 0; i < found; i++) {
-            const struct range_cell *cell = ranges_cell(
-                &here, depth ? differing[i].number << (64 - depth) : 0);
+            const struct range_cell *cell =
+                ranges_cell(&here, depth ? differing[i].number << (64 - depth) : 0);
             numbers[i] = differing[i].number;
             most = differing[i].count > most ? differing[i].count : most;
             most = cell->count > most ? cell->count : most;

@@ -202,7 +202,8 @@ static void add_comparison(struct fixture *f)
     static const struct range_count differing[] = {{25, 14}};
     struct message m = {.type = MESSAGE_RANGES};
 
-    m.as.ranges = (struct message_ranges){1, 260, 0x5a17, 4, 1, numbers, 2, fill(f, 0x09, 32), 1, 1};
+    m.as.ranges =
+        (struct message_ranges){1, 260, 0x5a17, 4, 1, numbers, 2, fill(f, 0x09, 32), 1, 1};
     add_message(f,
                 "bucket 1 at 260, salt 0x5a17, ranges 3 and 12 of depth 4, each in 2 parts, 4 sums "
                 "of 09; the rows of the parts that differ, and this is the last question",
