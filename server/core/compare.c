@@ -169,12 +169,15 @@ static bool slice_is_full(struct slice *slice)
     return slice->full;
 }
 
-static enum err read_row(struct slice *slice, const struct model_table *table,
+/* ERR_NOT_FOUND: the entry says that the record has left the bucket. */
+static enum err read_row(struct slice *slice, uint64_t position, const struct model_table *table,
                          const struct uuid *id, struct store_row *ret)
 {
     arena_reset(&slice->c->rows);
     slice->rows++;
     enum err e = store_row_get(slice->c->reader, table, id, &slice->c->rows, ret);
+    if (e == ERR_OK && (ret->bucket != slice->question->bucket || ret->position != position))
+        return ERR_NOT_FOUND;
     return e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
 }
 
@@ -192,7 +195,9 @@ static int sum_row(void *context, uint64_t position, const struct model_table *t
         return 0;
     struct store_row row;
     struct digest digest;
-    enum err e = read_row(slice, table, id, &row);
+    enum err e = read_row(slice, position, table, id, &row);
+    if (e == ERR_NOT_FOUND)
+        return 0;
     if (e == ERR_OK)
         e = digest_row(slice->hub->config.crypto, table, id, &row, &slice->hub->row_scratch,
                        &digest);
@@ -218,7 +223,9 @@ static int send_row(void *context, uint64_t position, const struct model_table *
                         range_place(question->salt, table->id, id)))
         return 0;
     struct store_row row;
-    enum err e = read_row(slice, table, id, &row);
+    enum err e = read_row(slice, position, table, id, &row);
+    if (e == ERR_NOT_FOUND)
+        return 0;
     slice->sent++;
     return (int)(e == ERR_OK ? page_write_row(&hub->writer, position, table, id, &row) : e);
 }
