@@ -236,6 +236,50 @@ static void several_differences_at_once(void **state)
     pair_done(&p);
 }
 
+/* Customers that moved: the log still knows the bucket that they left, and a device that has one where it
+ * was loses it there and gets it where it is. */
+static void records_that_moved(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct pair_device *device = world(&p, 500), *writer = &p.devices[0];
+    const struct model_table *table = model_table_by_name(p.model, bytes_of_text("party"));
+    const struct model_table *users = model_table_by_name(p.model, bytes_of_text("user"));
+    struct ids ids = all_ids(device->store, table), people = all_ids(device->store, users);
+    struct arena arena;
+    struct store_row before, after;
+    char owner[UUID_TEXT_SIZE];
+    arena_init(&arena, 1 << 20);
+    assert_ok(store_begin(device->store, STORE_READ));
+    assert_ok(store_row_get(device->store, table, &ids.items[5], &arena, &before));
+    store_rollback(device->store);
+    uuid_format(&people.items[0], owner);
+    for (uint32_t i = 0; i < 20; i++) {
+        pair_set(&p, writer, "party", ids.items[i], "visibility", "owner");
+        pair_set(&p, writer, "party", ids.items[i], "owner", owner);
+    }
+    pair_sync(&p, writer);
+    pair_sync(&p, device);
+    pair_assert_equal(&p, device);
+    assert_int_equal(verify(device), 0);
+    assert_ok(store_begin(device->store, STORE_WRITE));
+    assert_ok(store_row_get(device->store, table, &ids.items[5], &arena, &after));
+    assert_int_not_equal(before.bucket, after.bucket);
+    assert_ok(store_row_put(device->store, table, &ids.items[5], &before)); /* where it was */
+    assert_ok(store_commit(device->store));
+    plant(&p, device, &ids.items[6], HARM_BIT);
+    plant(&p, device, &ids.items[200], HARM_LOST);
+    assert_int_equal(verify(device), 2);
+    mend(&p, device);
+    assert_int_equal(wire.subscribes, 1);
+    assert_true(wire.trips <= 3);
+    assert_false(wire.everything);
+    arena_done(&arena);
+    free(ids.items);
+    free(people.items);
+    pair_done(&p);
+}
+
 /* ---- on SQLite, many ---- */
 
 static double seconds(void)
@@ -502,6 +546,7 @@ int main(void)
         cmocka_unit_test(one_bit_in_ten_thousand_records),
         cmocka_unit_test(every_kind_of_harm_is_mended),
         cmocka_unit_test(several_differences_at_once),
+        cmocka_unit_test(records_that_moved),
         cmocka_unit_test(one_bit_on_sqlite),
         cmocka_unit_test(a_checkpoint_shows_it),
         cmocka_unit_test(pending_changes_stay),
