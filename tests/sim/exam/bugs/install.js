@@ -93,11 +93,11 @@ module.exports = [
     why: 'The position of a page counts as reached while the page is in memory only: after a cut'
       + ' connection it is not asked for again.',
     edits: [[
-      '    return hold(&r->caught, &r->caught_tail, &r->caught_bytes, page);',
+      '    return hold_page(&r->caught, &r->caught_tail, &r->caught_bytes, page);',
       `    struct cursor *early = PLANTED ? cursor_get(r, (uint32_t)page->bucket) : NULL;
     if (early)
         early->staged = page->to;
-    return hold(&r->caught, &r->caught_tail, &r->caught_bytes, page);`,
+    return hold_page(&r->caught, &r->caught_tail, &r->caught_bytes, page);`,
     ]],
   },
   {
