@@ -228,6 +228,21 @@ static int add_row(void *context, uint64_t position, const struct model_table *t
     return 0;
 }
 
+enum err catch_up_page(struct hub *hub, struct peer *peer, struct message *message, uint32_t rows)
+{
+    struct shared_frame *frame;
+    enum err e = page_writer_finish(&hub->writer, &message->as.page.body);
+    if (e == ERR_OK)
+        e = frame_share(hub, message, &frame);
+    if (e != ERR_OK)
+        return e;
+    e = peer_queue(hub, peer, frame);
+    peer->page_credit -= (int64_t)frame->size;
+    frame_release(frame);
+    hub->stats.rows_sent += rows;
+    return e;
+}
+
 /* One page of heads[next] into the peer's queue; moves on in the catch-up. */
 static enum err send_page(struct hub *hub, struct peer *peer)
 {
@@ -244,16 +259,7 @@ static enum err send_page(struct hub *hub, struct peer *peer)
                               .as.page = {.bucket = head->bucket, .from = from}};
     message.as.page.to = build.full ? build.last : head->position;
     if (e == ERR_OK)
-        e = page_writer_finish(&hub->writer, &message.as.page.body);
-    struct shared_frame *frame;
-    if (e == ERR_OK)
-        e = frame_share(hub, &message, &frame);
-    if (e != ERR_OK)
-        return e;
-    e = peer_queue(hub, peer, frame);
-    peer->page_credit -= (int64_t)frame->size;
-    frame_release(frame);
-    hub->stats.rows_sent += build.rows;
+        e = catch_up_page(hub, peer, &message, build.rows);
     c->progress_us = hub->now.mono.us;
     return e == ERR_OK ? peer_set_position(peer, head->bucket, message.as.page.to) : e;
 }

@@ -259,26 +259,6 @@ static enum err send_differences(struct hub *hub, struct peer *peer, struct ques
     return e;
 }
 
-static enum err send_page(struct hub *hub, struct peer *peer, struct slice *slice, uint64_t from)
-{
-    struct message message = {.type = MESSAGE_PAGE,
-                              .as.page = {.bucket = slice->question->bucket,
-                                          .from = from,
-                                          .to = slice->question->after,
-                                          .live = FEED_REPAIR}};
-    enum err e = page_writer_finish(&hub->writer, &message.as.page.body);
-    struct shared_frame *frame;
-    if (e == ERR_OK)
-        e = frame_share(hub, &message, &frame);
-    if (e != ERR_OK)
-        return e;
-    e = peer_queue(hub, peer, frame);
-    peer->page_credit -= (int64_t)frame->size;
-    frame_release(frame);
-    hub->stats.rows_sent += slice->sent;
-    return e;
-}
-
 static enum err finish(struct hub *hub, struct peer *peer)
 {
     struct catch_up *c = peer->catch_up;
@@ -304,8 +284,12 @@ static enum err send_some(struct hub *hub, struct peer *peer, struct slice *slic
     slice->sent = 0;
     page_writer_reset(&hub->writer);
     enum err e = store_log_scan(slice->c->reader, question->bucket, from, send_row, slice);
+    struct message page = {
+        .type = MESSAGE_PAGE,
+        .as.page = {
+            .bucket = question->bucket, .from = from, .to = question->after, .live = FEED_REPAIR}};
     if (e == ERR_OK && slice->sent > 0)
-        e = send_page(hub, peer, slice, from);
+        e = catch_up_page(hub, peer, &page, slice->sent);
     return e == ERR_OK && !slice->full ? finish(hub, peer) : e;
 }
 

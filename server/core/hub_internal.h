@@ -427,6 +427,8 @@ enum err scope_ensure_buckets(struct hub *hub);
 void feed_publish(struct hub *hub);
 enum err catch_up_next(struct hub *hub, struct peer *peer); /* queues the next page or checkpoint */
 void catch_up_free(struct hub *hub, struct peer *peer);
+/* Queues what the page writer holds, of so many rows, against the peer's credit. */
+enum err catch_up_page(struct hub *hub, struct peer *peer, struct message *message, uint32_t rows);
 bool catch_up_ready(struct hub *hub, struct peer *peer);
 /* The checkpoint of the catch-up's snapshot, with which it ends (or becomes a comparison). */
 enum err catch_up_checkpoint(struct hub *hub, struct peer *peer);

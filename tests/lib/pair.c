@@ -294,6 +294,20 @@ void pair_restart_hub(struct pair *pair)
     assert_ok(hub_open(&pair->config, hub_now(pair), &pair->hub, &info));
 }
 
+void pair_sync_all(struct pair *pair)
+{
+    for (int round = 0; round < 2; round++)
+        for (uint32_t i = 0; i < pair->device_count; i++)
+            pair_sync(pair, &pair->devices[i]);
+}
+
+struct replica_status pair_status(const struct pair_device *device)
+{
+    struct replica_status status;
+    replica_status(device->replica, &status);
+    return status;
+}
+
 /* ---- writing and reading ---- */
 
 static const struct model_table *table_of(struct pair *pair, const char *name)

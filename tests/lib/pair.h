@@ -59,6 +59,9 @@ uint32_t pair_step(struct pair *pair);
 uint32_t pair_run(struct pair *pair);
 /* Connects once, runs, and asserts that the session ended well (reconnecting after a fork). */
 void pair_sync(struct pair *pair, struct pair_device *device);
+/* Everybody, twice: what one brings, the others take. */
+void pair_sync_all(struct pair *pair);
+struct replica_status pair_status(const struct pair_device *device);
 /* The device's, or the server's, process dies and starts again from its store. */
 void pair_restart_device(struct pair *pair, struct pair_device *device);
 void pair_restart_hub(struct pair *pair);

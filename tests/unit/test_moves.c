@@ -29,13 +29,6 @@ static uint64_t catch_ups(struct pair *p)
     return stats.catch_ups;
 }
 
-static uint64_t parked(struct pair_device *d)
-{
-    struct replica_status status;
-    replica_status(d->replica, &status);
-    return status.parked_count;
-}
-
 /* Anna, a rep, and Boris, a rep; Maria is an administrator, who sees all. */
 struct office {
     struct pair p;
@@ -66,15 +59,6 @@ static void office_open(struct office *o, uint64_t seed, bool live)
     assert_holds(&o->p, o->boris, "party", o->customer, false);
 }
 
-static void office_settle(struct office *o)
-{
-    for (int round = 0; round < 2; round++) {
-        pair_sync(&o->p, o->anna);
-        pair_sync(&o->p, o->boris);
-        pair_sync(&o->p, o->maria);
-    }
-}
-
 static void assert_owner(struct office *o, struct pair_device *has, struct pair_device *has_not)
 {
     assert_holds(&o->p, has, "party", o->customer, true);
@@ -100,14 +84,14 @@ static void a_customer_given_away_takes_its_people_along(void **state)
         if (live)
             say(&o.p, o.anna);
         else
-            office_settle(&o);
-        assert_int_equal(parked(o.anna), 0);
+            pair_sync_all(&o.p);
+        assert_int_equal(pair_status(o.anna).parked_count, 0);
         assert_owner(&o, o.boris, o.anna);
         hands_give(&o.p, o.boris, o.customer, o.a); /* and back: the departure is forgotten */
         if (live)
             say(&o.p, o.boris);
         else
-            office_settle(&o);
+            pair_sync_all(&o.p);
         assert_owner(&o, o.anna, o.boris);
         if (live)
             assert_int_equal(catch_ups(&o.p), before);
@@ -129,8 +113,8 @@ static void new_things_go_where_their_customer_goes(void **state)
         if (live)
             say(&o.p, o.anna);
         else
-            office_settle(&o);
-        assert_int_equal(parked(o.anna), 0);
+            pair_sync_all(&o.p);
+        assert_int_equal(pair_status(o.anna).parked_count, 0);
         assert_owner(&o, o.boris, o.anna);
         assert_holds(&o.p, o.boris, "contact", before, true);
         assert_holds(&o.p, o.boris, "contact", after, true);
@@ -158,8 +142,8 @@ static void a_former_owners_edits_count_for_the_lease(void **state)
         pair_set(&o.p, o.anna, "party", o.customer, "website", "anna.example");
         struct uuid person = hands_contact(&o.p, o.anna, o.customer, "Bea");
         o.p.now_ms += late ? 15 * day : 13 * day;
-        office_settle(&o);
-        assert_int_equal(parked(o.anna), late ? 2 : 0);
+        pair_sync_all(&o.p);
+        assert_int_equal(pair_status(o.anna).parked_count, late ? 2 : 0);
         assert_holds(&o.p, o.boris, "contact", person, !late);
         assert_int_equal(pair_count(&o.p, o.boris, "conflict"), late ? 0 : 1);
         assert_int_equal(pair_count(&o.p, o.anna, "conflict"), 0); /* it is not hers to see */
@@ -175,11 +159,11 @@ static void conflicts_go_with_their_record(void **state)
     office_open(&o, 4, false);
     pair_set(&o.p, o.anna, "party", o.customer, "website", "one.example");
     pair_set(&o.p, o.maria, "party", o.customer, "website", "two.example");
-    office_settle(&o);
+    pair_sync_all(&o.p);
     assert_int_equal(pair_count(&o.p, o.anna, "conflict"), 1);
     assert_int_equal(pair_count(&o.p, o.boris, "conflict"), 0);
     hands_give(&o.p, o.maria, o.customer, o.b);
-    office_settle(&o);
+    pair_sync_all(&o.p);
     assert_int_equal(pair_count(&o.p, o.anna, "conflict"), 0);
     assert_int_equal(pair_count(&o.p, o.boris, "conflict"), 1);
     assert_owner(&o, o.boris, o.anna);
@@ -193,21 +177,21 @@ static void only_owners_and_managers_give_away(void **state)
     office_open(&o, 5, false);
     hands_put(&o.p, o.anna, "party", o.customer,
               (struct hands_cell[]){{"visibility", "company", {{0}}}}, 1);
-    office_settle(&o);
+    pair_sync_all(&o.p);
     assert_holds(&o.p, o.boris, "party", o.customer, true);
     assert_holds(&o.p, o.boris, "contact", o.person, true);
     /* Boris sees it now, and may not take it for himself */
     hands_put(&o.p, o.boris, "party", o.customer,
               (struct hands_cell[]){{"visibility", "owner", {{0}}}, {"owner", NULL, o.b}}, 2);
-    office_settle(&o);
-    assert_int_equal(parked(o.boris), 1);
+    pair_sync_all(&o.p);
+    assert_int_equal(pair_status(o.boris).parked_count, 1);
     assert_holds(&o.p, o.anna, "party", o.customer, true);
     /* nor can anybody give it to nobody */
     hands_put(&o.p, o.anna, "party", o.customer,
               (struct hands_cell[]){{"visibility", "owner", {{0}}}, {"owner", NULL, o.customer}},
               2);
-    office_settle(&o);
-    assert_int_equal(parked(o.anna), 1);
+    pair_sync_all(&o.p);
+    assert_int_equal(pair_status(o.anna).parked_count, 1);
     assert_string_equal(pair_cell(&o.p, NULL, "party", o.customer, "visibility"), "company");
     pair_assert_equal(&o.p, o.anna);
     hands_assert_verified(&o.p);
@@ -221,7 +205,7 @@ static void departures_are_no_news_to_newcomers(void **state)
     struct office o;
     office_open(&o, 6, false);
     hands_give(&o.p, o.anna, o.customer, o.b);
-    office_settle(&o);
+    pair_sync_all(&o.p);
     struct pair_device *second = pair_enrol(&o.p, "anna", "rep");
     struct hub_stats before, after;
     hub_stats(o.p.hub, &before);
@@ -244,12 +228,12 @@ static void a_restart_knows_the_departures(void **state)
     pair_sync(&o.p, o.anna);
     pair_restart_hub(&o.p);
     pair_restart_device(&o.p, o.boris);
-    office_settle(&o);
+    pair_sync_all(&o.p);
     assert_owner(&o, o.boris, o.anna);
     hands_give(&o.p, o.maria, o.customer, o.a);
     pair_sync(&o.p, o.maria);
     pair_restart_hub(&o.p);
-    office_settle(&o);
+    pair_sync_all(&o.p);
     assert_owner(&o, o.anna, o.boris);
     pair_done(&o.p);
 }

@@ -201,13 +201,6 @@ static void prepare_edits(struct stage *s)
     s->doomed = pair_insert(p, s->boss, "party", "name", "Passing");
 }
 
-static struct replica_status status_of(struct pair_device *device)
-{
-    struct replica_status status;
-    replica_status(device->replica, &status);
-    return status;
-}
-
 struct first {
     uint64_t oseq;
 };
@@ -263,7 +256,7 @@ static void check_sync(struct stage *s)
     assert_string_equal(pair_cell(p, NULL, "party", s->doomed, "name"), "-");
     assert_string_equal(pair_cell(p, s->rep, "party", s->doomed, "name"), "-");
     assert_int_equal(pair_count(p, NULL, "product"), 0);
-    assert_true(status_of(s->rep).parked_count > 0);
+    assert_true(pair_status(s->rep).parked_count > 0);
     discard_all(s, s->rep);
     for (int i = 0; i < 2; i++) {
         pair_sync(p, s->rep);
@@ -292,7 +285,7 @@ static void step_parked(struct stage *s)
 
 static void check_parked(struct stage *s)
 {
-    struct replica_status status = status_of(s->rep);
+    struct replica_status status = pair_status(s->rep);
     assert_int_equal(status.parked_count, 0);
     assert_int_equal(status.outbox_count, 0);
 }
@@ -377,7 +370,8 @@ static void prepare_restore(struct stage *s)
     struct pair *p = &s->run.pair;
     if (s->round % 8 == 0) {
         stage_archive(s, s->boss);
-        assert_true(status_of(s->boss).sent_count < 8); /* a new one, and those of before a fork */
+        assert_true(pair_status(s->boss).sent_count <
+                    8); /* a new one, and those of before a fork */
     }
     struct store *copy = pair_copy_store(p, p->hub_store);
     struct uuid note = pair_insert(p, s->boss, "party", "name", "Lost by it");

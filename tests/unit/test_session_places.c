@@ -10,25 +10,11 @@
 #include "common/store_mem/store_mem.h"
 #include "common/text.h"
 
-static struct replica_status status_of(struct pair_device *device)
-{
-    struct replica_status status;
-    replica_status(device->replica, &status);
-    return status;
-}
-
-static void sync_all(struct stage *s)
-{
-    for (int round = 0; round < 2; round++)
-        for (uint32_t i = 0; i < s->run.pair.device_count; i++)
-            pair_sync(&s->run.pair, &s->run.pair.devices[i]);
-}
-
 static void check_all(struct stage *s)
 {
-    sync_all(s);
+    pair_sync_all(&s->run.pair);
     pair_assert_equal(&s->run.pair, s->boss);
-    assert_int_equal(status_of(s->rep).outbox_count, 0);
+    assert_int_equal(pair_status(s->rep).outbox_count, 0);
 }
 
 /* ---- live ---- */
@@ -92,7 +78,7 @@ static void prepare_rights(struct stage *s)
                "{\"do\":\"user-set\",\"login\":\"mona\",\"role\":\"manager\",\"branch\":\"North\","
                "\"active\":true}");
     pair_admin(&s->run.pair, "{\"do\":\"user-set\",\"login\":\"rita\",\"branch\":\"South\"}");
-    sync_all(s);
+    pair_sync_all(&s->run.pair);
     for (uint32_t i = 0; i < s->run.pair.device_count; i++)
         pair_connect(&s->run.pair, &s->run.pair.devices[i], false);
     pair_run(&s->run.pair);
@@ -202,7 +188,7 @@ static void step_large(struct stage *s)
 static void check_large(struct stage *s)
 {
     assert_string_equal(pair_cell(&s->run.pair, NULL, "party", s->doomed, "name"), "Large");
-    assert_int_equal(status_of(s->boss).outbox_count, 0);
+    assert_int_equal(pair_status(s->boss).outbox_count, 0);
 }
 
 /* More than is held in memory comes, beside own changes of what comes. */
@@ -241,7 +227,7 @@ static void prepare_difference(struct stage *s)
     const struct model_table *party = stage_table(s, "party");
     arena_init(&arena, 1 << 20);
     s->doomed = pair_insert(p, s->boss, "party", "name", "Lost on its disk");
-    sync_all(s);
+    pair_sync_all(&s->run.pair);
     pair_insert(p, s->rep, "party", "name", "Waits meanwhile");
     pair_set(p, s->rep, "party", s->party, "loyalty_points", stage_number(s->round));
     assert_ok(store_begin(s->rep->store, STORE_WRITE));

@@ -4,6 +4,7 @@
  *
  * ctest: arena timeout=1500 valgrind=no */
 #include "client/core/replica_read.h"
+#include "tests/lib/hands.h"
 #include "tests/lib/pair_copy.h"
 #include "tests/lib/stage.h"
 #include "tests/lib/unfailing.h"
@@ -11,26 +12,12 @@
 #include "client/core/replica_internal.h"
 #include "common/store_mem/store_mem.h"
 
-static struct replica_status status_of(struct pair_device *device)
-{
-    struct replica_status status;
-    replica_status(device->replica, &status);
-    return status;
-}
-
-static void sync_all(struct stage *s)
-{
-    for (int round = 0; round < 2; round++)
-        for (uint32_t i = 0; i < s->run.pair.device_count; i++)
-            pair_sync(&s->run.pair, &s->run.pair.devices[i]);
-}
-
 static void check_all(struct stage *s)
 {
-    sync_all(s);
+    pair_sync_all(&s->run.pair);
     pair_assert_equal(&s->run.pair, s->boss);
     for (uint32_t i = 0; i < s->run.pair.device_count; i++)
-        assert_int_equal(status_of(&s->run.pair.devices[i]).outbox_count, 0);
+        assert_int_equal(pair_status(&s->run.pair.devices[i]).outbox_count, 0);
 }
 
 /* ---- customers that change hands ---- */
@@ -38,36 +25,6 @@ static void check_all(struct stage *s)
 static struct pair_device *mona;
 static struct uuid users[2]; /* rita, mona */
 static struct uuid person;
-
-struct user_search {
-    struct stage *s;
-    struct uuid ids[8];
-    uint32_t count;
-};
-
-static int collect_user(void *context, const struct uuid *id)
-{
-    struct user_search *search = context;
-    assert_true(search->count < 8);
-    search->ids[search->count++] = *id;
-    return 0;
-}
-
-static void find_users(struct stage *s)
-{
-    struct user_search search = {.s = s};
-    assert_ok(store_begin(s->run.pair.hub_store, STORE_READ));
-    assert_ok(
-        store_row_scan(s->run.pair.hub_store, stage_table(s, "user"), NULL, collect_user, &search));
-    store_rollback(s->run.pair.hub_store);
-    for (uint32_t i = 0; i < search.count; i++) {
-        const char *login = pair_cell(&s->run.pair, NULL, "user", search.ids[i], "login");
-        if (strcmp(login, "rita") == 0)
-            users[0] = search.ids[i];
-        if (strcmp(login, "mona") == 0)
-            users[1] = search.ids[i];
-    }
-}
 
 static enum err add_customer(struct stage *s, struct pair_device *device)
 {
@@ -93,7 +50,7 @@ static enum err give_away(struct stage *s, struct pair_device *device)
 static void prepare_move(struct stage *s)
 {
     stage_transact(s, s->boss, add_customer);
-    sync_all(s);
+    pair_sync_all(&s->run.pair);
     pair_set(&s->run.pair, s->rep, "party", s->doomed, "fax", stage_number(s->round));
     pair_insert(&s->run.pair, s->rep, "party", "name", "Between");
     pair_connect(&s->run.pair, mona, false);
@@ -123,7 +80,8 @@ static void check_move(struct stage *s)
 static void begin_moves(struct stage *s)
 {
     mona = pair_enrol(&s->run.pair, "mona", "rep");
-    find_users(s);
+    users[0] = hands_user(&s->run.pair, "rita");
+    users[1] = hands_user(&s->run.pair, "mona");
 }
 
 static void customers_change_hands_whole(void **state)
@@ -136,7 +94,7 @@ static void customers_change_hands_whole(void **state)
 
 static void prepare_delta(struct stage *s)
 {
-    sync_all(s);
+    pair_sync_all(&s->run.pair);
     pair_connect(&s->run.pair, s->rep, false);
     pair_run(&s->run.pair);
     s->doomed = pair_insert(&s->run.pair, s->boss, "party", "name", "Another");
@@ -265,12 +223,12 @@ static void prepare_again(struct stage *s)
     role(s, "rep");
     s->doomed = pair_insert(p, s->boss, "party", "name", "Doomed");
     person = pair_insert(p, s->boss, "party", "name", "Gone");
-    sync_all(s);
+    pair_sync_all(&s->run.pair);
     pair_delete(p, s->boss, "party", person);
-    sync_all(s);
+    pair_sync_all(&s->run.pair);
     stage_transact(s, s->rep, write_all_kinds);
     pair_sync(p, s->rep);
-    assert_int_equal(status_of(s->rep).parked_count, 1);
+    assert_int_equal(pair_status(s->rep).parked_count, 1);
     role(s, "admin");
     pair_sync(p, s->rep);
 }
@@ -306,7 +264,7 @@ static void check_again(struct stage *s)
     struct pair *p = &s->run.pair;
     check_all(s);
     pair_assert_equal(p, s->rep);
-    assert_int_equal(status_of(s->rep).parked_count, 0);
+    assert_int_equal(pair_status(s->rep).parked_count, 0);
     assert_string_equal(pair_cell(p, NULL, "party", s->party, "fax"),
                         s->round % 2 ? "even" : "odd");
     assert_string_equal(pair_cell(p, NULL, "party", s->party, "loyalty_points"),
