@@ -158,12 +158,18 @@ static enum err confirm(struct install *in, const struct model_table *table, con
 
 /* ---- entries ---- */
 
+/* What the outbox held longer than its bucket is in no sum, and may be old: it counts as absent. */
+static bool is_counted(const struct install *in, const struct touched *t)
+{
+    return t->base.present && bucket_subscribed(in->r, t->base.row.bucket);
+}
+
 enum err install_confirmed(struct install *in, const struct model_table *table,
                            const struct uuid *id, const struct touched *t, struct store_row *ret)
 {
     if (t) {
         *ret = t->base.row;
-        return t->base.present ? ERR_OK : ERR_NOT_FOUND;
+        return is_counted(in, t) ? ERR_OK : ERR_NOT_FOUND;
     }
     struct store_row row;
     enum err e = store_row_get(in->r->store, table, id, &in->entry, &row);
@@ -372,10 +378,11 @@ static enum err apply_own(struct install *in, const struct page_entry *entry)
                                     : e;
     }
     struct record record = {0};
-    if (!t || (t->base.present == (mutation->op == MUTATION_INSERT)))
+    const bool had = t && is_counted(in, t);
+    if (!t || had == (mutation->op == MUTATION_INSERT))
         return gap(in);
     struct store_row old = t->base.row;
-    if (t->base.present) {
+    if (had) {
         e = record_from_row(mutation->table, &old, &in->entry, &record);
         if (e == ERR_OK && record.version.revision >= entry->revision)
             return ERR_OK;
@@ -396,9 +403,8 @@ static enum err apply_own(struct install *in, const struct page_entry *entry)
         return gap(in);
     row = (struct store_row){.bucket = in->bucket, .position = entry->position};
     e = row_from_record(r, mutation->table, &record, &in->entry, &row);
-    return e == ERR_OK
-               ? confirm(in, mutation->table, &mutation->id, t, t->base.present ? &old : NULL, &row)
-               : e;
+    return e == ERR_OK ? confirm(in, mutation->table, &mutation->id, t, had ? &old : NULL, &row)
+                       : e;
 }
 
 static enum err apply_entry(void *context, const struct page_entry *entry)

@@ -38,7 +38,8 @@ void install_key(const struct model_table *table, const struct uuid *id, uint8_t
 /* The base copy of a record, read once per checkpoint; *ret NULL: it has none. */
 enum err install_base(struct install *in, const struct model_table *table, const struct uuid *id,
                       struct touched **ret);
-/* The confirmed row of a record as held here. ERR_NOT_FOUND: none (also: a pending insert). */
+/* The confirmed row of a record as held here. ERR_NOT_FOUND: none (also: a pending insert,
+ * and what the outbox held longer than its bucket). */
 enum err install_confirmed(struct install *in, const struct model_table *table,
                            const struct uuid *id, const struct touched *t, struct store_row *ret);
 /* A confirmed row leaves; old NULL: it cannot be read, and so is in no sum. */

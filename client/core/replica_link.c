@@ -441,10 +441,18 @@ struct leaving {
 static int collect_leaving(void *context, const struct uuid *id)
 {
     struct leaving *leaving = context;
+    struct base base;
     struct store_row row;
     struct version_head head;
     arena_reset(&leaving->row_arena);
-    enum err e = store_row_get(leaving->r->store, leaving->table, id, &leaving->row_arena, &row);
+    enum err e = base_load(leaving->r, leaving->table, id, &leaving->row_arena, &base);
+    if (e == ERR_OK) {
+        bool leaves = base.present && !welcomes(leaving->welcome, base.row.bucket);
+        return leaves ? store_ids_add(&leaving->list, id) : 0;
+    }
+    if (e != ERR_NOT_FOUND)
+        return (int)e;
+    e = store_row_get(leaving->r->store, leaving->table, id, &leaving->row_arena, &row);
     if (e != ERR_OK)
         return (int)e;
     if (row.bucket == 0 || welcomes(leaving->welcome, row.bucket))
@@ -456,7 +464,20 @@ static int collect_leaving(void *context, const struct uuid *id)
     return store_ids_add(&leaving->list, id);
 }
 
-/* Rows of buckets that are no longer subscribed go; what the outbox touches stays until it is sent. */
+/* What the outbox touches stays until it is sent, but in no bucket: should its bucket be subscribed
+ * again, that one's sum begins at nothing. */
+static enum err drop_row(struct leaving *leaving, const struct uuid *id)
+{
+    struct base base;
+    arena_reset(&leaving->row_arena);
+    enum err e = base_load(leaving->r, leaving->table, id, &leaving->row_arena, &base);
+    if (e == ERR_NOT_FOUND)
+        return store_row_delete(leaving->r->store, leaving->table, id);
+    base.row.bucket = 0;
+    return e == ERR_OK ? base_save(leaving->r, leaving->table, id, &base) : e;
+}
+
+/* Rows of buckets that are no longer subscribed go. */
 static enum err drop_rows(struct replica *r, const struct message_welcome *welcome)
 {
     enum err e = ERR_OK;
@@ -470,14 +491,8 @@ static enum err drop_rows(struct replica *r, const struct message_welcome *welco
         e = store_row_scan(r->store, leaving.table, NULL, collect_leaving, &leaving);
         if (e == ERR_OK)
             e = store_dead_scan(r->store, leaving.table, collect_leaving, &leaving);
-        for (uint32_t i = 0; e == ERR_OK && i < leaving.list.count; i++) {
-            const struct uuid *id = &leaving.list.ids[i];
-            struct base base;
-            arena_reset(&leaving.row_arena);
-            e = base_load(r, leaving.table, id, &leaving.row_arena, &base);
-            if (e == ERR_NOT_FOUND)
-                e = store_row_delete(r->store, leaving.table, id);
-        }
+        for (uint32_t i = 0; e == ERR_OK && i < leaving.list.count; i++)
+            e = drop_row(&leaving, &leaving.list.ids[i]);
     }
     arena_done(&leaving.arena);
     arena_done(&leaving.row_arena);
