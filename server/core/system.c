@@ -31,6 +31,18 @@ struct value system_value(struct hub *hub, uint32_t table_id, const struct recor
     return c && record->present ? record->values[c->index] : value_null();
 }
 
+/* The feed encodes the row after the commit, when what the caller had on its stack is gone. */
+static enum err keep_values(struct hub *hub, const struct value *values, uint16_t count,
+                            const struct value **ret)
+{
+    struct value *kept = arena_calloc(&hub->turn, count, sizeof *kept);
+    enum err e = kept ? ERR_OK : ERR_NOMEM;
+    for (uint16_t i = 0; e == ERR_OK && i < count; i++)
+        e = value_copy(&hub->turn, &values[i], &kept[i]);
+    *ret = kept;
+    return e;
+}
+
 /* The unit writes of the given columns; every system column is a unit of its own. */
 static enum err build_writes(struct hub *hub, const struct model_table *table,
                              const struct record *record, const uint16_t *column_ids,
@@ -90,7 +102,9 @@ enum err system_put(struct hub *hub, uint32_t table_id, const struct uuid *id,
         mutation.op = MUTATION_UPDATE;
         mutation.insert = applied->before.version.insert;
     }
-    e = build_writes(hub, table, &applied->before, column_ids, values, count, &mutation);
+    e = keep_values(hub, values, count, &values);
+    if (e == ERR_OK)
+        e = build_writes(hub, table, &applied->before, column_ids, values, count, &mutation);
     struct merge_context context = {.mode = MERGE_DECIDE, .arena = &hub->turn};
     if (e == ERR_OK)
         e = next_dot(hub, &context.dot);

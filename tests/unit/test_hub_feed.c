@@ -68,9 +68,37 @@ static void a_subscriber_gets_all_of_a_commit_or_catches_up(void **state)
     pair_done(&p);
 }
 
+/* What headquarters writes itself is told after the commit as it was stored: nothing of it was on a stack that is
+ * used again meanwhile. */
+static void live_subscribers_hear_of_new_devices_as_they_are(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct hub_stats before, after;
+    pair_init(&p, NULL, 1);
+    struct pair_device *boss = pair_enrol(&p, "boss", "admin");
+    pair_connect(&p, boss, false);
+    pair_run(&p);
+    hub_stats(p.hub, &before);
+    for (int i = 0; i < 4; i++) {
+        static const char *const logins[] = {"anna", "boris", "carl", "dora"};
+        struct pair_device *device = pair_enrol(&p, logins[i], "rep");
+        pair_sync(&p, device);
+        assert_string_equal(pair_cell(&p, boss, "device", device->identity.device, "user"),
+                            pair_cell(&p, NULL, "device", device->identity.device, "user"));
+    }
+    pair_run(&p);
+    hub_stats(p.hub, &after);
+    assert_int_equal(after.catch_ups - before.catch_ups,
+                     4); /* theirs: the boss had no reason for one */
+    pair_assert_equal(&p, boss);
+    pair_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(live_subscribers_hear_of_new_devices_as_they_are),
         cmocka_unit_test(a_subscriber_gets_all_of_a_commit_or_catches_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
