@@ -52,9 +52,10 @@ static int fan_told(void *context, struct satchel *handle, const struct satchel_
     (void)handle;
     if (event->kind == SATCHEL_SYNC_CHECKPOINT)
         fan_saw(device);
-    else if (event->kind == SATCHEL_SYNC_CAUGHT_UP && !device->caught_up) {
+    else if (event->kind == SATCHEL_SYNC_CAUGHT_UP) {
+        device->fan->caught_up += !device->caught_up;
         device->caught_up = true;
-        device->fan->caught_up++;
+        fan_saw(device); /* after a new connection the change comes so */
     } else if (event->kind == SATCHEL_SYNC_CLOSED) {
         die("a session of the fan ended", event->message);
     } else if (event->kind == SATCHEL_SYNC_RETRY) { /* it connects again by itself */
