@@ -76,6 +76,8 @@ static void fan_command(struct agent *agent, const char *line)
     fan->watching = true;
     for (unsigned i = 0; i < fan->count; i++)
         fan->devices[i].seen = false;
+    for (unsigned i = 0; i < fan->count; i++)
+        fan_saw(&fan->devices[i]); /* the change may have been faster than this line */
 }
 
 static void fan_enroll(struct fan *fan, const char *directory, const char *model, char *tickets)
