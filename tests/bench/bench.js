@@ -156,8 +156,8 @@ function cell(row, column, baseline) {
     return `${short(median)}, ${short(works.quantile(numbers(row, column.and), 0.5))}`;
   }
   const theirs = baseline && baseline !== row ? numbers(baseline, column.of) : [];
-  if (theirs.length > 0) {
-    const other = works.quantile(theirs, 0.5);
+  const other = theirs.length > 0 ? works.quantile(theirs, 0.5) : 0;
+  if (other > 0 && median > 0) {
     text += ` x${(column.more ? median / other : other / median).toFixed(2)}`;
   }
   return text;
@@ -195,7 +195,7 @@ ${new Date().toISOString()}; ${os.cpus().length} x ${os.cpus()[0]?.model.trim()}
 load averages at the end (1, 5, 15 minutes): ${load}. ${options.rows.toLocaleString('en')} rows, ${
   found.rows[0].results.length} run(s) of each. Server at synchronous=FULL; Satchel with TLS 1.3.
 
-Median [least-most]; xN is the ratio to the baseline of the same setting, above 1 is better.
+Median (of two: the higher) [least-most]; xN is the ratio to the baseline of the same setting, above 1 is better.
 
 ${table(found.rows)}
 
