@@ -42,7 +42,9 @@
     X(INCARNATION, incarnation, "starts of headquarters: number -> random id, first positions") \
     X(PART, part, "parts of a large group that has not arrived whole") \
     X(RENAMED, renamed, "headquarters: dot of a renumbered group -> the dot that stands for it") \
-    X(MOVED, moved, "headquarters: table, id, bucket that it left -> position of the departure, when")
+    X(RUN, run, "branch: runs of groups in order of arrival -> origin, device, envelope, signature") \
+    X(ORIGIN, origin_served, "branch: origin -> device, user, highest number") \
+    X(MOVED, moved, "servers: table, id, bucket that it left -> position of the departure, when")
 /* clang-format on */
 
 enum store_side {

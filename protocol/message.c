@@ -313,6 +313,42 @@ static enum err decode_range_count(struct unpacker *u, struct arena *arena, void
     return err == ERR_OK ? unpack_uint(u, UINT64_MAX, &range->count) : err;
 }
 
+static void encode_origin_floor(const void *element, struct buf *out)
+{
+    const struct origin_floor *floor = element;
+
+    pack_array(out, 2);
+    pack_uint(out, floor->origin);
+    pack_uint(out, floor->floor);
+}
+
+static enum err decode_origin_floor(struct unpacker *u, struct arena *arena, void *ret)
+{
+    struct origin_floor *floor = ret;
+    enum err err = unpack_uint(u, UINT64_MAX, &floor->origin);
+
+    (void)arena;
+    return err == ERR_OK ? unpack_uint(u, UINT64_MAX, &floor->floor) : err;
+}
+
+static void encode_pending_group(const void *element, struct buf *out)
+{
+    const struct pending_group *pending = element;
+
+    pack_array(out, 2);
+    pack_uint(out, pending->stamp);
+    pack_binary(out, pending->group);
+}
+
+static enum err decode_pending_group(struct unpacker *u, struct arena *arena, void *ret)
+{
+    struct pending_group *pending = ret;
+    enum err err = unpack_uint(u, UINT64_MAX, &pending->stamp);
+
+    (void)arena;
+    return err == ERR_OK ? unpack_binary(u, UINT32_MAX, &pending->group) : err;
+}
+
 /* fields: of the element's array; 0: the element is a plain object. */
 struct element {
     void (*encode)(const void *element, struct buf *out);
@@ -332,7 +368,9 @@ struct element {
     X(mark, 3)            \
     X(group_result, 5)    \
     X(range_name, 0)      \
-    X(range_count, 2)
+    X(range_count, 2)     \
+    X(origin_floor, 2)    \
+    X(pending_group, 2)
 /* clang-format on */
 
 #define ELEMENT_ROW(name, fields)                                               \

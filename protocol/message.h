@@ -76,6 +76,17 @@ struct group_result {
     struct bytes detail; /* UTF-8: which column and record, for people; may be empty */
 };
 
+/* An origin that is followed, and up to where its fates are known. */
+struct origin_floor {
+    uint64_t origin, floor;
+};
+
+/* A group that headquarters has not decided, with the stamp that it takes effect by (2.3.3). */
+struct pending_group {
+    uint64_t stamp;
+    struct bytes group;
+};
+
 /* SUBSCRIBE.reconcile: from the cursors; everything from 0; from the cursors, and the checkpoint's
  * snapshot is kept for a comparison by ranges. */
 enum reconcile { RECONCILE_NONE = 0, RECONCILE_ALL = 1, RECONCILE_RANGES = 2 };
@@ -112,6 +123,10 @@ struct range_name {
     X(PING,        ping,       16, false) \
     X(PONG,        pong,       17, false) \
     X(DISCARD,     discard,    18, false) \
+    X(RELAY,       relay,      19, false) \
+    X(FOLLOW,      follow,     20, false) \
+    X(FATES,       fates,      21, false) \
+    X(PENDING,     pending,    22, false) \
     X(RANGES,      ranges,     30, false) \
     X(DIFFERENCES, differences, 31, false)
 /* clang-format on */
@@ -130,7 +145,8 @@ enum message_type {
     U(protocol) B(nonce, 32) B(server_key, 32) /* SHA-256 of the certificate's public key */ \
     U(incarnation) ID(history) /* this customer file, for good */ I(wall_ms) U(model_version) B(model_hash, 32)
 #define MESSAGE_ENROL(U, I, ID, B, T, L) /* instead of PROVE */ \
-    B(code, 16) B(public_key, 32) T(name, 200) T(platform, 100)
+    B(code, 16) B(public_key, 32) T(name, 200) T(platform, 100) \
+    T(address, 300) B(pin, 32) /* of a branch: where its devices find it, and its own key; else empty */
 #define MESSAGE_ENROLLED(U, I, ID, B, T, L) /* then the client starts over with HELLO */ \
     ID(device) ID(user) T(login, 200) ID(history)
 #define MESSAGE_PROVE(U, I, ID, B, T, L) \
@@ -140,7 +156,8 @@ enum message_type {
     ID(user) U(role) U(scope) /* its revision */ L(buckets, bucket_name, 65536) \
     L(incarnations, incarnation, 65536) L(marks, mark, 1) /* of the device's origin */ \
     U(archived) /* own groups up to here are in a verified backup */ U(credit) /* bytes of PUSH */ \
-    I(wall_ms) U(fork) /* 1: this replica was rolled back or copied: take a new origin */
+    I(wall_ms) U(fork) /* 1: this replica was rolled back or copied: take a new origin */ \
+    U(relay) /* 0: headquarters; else this branch's list of pending groups */
 #define MESSAGE_FAILURE(U, I, ID, B, T, L) /* then the connection closes */ \
     U(code) /* enum err */ T(text, 500)
 #define MESSAGE_PUSH(U, I, ID, B, T, L) /* groups in order, oseqs consecutive from first */ \
@@ -163,6 +180,15 @@ enum message_type {
 #define MESSAGE_PING(U, I, ID, B, T, L) U(token)
 #define MESSAGE_PONG(U, I, ID, B, T, L) U(token)
 #define MESSAGE_DISCARD(U, I, ID, B, T, L) U(origin) U(oseq) /* the author gives up a parked group */
+#define MESSAGE_RELAY(U, I, ID, B, T, L) /* a branch: the pushes under this origin that follow are of this */ \
+    U(origin) ID(device) /* and came to the first server like this: */ I(received_ms) I(offset_ms)
+#define MESSAGE_FOLLOW(U, I, ID, B, T, L) /* before SUBSCRIBE: whose fates to tell besides the own */ \
+    L(origins, origin_floor, 65536) U(relay) U(seq) /* what is here of that branch's pending groups */
+#define MESSAGE_FATES(U, I, ID, B, T, L) /* of an origin that is followed; counts with the next CHECKPOINT */ \
+    U(live) /* enum feed, as the CHECKPOINT's */ L(marks, mark, 1) L(results, group_result, 10000) \
+    U(archived) /* its groups up to here are in a verified backup */
+#define MESSAGE_PENDING(U, I, ID, B, T, L) /* groups that are not decided, without what is out of scope */ \
+    U(relay) U(seq) /* of the list, these included */ L(groups, pending_group, 1000)
 #define MESSAGE_RANGES(U, I, ID, B, T, L) /* sums of a bucket's ranges, each in 2^bits parts: ranges.h */ \
     U(bucket) U(position) U(salt) U(depth) U(bits) L(numbers, range_name, 4096) B(sums, 65536) \
     U(rows) /* 1: send the rows of the parts that differ */ U(last) /* 1: and the checkpoint */

@@ -51,6 +51,10 @@ enum err send_enrol(struct uplink *u, struct buf *out)
                                      .public_key = bytes_of(public_key, 32),
                                      .name = bytes_of_text(u->enrolment.name),
                                      .platform = bytes_of_text(u->enrolment.platform)}};
+    if (u->enrolment.address) {
+        m.as.enrol.address = bytes_of_text(u->enrolment.address);
+        m.as.enrol.pin = bytes_of(u->enrolment.pin, 32);
+    }
     return uplink_send(u, &m, out);
 }
 
@@ -121,6 +125,8 @@ enum err on_welcome(struct uplink *u, const struct message_welcome *m, struct no
     }
     u->shake = SHAKE_OPEN;
     u->progress.authenticated = true;
+    u->relay = m->relay;
+    u->send_follow = follow_due(u);
     u->send_subscribe = true;
     u->pull = PULL_WANTED;
     return push_begin(u, m);

@@ -86,6 +86,7 @@ enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, str
     } else {
         u->pull = PULL_LIVE;
         u->progress.live = true;
+        u->push.run_waits = false;
     }
     e = compare_due(u, &status, effects);
     if (e != ERR_OK)

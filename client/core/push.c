@@ -32,11 +32,13 @@ static enum err sign_run(struct uplink *u, uint64_t origin, uint64_t first,
                        : e;
 }
 
-static void note_sent(struct push_state *push, uint64_t last, size_t bytes)
+void push_note_sent(struct push_state *push, uint64_t origin, uint64_t last, size_t bytes)
 {
     uint32_t slots = sizeof push->sent / sizeof *push->sent;
-    push->sent[(push->sent_first + push->sent_count) % slots].last = last;
-    push->sent[(push->sent_first + push->sent_count) % slots].bytes = bytes;
+    uint32_t at = (push->sent_first + push->sent_count) % slots;
+    push->sent[at].origin = origin;
+    push->sent[at].last = last;
+    push->sent[at].bytes = bytes;
     push->sent_count++;
     push->unacknowledged += bytes;
 }
@@ -105,28 +107,24 @@ enum err push_begin(struct uplink *u, const struct message_welcome *m)
     return e;
 }
 
-static enum err send_part(struct uplink *u, uint64_t origin, struct bytes group, struct buf *out,
-                          bool *ret_last)
+enum err push_part(struct uplink *u, uint64_t origin, uint64_t oseq, struct bytes group,
+                   const uint8_t signature[64], struct buf *out, bool *ret_last)
 {
     struct push_state *push = &u->push;
     uint32_t parts = (uint32_t)((group.size + UPLINK_PUSH_BYTES - 1) / UPLINK_PUSH_BYTES);
     size_t offset = (size_t)push->part * UPLINK_PUSH_BYTES;
     size_t size = group.size - offset < UPLINK_PUSH_BYTES ? group.size - offset : UPLINK_PUSH_BYTES;
-    uint8_t signature[64];
     struct message m = {.type = MESSAGE_PART,
                         .as.part = {.origin = origin,
-                                    .oseq = push->part_oseq,
+                                    .oseq = oseq,
                                     .part = push->part,
                                     .parts = parts,
                                     .total = group.size,
                                     .data = bytes_of(group.data + offset, size)}};
     bool last = push->part + 1 == parts;
-    enum err e = last ? sign_run(u, origin, push->part_oseq, &group, 1, signature) : ERR_OK;
-    if (e != ERR_OK)
-        return e;
     if (last)
         m.as.part.signature = bytes_of(signature, 64);
-    e = uplink_send(u, &m, out);
+    enum err e = uplink_send(u, &m, out);
     if (e != ERR_OK)
         return e;
     push->part++;
@@ -137,25 +135,38 @@ static enum err send_part(struct uplink *u, uint64_t origin, struct bytes group,
     return ERR_OK;
 }
 
-static enum err send_run(struct uplink *u, uint64_t origin, uint64_t first,
-                         const struct bytes *groups, uint32_t count, struct buf *out)
+static enum err send_part(struct uplink *u, uint64_t origin, struct bytes group, struct buf *out,
+                          bool *ret_last)
 {
     uint8_t signature[64];
-    enum err e = sign_run(u, origin, first, groups, count, signature);
-    if (e != ERR_OK)
-        return e;
+    enum err e = sign_run(u, origin, u->push.part_oseq, &group, 1, signature);
+    return e == ERR_OK ? push_part(u, origin, u->push.part_oseq, group, signature, out, ret_last)
+                       : e;
+}
+
+enum err push_run(struct uplink *u, uint64_t origin, uint64_t first, const struct bytes *groups,
+                  uint32_t count, const uint8_t signature[64], struct buf *out)
+{
     struct message m = {.type = MESSAGE_PUSH,
                         .as.push = {.origin = origin,
                                     .first = first,
                                     .groups = groups,
                                     .groups_count = count,
                                     .signature = bytes_of(signature, 64)}};
-    e = uplink_send(u, &m, out);
+    enum err e = uplink_send(u, &m, out);
     if (e != ERR_OK)
         return e;
     u->progress.pushed_groups += count;
     u->progress.pushed_bytes += out->size;
     return ERR_OK;
+}
+
+static enum err send_run(struct uplink *u, uint64_t origin, uint64_t first,
+                         const struct bytes *groups, uint32_t count, struct buf *out)
+{
+    uint8_t signature[64];
+    enum err e = sign_run(u, origin, first, groups, count, signature);
+    return e == ERR_OK ? push_run(u, origin, first, groups, count, signature, out) : e;
 }
 
 /* The next run of an older origin, one at a time: its answer brings the next. */
@@ -247,7 +258,7 @@ enum err push_next(struct uplink *u, struct buf *out)
         e = send_part(u, status.origin, groups[0], out, &last);
         if (e != ERR_OK || !last)
             return e;
-        note_sent(push, first, groups[0].size);
+        push_note_sent(push, status.origin, first, groups[0].size);
         push->next = first + 1;
         push->part_oseq = 0;
         return ERR_OK;
@@ -258,7 +269,7 @@ enum err push_next(struct uplink *u, struct buf *out)
     size_t bytes = 0;
     for (uint32_t i = 0; i < count; i++)
         bytes += groups[i].size;
-    note_sent(push, first + count - 1, bytes);
+    push_note_sent(push, status.origin, first + count - 1, bytes);
     push->next = first + count;
     return ERR_OK;
 }
@@ -280,16 +291,19 @@ enum err on_ack(struct uplink *u, const struct message_ack *m, struct uplink_eff
     struct push_state *push = &u->push;
     struct replica_status status;
     replica_status(u->config.replica, &status);
-    if (m->origin != status.origin) { /* of an older origin: the next run may go */
+    bool relayed = u->config.branch && m->origin != status.origin;
+    if (m->origin != status.origin && !relayed) { /* of an older origin: the next run may go */
         if (!push->older_sent || m->origin != push->older_origin)
             return ERR_PROTOCOL;
         push->older_sent = false;
         return ERR_OK;
     }
     uint32_t slots = sizeof push->sent / sizeof *push->sent;
-    while (push->sent_count && ack_covers(m, push->sent[push->sent_first].last)) {
+    while (push->sent_count && push->sent[push->sent_first].origin == m->origin &&
+           ack_covers(m, push->sent[push->sent_first].last)) {
         push->unacknowledged -= push->sent[push->sent_first].bytes;
-        push->acknowledged = push->sent[push->sent_first].last;
+        if (!relayed)
+            push->acknowledged = push->sent[push->sent_first].last;
         push->sent_first = (push->sent_first + 1) % slots;
         push->sent_count--;
     }
@@ -321,6 +335,12 @@ enum err on_fork(struct uplink *u, const struct message_fork *m, struct now now,
     replica_status(u->config.replica, &status);
     if (m->oseq == 0)
         return ERR_PROTOCOL;
+    if (m->origin != status.origin && u->config.branch) {
+        enum err e = replica_relay_forked(u->config.replica, m->origin, m->oseq);
+        if (e == ERR_OK && u->config.forked)
+            u->config.forked(u->config.context, m->origin, m->oseq);
+        return e;
+    }
     if (m->origin != status.origin)
         return on_older_taken(u, m);
     u->push.blocked = true;

@@ -173,10 +173,19 @@ bool is_own_pending(const struct replica *r, const struct dot *dot)
     return dot->origin == r->origin && !mark_has(&r->mark, dot->oseq);
 }
 
+bool is_pending(const struct replica *r, const struct dot *dot)
+{
+    uint8_t key[REPLICA_KEY];
+    if (dot->origin == r->origin)
+        return is_own_pending(r, dot);
+    own_key(dot->origin, dot->oseq, key);
+    return hash_map_get(&r->pending, bytes_of(key, sizeof key)) != NULL;
+}
+
 bool is_waiting_insert(const struct replica *r, const struct store_row *row,
                        const struct dot *insert)
 {
-    return row->position == 0 && is_own_pending(r, insert);
+    return row->position == 0 && is_pending(r, insert);
 }
 
 /* ---- cursors: position BE8, staged BE8, count BE8, sum 16 ---- */
@@ -355,6 +364,8 @@ enum err replica_load(struct replica *r)
         e = mark_load(r);
     if (e == ERR_OK)
         e = load_lists(r);
+    if (e == ERR_OK)
+        e = pending_load(r);
     cache_drop(r);
     arena_reset(&r->arena);
     return e;
@@ -418,6 +429,7 @@ enum err replica_open(const struct replica_config *config, struct replica **ret,
     buf_init(&r->scratch, GROUP_KEPT_MAX);
     buf_init(&r->encode, GROUP_BYTES_MAX);
     hash_map_init(&r->bucket_keys, BUCKETS_MAX, 0);
+    hash_map_init(&r->pending, PENDING_GROUPS_MAX, 0);
     /* Only a new one is written to: a handle that reads beside a writer opens as well. */
     enum err e = store_begin(r->store, STORE_READ);
     if (e == ERR_OK) {
@@ -463,6 +475,8 @@ void replica_close(struct replica *r)
     free(r->cursors);
     free(r->mutations);
     hash_map_done(&r->bucket_keys);
+    hash_map_done(&r->pending);
+    fates_drop(r, UINT64_MAX);
     buf_done(&r->scratch);
     buf_done(&r->encode);
     arena_done(&r->arena);

@@ -28,6 +28,12 @@ struct replica_config {
     struct crypto *crypto;
     const struct rng *rng;
     const struct log *log; /* may be NULL */
+    /* A branch's: confirmed rows are entered in the log, groups from below are kept to be forwarded, and
+     * fates to be told (replica_relay.h). */
+    bool branch;
+    /* May be NULL. After each checkpoint's commit; what came with it is still there (replica_relay.h). */
+    void (*installed)(void *context, const struct message_checkpoint *checkpoint);
+    void *context;
 };
 
 /* Opens (and on a new store sets up) the replica. ERR_NOMEM, ERR_IO, ERR_CORRUPT, ERR_BUSY. */
@@ -154,6 +160,15 @@ enum err replica_compare_page(struct replica *replica, const struct message_page
 enum err replica_compare_answer(struct replica *replica, const struct message_differences *answer);
 /* Too much differs, or the end of a session. Accepts none. */
 void replica_compare_drop(struct replica *replica);
+/* Groups of others that headquarters has not decided, from a branch. ERR_MALFORMED, ERR_PROTOCOL. */
+enum err replica_pending(struct replica *replica, const struct message_pending *pending,
+                         int64_t wall_ms);
+/* What became of an origin's groups: held until the checkpoint of its kind. ERR_PROTOCOL, ERR_LIMIT. */
+enum err replica_fates(struct replica *replica, const struct message_fates *fates);
+/* Whose fates matter here, and what is here of this branch's list (0: of headquarters); arena. */
+enum err replica_follow(struct replica *replica, uint64_t relay, struct arena *arena,
+                        struct message_follow *ret);
+uint64_t replica_pending_count(const struct replica *replica); /* groups of others that wait */
 /* Forgets live pages without a checkpoint (the link went down). */
 void replica_drop_live(struct replica *replica);
 /* Scope of the session; buckets no longer subscribed are dropped (never what the outbox touches). */

@@ -30,6 +30,15 @@ enum err outbox_group(struct replica *r, uint64_t origin, uint64_t oseq, struct 
         own_key(origin, oseq, key);
         enum err e = store_side_get(r->store, SIDE_OUTBOX, bytes_of(key, sizeof key), &cache->arena,
                                     &cache->raw);
+        if (e == ERR_NOT_FOUND && origin != r->origin) {
+            e = store_side_get(r->store, SIDE_PENDING, bytes_of(key, sizeof key), &cache->arena,
+                               &cache->raw);
+            if (e == ERR_OK && cache->raw.size < PENDING_HEAD)
+                e = ERR_CORRUPT;
+            if (e == ERR_OK)
+                cache->raw =
+                    bytes_of(cache->raw.data + PENDING_HEAD, cache->raw.size - PENDING_HEAD);
+        }
         if (e == ERR_OK)
             e = group_decode(r->model, cache->raw, &cache->arena, &cache->group, NULL);
         if (e != ERR_OK)
@@ -232,7 +241,8 @@ static enum err merge_pending(struct replica *r, const struct model_table *table
     struct merge_result result;
     if (!mutation)
         return ERR_OK;
-    e = merge_into(r, mutation, dot, group->stamp, MERGE_SHOW, arena, record, &result);
+    e = merge_into(r, mutation, dot, pending_stamp(r, dot, group->stamp), MERGE_SHOW, arena, record,
+                   &result);
     return e == ERR_OK && record->present ? record_keep(r, table, arena, record) : e;
 }
 
@@ -257,8 +267,11 @@ enum err base_show(struct replica *r, const struct model_table *table, const str
         memcpy(copy, record.values, table->column_count * sizeof *copy);
         record.values = copy;
     }
-    for (uint16_t i = 0; e == ERR_OK && i < base->pending_count; i++)
-        e = merge_pending(r, table, id, &base->pending[i], arena, &record);
+    struct base ordered = *base;
+    if (e == ERR_OK)
+        e = pending_order(r, table, id, &ordered, arena);
+    for (uint16_t i = 0; e == ERR_OK && i < ordered.pending_count; i++)
+        e = merge_pending(r, table, id, &ordered.pending[i], arena, &record);
     if (e != ERR_OK)
         return e;
     e = base_save(r, table, id, base);

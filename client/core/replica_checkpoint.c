@@ -17,6 +17,7 @@ enum err hold_page(struct held_page **head, struct held_page **tail, size_t *byt
         return ERR_NOMEM;
     held->next = NULL;
     held->bucket = (uint32_t)page->bucket;
+    held->from = page->from;
     held->to = page->to;
     held->size = page->body.size;
     memcpy(held->body, page->body.data, page->body.size);
@@ -33,6 +34,7 @@ void replica_drop_live(struct replica *r)
 {
     drop_pages(&r->live, &r->live_tail, &r->live_bytes);
     drop_pages(&r->caught, &r->caught_tail, &r->caught_bytes);
+    fates_drop(r, UINT64_MAX);
 }
 
 static enum err stage_put(struct replica *r, uint32_t bucket, struct bytes body, uint64_t to)
@@ -147,7 +149,7 @@ static enum err insert_decided(struct install *in, const struct mutation *mutati
     return stays ? ERR_OK : store_row_delete(in->r->store, mutation->table, &mutation->id);
 }
 
-static enum err leave_pending(struct install *in, const struct group *group, bool in_effect)
+enum err install_leave(struct install *in, const struct group *group, bool in_effect)
 {
     for (uint32_t m = 0; m < group->mutation_count; m++) {
         const struct mutation *mutation = &group->mutations[m];
@@ -175,7 +177,7 @@ static enum err cover_group(struct install *in, uint64_t oseq)
         return e;
     const struct group_result *result = result_of(in, oseq);
     bool in_effect = !result || result->code == RESULT_APPLIED || result->code == RESULT_MERGED;
-    e = leave_pending(in, group, in_effect);
+    e = install_leave(in, group, in_effect);
     if (e != ERR_OK)
         return e;
     r->outbox_count--;
@@ -325,6 +327,8 @@ static enum err take_heads(struct install *in)
         struct cursor *cursor = cursor_get(r, head->bucket);
         if (!cursor)
             return ERR_NOMEM;
+        if (head->position < cursor->position && !in->reconcile && !in->repair)
+            continue; /* a branch that is behind what is here */
         cursor->position = cursor->staged = head->position;
         cursor->dirty = true;
         cursor->differs =
@@ -447,6 +451,8 @@ static enum err install_all(struct install *in)
     if (e == ERR_OK)
         e = take_marks(in);
     if (e == ERR_OK)
+        e = install_fates(in);
+    if (e == ERR_OK)
         e = show_touched(in);
     if (e == ERR_OK)
         e = take_heads(in);
@@ -484,6 +490,9 @@ enum err replica_checkpoint(struct replica *r, const struct message_checkpoint *
         *ret_gap = true;
         e = ERR_OK;
     }
+    if (e == ERR_OK && !in.gap && r->config.installed)
+        r->config.installed(r->config.context, checkpoint);
+    fates_drop(r, checkpoint->live);
     /* live pages before a catch-up's checkpoint are of a commit that it contains */
     drop_pages(&r->live, &r->live_tail, &r->live_bytes);
     if (!checkpoint->live || e != ERR_OK)

@@ -1,6 +1,7 @@
 /* replica_install.c - entries of pages: rows, deltas, departures and own changes enter the confirmed layer.
  * Source: SPEC.md 8, 10. */
 #include "client/core/replica_compare.h"
+#include "client/core/replica_log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +149,8 @@ static enum err confirm(struct install *in, const struct model_table *table, con
         e = account(in, old->bucket, table, id, old, false);
     if (e == ERR_OK)
         e = account(in, row->bucket, table, id, row, true);
+    if (e == ERR_OK)
+        e = log_row(in, table, id, old, row);
     if (e != ERR_OK)
         return e;
     if (!t)
@@ -215,6 +218,8 @@ static enum err apply_row(struct install *in, const struct page_entry *entry)
     if (in->direct && !row.dead) { /* the common case of a first sync: nothing is there yet */
         enum err e = store_row_insert(r->store, entry->table, &entry->id, &row);
         if (e == ERR_OK)
+            e = log_row(in, entry->table, &entry->id, NULL, &row);
+        if (e == ERR_OK)
             return account(in, in->bucket, entry->table, &entry->id, &row, true);
         if (e != ERR_EXISTS)
             return e;
@@ -231,7 +236,7 @@ static enum err apply_row(struct install *in, const struct page_entry *entry)
     bool had = e == ERR_OK;
     uint64_t have = 0;
     e = had ? revision_of(&old, &have) : ERR_OK;
-    if (e == ERR_OK && !had && is_own_pending(r, &comes.insert))
+    if (e == ERR_OK && !had && is_pending(r, &comes.insert))
         e = note_confirmed_now(in, entry->table, &entry->id);
     if (e != ERR_OK)
         return e;
@@ -322,12 +327,26 @@ enum err install_remove(struct install *in, const struct model_table *table, con
                         struct touched *t, const struct store_row *old)
 {
     enum err e = old ? account(in, old->bucket, table, id, old, false) : ERR_OK;
+    if (e == ERR_OK)
+        e = log_removed(in, old);
     if (e != ERR_OK)
         return e;
     if (!t)
         return store_row_delete(in->r->store, table, id);
     t->base.present = false;
     return ERR_OK;
+}
+
+/* Others' pending groups that touch a record out of scope may say what is in it: they go with it, as far as
+ * they came from above. What they do to other records shows again when they are decided. */
+static enum err forget_departed(struct install *in, struct touched *t)
+{
+    const struct base base = t->base;
+    enum err e = ERR_OK;
+    for (uint16_t i = 0; e == ERR_OK && i < base.pending_count; i++)
+        if (base.pending[i].origin != in->r->origin)
+            e = install_forget(in, &base.pending[i]);
+    return e;
 }
 
 static enum err apply_gone(struct install *in, const struct page_entry *entry)
@@ -343,7 +362,10 @@ static enum err apply_gone(struct install *in, const struct page_entry *entry)
         return e; /* it is in another bucket of ours already */
     if (in->reconcile && !has_arrived(in, entry))
         return ERR_OK; /* not counted; drop_unseen() sees to it */
-    return install_remove(in, entry->table, &entry->id, t, &old);
+    e = install_remove(in, entry->table, &entry->id, t, &old);
+    if (e == ERR_OK)
+        e = log_gone(in, entry->table, &entry->id, entry->position);
+    return e == ERR_OK && t ? forget_departed(in, t) : e;
 }
 
 /* An own mutation that was applied as it was written: the author holds the rest of the row. */
@@ -413,6 +435,9 @@ static enum err apply_entry(void *context, const struct page_entry *entry)
     arena_reset(&in->entry);
     if (in->repair && entry->kind != PAGE_ROW)
         return ERR_PROTOCOL;
+    if (entry->position <= in->passed)
+        return ERR_OK; /* from a branch that is behind what is here */
+    in->r->people_changed |= entry->table && entry->table->id <= TABLE_DEVICE;
     if ((in->reconcile || in->repair) && entry->kind == PAGE_ROW) {
         uint8_t key[18];
         install_key(entry->table, &entry->id, key);
@@ -435,6 +460,10 @@ enum err install_body(struct install *in, uint32_t bucket, struct bytes body)
     struct arena decode;
     arena_init(&decode, ENTRY_ARENA_MAX);
     in->bucket = bucket;
+    in->passed = 0;
+    for (uint32_t i = 0; i < in->r->cursor_count && !in->reconcile && !in->repair; i++)
+        if (in->r->cursors[i].bucket == bucket)
+            in->passed = in->r->cursors[i].position;
     enum err e = page_read(in->r->model, body, &decode, apply_entry, in);
     arena_done(&decode);
     return e;

@@ -27,6 +27,7 @@ struct install {
     struct hash_map own; /* inserts that own entries have confirmed */
     const struct message_checkpoint *checkpoint;
     uint32_t bucket;
+    uint64_t passed; /* positions of the bucket up to here are installed */
     bool reconcile, gap, direct;
     bool repair; /* rows of ranges that differ: they replace whatever is there */
     int64_t wall_ms;
@@ -45,6 +46,13 @@ enum err install_confirmed(struct install *in, const struct model_table *table,
 /* A confirmed row leaves; old NULL: it cannot be read, and so is in no sum. */
 enum err install_remove(struct install *in, const struct model_table *table, const struct uuid *id,
                         struct touched *t, const struct store_row *old);
+/* The group leaves the pending layer: each record that it touches is shown without it. in_effect: the confirmed
+ * layer has what became of it. */
+enum err install_leave(struct install *in, const struct group *group, bool in_effect);
+/* Another one's group, if it came from above, leaves without a fate and is forgotten. */
+enum err install_forget(struct install *in, const struct dot *dot);
+/* replica_fates.c: the fates that count with this checkpoint. */
+enum err install_fates(struct install *in);
 /* The entries of one page. in->gap with ERR_CONFLICT: one does not fit what is held here. */
 enum err install_body(struct install *in, uint32_t bucket, struct bytes body);
 

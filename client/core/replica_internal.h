@@ -9,6 +9,8 @@
  *          OUTBOX (origin BE8, oseq BE8) -> group bytes: pending ones, and decided ones (the sent-log)
  *          until they are archived; which is which is said by the own mark;
  *          MARK origin -> upto, ranges; CURSOR bucket BE4 -> position, staged position, count, sum;
+ *          PENDING (origin, oseq) -> flags u8, effective stamp BE8, number of its run BE8, group bytes: groups
+ *          of others (replica_pending.c); on a branch also those from below, until they are archived;
  *          STAGE number BE8 -> bucket BE4, page body; PARKED as OUTBOX with a head;
  *          base rows: version = varint size, version blob (empty: absent), varint count, dots. */
 #ifndef CLIENT_CORE_REPLICA_INTERNAL_H
@@ -27,6 +29,7 @@ enum {
     REPLICA_STAGE_FROM = 1 << 20, /* a catch-up larger than this is staged on disk */
     REPLICA_KEY = 16,
     BUCKETS_MAX = 1 << 20,
+    PENDING_GROUPS_MAX = 4 << 20, /* of others, not decided */
     SEEN_MAX = 1 << 28,
 };
 
@@ -41,7 +44,7 @@ struct cursor {
 struct held_page {
     struct held_page *next;
     uint32_t bucket;
-    uint64_t to;
+    uint64_t from, to;
     size_t size;
     uint8_t body[];
 };
@@ -62,6 +65,16 @@ struct group_cache {
     bool valid;
 };
 
+/* What was told of an origin that is followed; counts with the next checkpoint of its kind. */
+struct held_fate {
+    struct held_fate *next;
+    struct arena arena;
+    struct message_fates fates;
+};
+
+struct base;
+struct install;
+
 struct replica {
     struct replica_config config;
     const struct model *model;
@@ -78,6 +91,14 @@ struct replica {
     struct cursor *cursors; /* ascending by bucket */
     uint32_t cursor_count, cursor_capacity;
     struct hash_map bucket_keys; /* route_key -> number */
+    struct hash_map
+        pending; /* origin BE8, oseq BE8 -> effective stamp: others' groups, not decided */
+    uint64_t relay, relay_seq; /* the branch that they come from, and up to where they are here */
+    uint64_t run_next;         /* of a branch: the number of the next run (replica_relay.c) */
+    bool people_changed;       /* users, branches, devices: since it was asked */
+    bool follow_more;          /* an origin that the server has not been told of may be served */
+    struct held_fate *fates, *fates_tail;
+    uint32_t fate_count;
     struct held_page *live, *live_tail, *caught, *caught_tail;
     size_t live_bytes, caught_bytes;
     uint64_t stage_next;
@@ -115,7 +136,9 @@ bool bucket_subscribed(const struct replica *r, uint32_t bucket);
 enum err cursors_save(struct replica *r);
 void own_key(uint64_t origin, uint64_t oseq, uint8_t out[REPLICA_KEY]);
 bool is_own_pending(const struct replica *r, const struct dot *dot);
-/* Whether the row is an own insert that waits. One that has a position came from headquarters, in a first sync
+/* The same, or of another one's group that is held here and not decided. */
+bool is_pending(const struct replica *r, const struct dot *dot);
+/* Whether the row is an insert that waits. One that has a position came from headquarters, in a first sync
  * that was cut before the mark came: it is confirmed. */
 bool is_waiting_insert(const struct replica *r, const struct store_row *row,
                        const struct dot *insert);
@@ -128,11 +151,33 @@ uint32_t route_bucket(struct replica *r, const struct model_table *table,
                       const struct value *values);
 /* Whether an entry of the outbox is a whole group and the one that its key says. */
 bool outbox_readable(struct bytes key, struct bytes value);
+/* Of the outbox, or of the pending groups of others. ERR_NOT_FOUND. */
 enum err outbox_group(struct replica *r, uint64_t origin, uint64_t oseq, struct group **ret);
 void cache_drop(struct replica *r);
 enum err hold_page(struct held_page **head, struct held_page **tail, size_t *bytes,
                    const struct message_page *page);
 void drop_pages(struct held_page **head, struct held_page **tail, size_t *bytes);
+
+/* replica_pending.c */
+enum {
+    PENDING_HEAD = 17,
+    PENDING_WHOLE = 1 /* from below: to be forwarded */,
+    PENDING_DECIDED = 2
+};
+enum err pending_load(struct replica *r);
+/* Takes one group into the pending layer, within a transaction: stores it, and shows what it touches.
+ * Passed over: own groups, those that are here already. ERR_NOMEM, store errors. */
+enum err pending_take(struct replica *r, uint64_t stamp, uint8_t flags, uint64_t run,
+                      struct bytes raw, struct arena *arena);
+/* The dots of others' groups that touch the record, in their order among the own: by stamp, causes
+ * before effects. */
+enum err pending_order(struct replica *r, const struct model_table *table, const struct uuid *id,
+                       struct base *base, struct arena *arena);
+/* What came from above goes: some of it may be out of scope now. The branch is asked for all anew. */
+enum err pending_drop_filtered(struct replica *r, struct arena *arena);
+/* The stamp that a pending group is merged by; authored: that of the group itself. */
+uint64_t pending_stamp(const struct replica *r, const struct dot *dot, uint64_t authored);
+void fates_drop(struct replica *r, uint64_t live); /* of this kind; UINT64_MAX: all */
 
 /* replica_base.c */
 struct base {

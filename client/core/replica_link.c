@@ -7,6 +7,8 @@
  *             subscription brings everything anew, installed by difference in one transaction.
  * Source:     SPEC.md 10; DESIGN.md 5, 6. */
 #include "client/core/replica_internal.h"
+#include "client/core/replica_log.h"
+#include "client/core/replica_relay.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -276,7 +278,7 @@ static int collect_start(void *context, struct bytes key, struct bytes value)
 {
     struct known_starts *known = context;
     (void)key;
-    if (value.size != 8)
+    if (value.size < 8 || (value.size - 8) % 12)
         return ERR_CORRUPT;
     uint64_t *ids =
         arena_extend(known->arena, known->ids, known->count, &known->capacity, sizeof *ids);
@@ -299,6 +301,24 @@ static bool ahead_of(struct replica *r, const struct incarnation *start)
     return false;
 }
 
+/* In headquarters' own form; the first positions are for a branch to tell. */
+static enum err keep_start(struct replica *r, uint64_t number, const struct incarnation *start)
+{
+    uint8_t key[8], raw[12];
+    be64_put(key, number);
+    be64_put(raw, start->id);
+    buf_reset(&r->scratch);
+    buf_append(&r->scratch, raw, 8);
+    for (uint32_t i = 0; i < start->first_count && r->config.branch; i++) {
+        be32_put(raw, start->first[i].bucket);
+        be64_put(raw + 4, start->first[i].position);
+        buf_append(&r->scratch, raw, sizeof raw);
+    }
+    if (r->scratch.error != ERR_OK)
+        return r->scratch.error;
+    return store_side_put(r->store, SIDE_INCARNATION, bytes_of(key, 8), buf_view(&r->scratch));
+}
+
 /* Whether the server's history has lost something that this replica has seen. */
 static enum err diverges(struct replica *r, const struct message_welcome *welcome, bool *ret)
 {
@@ -312,12 +332,8 @@ static enum err diverges(struct replica *r, const struct message_welcome *welcom
         *ret = known.ids[i] != welcome->incarnations[i].id;
     for (uint32_t i = known.count; i < welcome->incarnations_count && !*ret; i++)
         *ret = ahead_of(r, &welcome->incarnations[i]);
-    for (uint32_t i = 0; e == ERR_OK && i < welcome->incarnations_count; i++) {
-        uint8_t key[8], value[8];
-        be64_put(key, i + 1u);
-        be64_put(value, welcome->incarnations[i].id);
-        e = store_side_put(r->store, SIDE_INCARNATION, bytes_of(key, 8), bytes_of(value, 8));
-    }
+    for (uint32_t i = 0; e == ERR_OK && i < welcome->incarnations_count; i++)
+        e = keep_start(r, i + 1u, &welcome->incarnations[i]);
     for (uint32_t i = welcome->incarnations_count; e == ERR_OK && i < known.count; i++) {
         uint8_t key[8];
         be64_put(key, i + 1u);
@@ -393,8 +409,14 @@ static enum err start_over(struct replica *r, const struct mark *mark)
     enum err e = pending_again(r, mark);
     if (e == ERR_OK)
         e = older_again(r);
+    if (e == ERR_OK)
+        e = r->config.branch ? relay_start_over(r) : pending_drop_filtered(r, &r->arena);
+    if (e == ERR_OK && r->config.branch)
+        e = mark_save(r);
     for (uint32_t i = 0; i < r->cursor_count; i++) {
         struct cursor *cursor = &r->cursors[i];
+        if (e == ERR_OK)
+            e = log_clear(r, cursor->bucket);
         *cursor = (struct cursor){.bucket = cursor->bucket, .dirty = true};
     }
     if (e == ERR_OK)
@@ -518,6 +540,9 @@ static enum err take_scope(struct replica *r, const struct message_welcome *welc
     }
     for (uint32_t i = 0; i < r->cursor_count; i++)
         loses |= !welcomes(welcome, r->cursors[i].bucket);
+    loses &= welcome->relay == 0; /* what a branch lacks it does not take away */
+    if (e == ERR_OK && loses)
+        e = pending_drop_filtered(r, &r->arena);
     if (e == ERR_OK && loses)
         e = drop_rows(r, welcome);
     for (uint32_t i = 0; e == ERR_OK && loses && i < r->cursor_count;) {
@@ -528,10 +553,13 @@ static enum err take_scope(struct replica *r, const struct message_welcome *welc
             continue;
         }
         e = store_side_delete(r->store, SIDE_CURSOR, bytes_of(key, 4));
+        if (e == ERR_OK)
+            e = log_clear(r, r->cursors[i].bucket);
         r->cursor_count--;
         memmove(r->cursors + i, r->cursors + i + 1, (r->cursor_count - i) * sizeof *r->cursors);
     }
-    r->scope = welcome->scope;
+    if (welcome->relay == 0 || welcome->scope > r->scope)
+        r->scope = welcome->scope;
     return e;
 }
 

@@ -55,8 +55,8 @@ static bool wants_write(const struct uplink *u)
         return true;
     if (u->shake != SHAKE_OPEN)
         return false;
-    return (u->send_subscribe && push_verified(u)) || compare_asks(u) ||
-           u->page_consumed >= UPLINK_PAGE_CREDIT / 2 || push_wants(u);
+    return u->send_follow || runs_want(u) || (u->send_subscribe && push_verified(u)) ||
+           compare_asks(u) || u->page_consumed >= UPLINK_PAGE_CREDIT / 2 || push_wants(u);
 }
 
 static int64_t next_deadline(const struct uplink *u)
@@ -119,9 +119,10 @@ void uplink_link_up(struct uplink *u, struct now now, struct uplink_effects *eff
     u->closing = false;
     u->shake = SHAKE_HELLO;
     u->send_hello = true;
-    u->send_proof = u->send_enrol = u->send_subscribe = u->send_pong = u->pong_wait = false;
+    u->send_proof = u->send_enrol = u->send_subscribe = u->send_follow = u->send_pong =
+        u->pong_wait = false;
     u->ping = u->drain_asked = u->drained = false;
-    u->push = (struct push_state){.next = 1};
+    u->push = (struct push_state){.next = 1, .run_next = 1};
     u->pull = PULL_OFF;
     u->page_consumed = 0;
     u->repairs = 0;
@@ -188,6 +189,8 @@ static enum err dispatch(struct uplink *u, const struct message *m, size_t size,
     case MESSAGE_ACK: return on_ack(u, &m->as.ack, effects);
     case MESSAGE_FORK: return on_fork(u, &m->as.fork, now, effects);
     case MESSAGE_PAGE: return on_page(u, &m->as.page, size);
+    case MESSAGE_FATES: return on_fates(u, &m->as.fates);
+    case MESSAGE_PENDING: return on_pending(u, &m->as.pending, now, effects);
     case MESSAGE_CHECKPOINT: return on_checkpoint(u, &m->as.checkpoint, now, effects);
     case MESSAGE_DIFFERENCES: return on_differences(u, &m->as.differences, effects);
     default: return ERR_PROTOCOL;
@@ -242,6 +245,10 @@ static enum err next_frame(struct uplink *u, struct now now, struct buf *out)
     }
     if (u->shake != SHAKE_OPEN)
         return ERR_OK;
+    if (u->send_follow) {
+        u->send_follow = false;
+        return send_follow(u, out);
+    }
     if (u->send_subscribe && push_verified(u)) {
         u->send_subscribe = false;
         return send_subscribe(u, out);
@@ -254,6 +261,11 @@ static enum err next_frame(struct uplink *u, struct now now, struct buf *out)
         u->ping = false;
         struct message ping = {.type = MESSAGE_PING, .as.ping = {.token = 1}};
         return uplink_send(u, &ping, out);
+    }
+    if (runs_want(u)) {
+        enum err e = runs_next(u, out);
+        if (e != ERR_OK || out->size)
+            return e;
     }
     return push_next(u, out);
 }
@@ -309,6 +321,8 @@ void uplink_local_change(struct uplink *u, struct now now, struct uplink_effects
     *effects = (struct uplink_effects){0};
     u->push.idle = false;
     u->push.discards_known = false;
+    if (u->config.branch && u->shake == SHAKE_OPEN)
+        u->send_follow |= replica_follows_more(u->config.replica);
     settle(u, effects);
 }
 

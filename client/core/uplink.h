@@ -24,6 +24,8 @@ struct uplink_identity {
 struct uplink_enrolment { /* set while enrolling */
     uint8_t code[16];
     const char *name, *platform;
+    const char *address; /* a branch's: HOST:PORT for its devices; NULL: a device */
+    uint8_t pin[32];     /* with it: SHA-256 of the branch's own public key */
 };
 
 struct uplink_config {
@@ -33,6 +35,10 @@ struct uplink_config {
     const struct log *log;
     const char *agent; /* "satchel/0.1" */
     bool once;         /* hang up when pushed and caught up */
+    bool branch;       /* the replica is a branch's: runs from below go up */
+    /* May be NULL. A branch is told that (origin, oseq), which it has sent up, is another group's. */
+    void (*forked)(void *context, uint64_t origin, uint64_t oseq);
+    void *context;
 };
 
 struct now {

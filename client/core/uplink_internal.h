@@ -5,6 +5,7 @@
 #ifndef CLIENT_CORE_UPLINK_INTERNAL_H
 #define CLIENT_CORE_UPLINK_INTERNAL_H
 
+#include "client/core/replica_relay.h"
 #include "client/core/uplink.h"
 #include "protocol/hlc.h"
 
@@ -30,7 +31,7 @@ struct push_state {
     size_t window, unacknowledged;
     /* sizes of what is under way, to give the window back: a ring by frame */
     struct {
-        uint64_t last;
+        uint64_t origin, last;
         size_t bytes;
     } sent[64];
     uint32_t sent_first, sent_count;
@@ -38,6 +39,10 @@ struct push_state {
     bool older_sent;                   /* one run of them is under way */
     uint64_t part_oseq;                /* a large group under way; 0: none */
     uint32_t part;
+    uint64_t run_next;     /* of a branch: the number of the run that goes up next */
+    bool run_waits;        /* for the feed to be live */
+    uint64_t part_run;     /* a run of one large group under way; 0: none */
+    struct relay_run told; /* whose runs the server was told that it gets now */
     uint32_t discards_sent;
     bool idle;           /* nothing left to send, until the application writes */
     bool discards_known; /* all discards have been sent */
@@ -55,7 +60,8 @@ struct uplink {
     enum handshake shake;
     uint8_t nonce[32], server_nonce[32];
     uint64_t incarnation;
-    bool send_hello, send_proof, send_enrol, send_subscribe, send_pong;
+    uint64_t relay; /* of the WELCOME: 0: headquarters */
+    bool send_hello, send_proof, send_enrol, send_subscribe, send_follow, send_pong;
     uint64_t pong_token;
     struct push_state push;
     enum pull pull;
@@ -95,6 +101,20 @@ enum err on_fork(struct uplink *u, const struct message_fork *m, struct now now,
 enum err push_next(struct uplink *u, struct buf *out);
 bool push_wants(const struct uplink *u);
 bool push_finished(const struct uplink *u);
+/* One frame of a run that is signed already, or the next part of a group that is a run. */
+enum err push_run(struct uplink *u, uint64_t origin, uint64_t first, const struct bytes *groups,
+                  uint32_t count, const uint8_t signature[64], struct buf *out);
+enum err push_part(struct uplink *u, uint64_t origin, uint64_t oseq, struct bytes group,
+                   const uint8_t signature[64], struct buf *out, bool *ret_last);
+void push_note_sent(struct push_state *push, uint64_t origin, uint64_t last, size_t bytes);
+/* follow.c */
+bool follow_due(const struct uplink *u);
+enum err send_follow(struct uplink *u, struct buf *out);
+enum err on_fates(struct uplink *u, const struct message_fates *m);
+enum err on_pending(struct uplink *u, const struct message_pending *m, struct now now,
+                    struct uplink_effects *effects);
+bool runs_want(const struct uplink *u);
+enum err runs_next(struct uplink *u, struct buf *out);
 /* Whether a checkpoint may come: its mark says which numbers are decided, not whose groups they are. A
  * copy of this replica may have used the same numbers, so those go up first and are compared there. */
 bool push_verified(const struct uplink *u);

@@ -125,6 +125,23 @@ static void cell_given(struct admin *admin, uint32_t table_id, struct cells *cel
         cell(admin, table_id, cells, name, value_text(bytes_of_text(text)));
 }
 
+/* The branch that the request names in `key`, if it does, as a reference of the table's column of that name. */
+static enum err cell_branch(struct admin *admin, uint32_t table, struct cells *cells,
+                            const char *key)
+{
+    const char *name = text_of(admin, key);
+    struct row_search search;
+    struct bytes id;
+    if (!name)
+        return ERR_OK;
+    enum err e = find_named(admin, TABLE_BRANCH, "name", name, &search);
+    if (e == ERR_OK)
+        e = arena_copy(&admin->hub->turn, bytes_of(search.id.byte, 16), &id);
+    if (e == ERR_OK)
+        cell(admin, table, cells, key, value_blob(id));
+    return e;
+}
+
 static enum err do_branch_add(struct admin *admin)
 {
     const char *name = text_of(admin, "name");
@@ -142,6 +159,8 @@ static enum err do_branch_add(struct admin *admin)
     cell_given(admin, TABLE_BRANCH, &cells, "name");
     cell_given(admin, TABLE_BRANCH, &cells, "city");
     struct bucket *bucket;
+    if (e == ERR_OK)
+        e = cell_branch(admin, TABLE_BRANCH, &cells, "parent");
     if (e == ERR_OK)
         e = system_put(admin->hub, TABLE_BRANCH, &id, cells.columns, cells.values, cells.count, 0);
     if (e == ERR_OK)
@@ -187,23 +206,13 @@ static enum err user_cells(struct admin *admin, struct cells *cells)
         cell_given(admin, TABLE_USER, cells, names[i]);
     const char *role = text_of(admin, "role");
     enum role parsed;
-    if (role && role_parse(bytes_of_text(role), &parsed) != ERR_OK)
+    if (role && strcmp(role, "branch") != 0 && role_parse(bytes_of_text(role), &parsed) != ERR_OK)
         return fail(admin, ERR_INVALID, "a role is one of rep, manager, admin, none");
     cell_given(admin, TABLE_USER, cells, "role");
     const json_t *active = json_object_get(admin->request, "active");
     if (active)
         cell(admin, TABLE_USER, cells, "active", value_int(json_is_true(active)));
-    const char *branch = text_of(admin, "branch");
-    if (!branch)
-        return ERR_OK;
-    struct row_search search;
-    enum err e = find_named(admin, TABLE_BRANCH, "name", branch, &search);
-    struct bytes id;
-    if (e == ERR_OK)
-        e = arena_copy(&admin->hub->turn, bytes_of(search.id.byte, 16), &id);
-    if (e == ERR_OK)
-        cell(admin, TABLE_USER, cells, "branch", value_blob(id));
-    return e;
+    return cell_branch(admin, TABLE_USER, cells, "branch");
 }
 
 static enum err do_user_add(struct admin *admin)
@@ -381,7 +390,10 @@ static enum err do_revoke(struct admin *admin)
         e = arena_copy(&hub->turn, value, &copy);
     if (e != ERR_OK)
         return e;
-    ((uint8_t *)(uintptr_t)copy.data)[DEVICE_REVOKED_AT] = 1; /* our own copy */
+    uint8_t *device = (uint8_t *)(uintptr_t)copy.data; /* our own copy */
+    if (!device[DEVICE_REVOKED_AT])
+        be64_put(device + DEVICE_SEEN_AT, (uint64_t)hub->now.wall.ms);
+    device[DEVICE_REVOKED_AT] = 1;
     e = store_side_put(hub->store, SIDE_DEVICE, bytes_of(id.byte, 16), copy);
     struct cells cells = {0};
     cell(admin, TABLE_DEVICE, &cells, "revoked", value_int(1));

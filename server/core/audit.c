@@ -124,7 +124,7 @@ static enum err run_hash(struct hub *hub, uint32_t count, const uint8_t *hashes,
     return crypto_sha256(hub->config.crypto, bytes_of(hashes, count * (size_t)32), out);
 }
 
-enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first,
+enum err audit_run(struct hub *hub, const struct uuid *author, uint64_t origin, uint64_t first,
                    uint32_t count, const uint8_t *hashes, const uint8_t signature[64])
 {
     uint8_t hash[32];
@@ -132,7 +132,7 @@ enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t origin, ui
     enum err e = run_hash(hub, count, hashes, hash);
     if (e != ERR_OK)
         return e;
-    uuid_format(&peer->session.device, device);
+    uuid_format(author, device);
     struct buf *b = &hub->row_scratch;
     buf_reset(b);
     text_append_format(b,
@@ -147,10 +147,35 @@ enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t origin, ui
     return b->error == ERR_OK ? audit_append(hub, (const char *)b->data) : b->error;
 }
 
+enum { RUN_TEXT = sizeof "satchel-run-v1" - 1 + 24 + 32 };
+
+/* What the signature of a run is over. */
+static enum err run_text(struct hub *hub, uint64_t origin, uint64_t first, uint32_t count,
+                         const uint8_t *hashes, uint8_t out[RUN_TEXT])
+{
+    static const char label[] = "satchel-run-v1";
+    uint8_t *at = out;
+    memcpy(at, label, sizeof label - 1);
+    at += sizeof label - 1;
+    be64_put(at, origin);
+    be64_put(at + 8, first);
+    be64_put(at + 16, count);
+    return run_hash(hub, count, hashes, at + 24);
+}
+
+enum err verify_now(struct hub *hub, const uint8_t public_key[32], uint64_t origin, uint64_t first,
+                    uint32_t count, const uint8_t *hashes, const uint8_t signature[64])
+{
+    uint8_t text[RUN_TEXT];
+    enum err e = run_text(hub, origin, first, count, hashes, text);
+    return e == ERR_OK ? crypto_ed25519_verify(hub->config.crypto, public_key,
+                                               bytes_of(text, sizeof text), signature)
+                       : e;
+}
+
 enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first,
                       uint32_t count, const uint8_t *hashes, const uint8_t signature[64])
 {
-    static const char label[] = "satchel-run-v1";
     struct run_check *check = calloc(1, sizeof *check);
     if (!check)
         return ERR_NOMEM;
@@ -158,18 +183,12 @@ enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t origin,
     check->device = peer->session.device;
     memcpy(check->public_key, peer->public_key, 32);
     memcpy(check->signature, signature, 64);
-    uint8_t *at = check->text;
-    memcpy(at, label, sizeof label - 1);
-    at += sizeof label - 1;
-    be64_put(at, origin);
-    be64_put(at + 8, first);
-    be64_put(at + 16, count);
-    enum err e = run_hash(hub, count, hashes, at + 24);
+    enum err e = run_text(hub, origin, first, count, hashes, check->text);
     if (e != ERR_OK) {
         free(check);
         return e;
     }
-    check->size = sizeof label - 1 + 24 + 32;
+    check->size = RUN_TEXT;
     check->next = NULL;
     if (hub->checks_tail)
         hub->checks_tail->next = check;

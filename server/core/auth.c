@@ -7,6 +7,7 @@
  *             SIDE_CODE SHA-256(code) -> user 16, expires BE8, name.
  * Source:     SPEC.md 7; DESIGN.md 12. */
 #include "server/core/hub_internal.h"
+#include "server/core/relay.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,10 @@ enum err handle_hello(struct hub *hub, struct peer *peer, const struct message_h
     if (message->protocol_min > PROTOCOL_VERSION_MAX ||
         message->protocol_max < PROTOCOL_VERSION_MIN) {
         peer_fail(hub, peer, ERR_VERSION, "no common protocol version; update the older side");
+        return ERR_OK;
+    }
+    if (hub->relay && uuid_is_nil(&hub->history)) {
+        peer_fail(hub, peer, ERR_BUSY, "this branch has not reached headquarters yet");
         return ERR_OK;
     }
     memcpy(peer->client_nonce, message->nonce.data, 32);
@@ -42,17 +47,21 @@ enum err handle_hello(struct hub *hub, struct peer *peer, const struct message_h
 
 /* ---- enrolment ---- */
 
+/* The row is how branches know the device, and devices the branch. */
 static enum err device_row(struct hub *hub, const struct uuid *device, const struct uuid *user,
-                           struct bytes name, struct bytes platform)
+                           const struct message_enrol *enrol)
 {
     const struct model_table *table = model_table_by_id(hub->model, TABLE_DEVICE);
-    static const char *const names[] = {"user", "name", "platform", "revoked", "enrolled_at"};
-    uint16_t columns[5];
-    for (int i = 0; i < 5; i++)
+    static const char *const names[] = {"user",        "name", "platform", "revoked",
+                                        "enrolled_at", "key",  "address",  "pin"};
+    uint16_t columns[8], count = enrol->address.size ? 8 : 6;
+    for (int i = 0; i < 8; i++)
         columns[i] = model_column_by_name(table, bytes_of_text(names[i]))->id;
-    struct value values[5] = {value_blob(bytes_of(user->byte, 16)), value_text(name),
-                              value_text(platform), value_int(0), value_int(hub->now.wall.ms)};
-    return system_put(hub, TABLE_DEVICE, device, columns, values, 5, 0);
+    struct value values[8] = {value_blob(bytes_of(user->byte, 16)), value_text(enrol->name),
+                              value_text(enrol->platform),          value_int(0),
+                              value_int(hub->now.wall.ms),          value_blob(enrol->public_key),
+                              value_text(enrol->address),           value_blob(enrol->pin)};
+    return system_put(hub, TABLE_DEVICE, device, columns, values, count, 0);
 }
 
 static enum err take_code(struct hub *hub, struct bytes code, struct uuid *ret_user)
@@ -75,8 +84,13 @@ static enum err take_code(struct hub *hub, struct bytes code, struct uuid *ret_u
 enum err handle_enrol(struct hub *hub, struct peer *peer, const struct message_enrol *message)
 {
     if (peer->session.state != PEER_CHALLENGED || !uuid_is_nil(&peer->hello_device) ||
-        message->public_key.size != 32 || message->code.size != 16)
+        message->public_key.size != 32 || message->code.size != 16 ||
+        (message->address.size > 0) != (message->pin.size == 32))
         return ERR_PROTOCOL;
+    if (hub->relay) {
+        peer_fail(hub, peer, ERR_FORBIDDEN, "a branch enrols nobody; use a ticket of headquarters");
+        return ERR_OK;
+    }
     struct uuid user, device;
     enum err e = take_code(hub, message->code, &user);
     if (e == ERR_ENROLMENT) {
@@ -89,7 +103,7 @@ enum err handle_enrol(struct hub *hub, struct peer *peer, const struct message_e
     if (e == ERR_OK)
         e = system_get(hub, TABLE_USER, &user, &record);
     if (e == ERR_OK)
-        e = device_row(hub, &device, &user, message->name, message->platform);
+        e = device_row(hub, &device, &user, message);
     if (e != ERR_OK)
         return e;
     uint8_t value[DEVICE_VALUE_SIZE] = {0};
@@ -138,14 +152,17 @@ static enum err check_signature(struct hub *hub, const struct peer *peer,
 }
 
 /* The origin that the device writes under: known and its own, or new. */
-enum err claim_origin(struct hub *hub, struct peer *peer, uint64_t id, struct origin **ret)
+enum err claim_origin(struct hub *hub, const struct uuid *device, const struct uuid *user,
+                      uint64_t id, struct origin **ret)
 {
     enum err e = origin_get(hub, id, ret);
     if (e == ERR_OK)
-        return uuid_equal(&(*ret)->device, &peer->hello_device) ? ERR_OK : ERR_AUTH;
+        return uuid_equal(&(*ret)->device, device) ? ERR_OK : ERR_AUTH;
     if (e != ERR_NOT_FOUND)
         return e;
-    e = origin_new(hub, id, &peer->hello_device, &peer->session.user, ret);
+    e = origin_new(hub, id, device, user, ret);
+    if (hub->relay)
+        return e;
     struct uuid row;
     if (e == ERR_OK)
         e = system_id(hub, &row);
@@ -156,9 +173,9 @@ enum err claim_origin(struct hub *hub, struct peer *peer, uint64_t id, struct or
     uint16_t columns[4];
     for (int i = 0; i < 4; i++)
         columns[i] = model_column_by_name(table, bytes_of_text(names[i]))->id;
-    struct value values[4] = {value_blob(bytes_of(peer->hello_device.byte, 16)),
-                              value_blob(bytes_of(peer->session.user.byte, 16)),
-                              value_int(hub->now.wall.ms), value_int((int64_t)id)};
+    struct value values[4] = {value_blob(bytes_of(device->byte, 16)),
+                              value_blob(bytes_of(user->byte, 16)), value_int(hub->now.wall.ms),
+                              value_int((int64_t)id)};
     return system_put(hub, TABLE_ORIGIN, &row, columns, values, 4, 0);
 }
 
@@ -244,7 +261,8 @@ static enum err welcome(struct hub *hub, struct peer *peer, const struct message
                                             .archived = archived,
                                             .credit = PUSH_CREDIT,
                                             .wall_ms = hub->now.wall.ms,
-                                            .fork = highest > message->last_oseq}};
+                                            .fork = highest > message->last_oseq,
+                                            .relay = hub->relay ? hub->relay->id : 0}};
     return peer_send(hub, peer, &answer);
 }
 
@@ -258,26 +276,37 @@ static enum err refuse(struct hub *hub, struct peer *peer, enum err why)
     return ERR_OK;
 }
 
+enum err device_get(struct hub *hub, const struct uuid *device, uint8_t ret_key[32],
+                    struct uuid *ret_user)
+{
+    struct bytes value;
+    if (hub->relay)
+        return relay_device(hub, device, ret_key, ret_user);
+    enum err e =
+        store_side_get(hub->store, SIDE_DEVICE, bytes_of(device->byte, 16), &hub->turn, &value);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_AUTH : e;
+    if (value.size != DEVICE_VALUE_SIZE)
+        return ERR_CORRUPT;
+    memcpy(ret_key, value.data, 32);
+    memcpy(ret_user->byte, value.data + 32, 16);
+    return value.data[DEVICE_REVOKED_AT] ? ERR_REVOKED : ERR_OK;
+}
+
 enum err handle_prove(struct hub *hub, struct peer *peer, const struct message_prove *message)
 {
     if (peer->session.state != PEER_CHALLENGED || message->signature.size != 64 ||
         message->origin == 0 || message->last_oseq > (uint64_t)INT64_MAX)
         return ERR_PROTOCOL;
-    struct bytes value;
-    enum err e = store_side_get(hub->store, SIDE_DEVICE, bytes_of(peer->hello_device.byte, 16),
-                                &hub->turn, &value);
-    if (e == ERR_NOT_FOUND)
+    enum err known = device_get(hub, &peer->hello_device, peer->public_key, &peer->session.user);
+    if (known == ERR_AUTH)
         return refuse(hub, peer, ERR_AUTH);
-    if (e != ERR_OK)
-        return e;
-    if (value.size != DEVICE_VALUE_SIZE)
-        return ERR_CORRUPT;
-    memcpy(peer->public_key, value.data, 32);
-    memcpy(peer->session.user.byte, value.data + 32, 16);
-    e = check_signature(hub, peer, message);
+    if (known != ERR_OK && known != ERR_REVOKED)
+        return known;
+    enum err e = check_signature(hub, peer, message);
     if (e != ERR_OK)
         return e == ERR_AUTH ? refuse(hub, peer, e) : e;
-    if (value.data[DEVICE_REVOKED_AT])
+    if (known == ERR_REVOKED)
         return refuse(hub, peer, ERR_REVOKED);
     struct audience audience = {0};
     e = scope_audience(hub, &peer->session.user, &audience);
@@ -288,7 +317,7 @@ enum err handle_prove(struct hub *hub, struct peer *peer, const struct message_p
     audience_done(&peer->audience);
     peer->audience = audience;
     struct origin *origin;
-    e = claim_origin(hub, peer, message->origin, &origin);
+    e = claim_origin(hub, &peer->hello_device, &peer->session.user, message->origin, &origin);
     if (e == ERR_AUTH) /* whoever of the two is its true owner: nothing says so here */
         return refuse(hub, peer, ERR_CONFLICT);
     if (e != ERR_OK)
@@ -302,5 +331,7 @@ enum err handle_prove(struct hub *hub, struct peer *peer, const struct message_p
     peer->session.floor = peer->session.stated;
     peer->session.offset_ms = hub->now.wall.ms - message->wall_ms;
     peer->session.scope = hub->scope_revision;
+    peer->session.pending_next = 1;
+    follows_drop(hub, peer);
     return welcome(hub, peer, message, origin);
 }

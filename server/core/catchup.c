@@ -9,6 +9,7 @@
  *             reader_timeout_us is given up, and the catch-up goes on from where it was.
  * Source:     SPEC.md 8, 11; DESIGN.md 7. */
 #include "server/core/hub_internal.h"
+#include "server/core/relay.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -100,8 +101,8 @@ enum err handle_subscribe(struct hub *hub, struct peer *peer,
         const struct bucket *bucket = bucket_by_number(hub, message->cursors[i].bucket);
         if (!bucket || !audience_has(&peer->audience, bucket->number))
             continue; /* it will hear of the buckets that it may see, and of no others */
-        if (message->cursors[i].position > bucket->head)
-            return ERR_PROTOCOL;
+        if (message->cursors[i].position > bucket->head && !hub->relay)
+            return ERR_PROTOCOL; /* at a branch that is behind it only waits */
         enum err e = peer_set_position(peer, bucket->number, message->cursors[i].position);
         if (e != ERR_OK)
             return e;
@@ -124,38 +125,56 @@ struct head_search {
     uint32_t capacity;
 };
 
-static int collect_head(void *context, struct bytes key, struct bytes value)
+static enum err add_head(struct head_search *search, const struct bucket_digest *head)
 {
-    struct head_search *search = context;
     struct catch_up *c = search->c;
-    struct bucket bucket;
-    if (key.size != 4 || bucket_decode(value, &bucket) != ERR_OK)
-        return ERR_CORRUPT;
-    bucket.number = be32_get(key.data);
-    if (!audience_has(&search->peer->audience, bucket.number))
-        return 0;
+    if (!audience_has(&search->peer->audience, head->bucket))
+        return ERR_OK;
     struct bucket_digest *heads =
         arena_extend(&c->arena, c->heads, c->head_count, &search->capacity, sizeof *heads);
     if (!heads)
         return ERR_NOMEM;
     c->heads = heads;
-    struct bucket_digest *head = &c->heads[c->head_count++];
-    *head = (struct bucket_digest){bucket.number, bucket.head, bucket.count, {0}};
-    memcpy(head->sum, bucket.sum.byte, 16);
-    return 0;
+    c->heads[c->head_count++] = *head;
+    return ERR_OK;
 }
 
-static enum err snapshot_own_mark(struct peer *peer, struct catch_up *c)
+static int collect_head(void *context, struct bytes key, struct bytes value)
+{
+    struct head_search *search = context;
+    struct bucket bucket;
+    if (key.size != 4 || bucket_decode(value, &bucket) != ERR_OK)
+        return ERR_CORRUPT;
+    struct bucket_digest head = {be32_get(key.data), bucket.head, bucket.count, {0}};
+    memcpy(head.sum, bucket.sum.byte, 16);
+    return (int)add_head(search, &head);
+}
+
+/* A branch's: position BE8, staged BE8, count BE8, sum 16. */
+static int collect_cursor(void *context, struct bytes key, struct bytes value)
+{
+    if (key.size != 4 || value.size != 40)
+        return ERR_CORRUPT;
+    struct bucket_digest head = {
+        be32_get(key.data), be64_get(value.data), be64_get(value.data + 16), {0}};
+    memcpy(head.sum, value.data + 24, 16);
+    return (int)add_head(context, &head);
+}
+
+static enum err mark_from(struct store *store, uint64_t origin, struct arena *arena,
+                          struct mark *ret)
 {
     uint8_t key[8];
-    be64_put(key, peer->session.origin);
+    be64_put(key, origin);
     struct bytes value;
-    enum err e = store_side_get(c->reader, SIDE_MARK, bytes_of(key, 8), &c->arena, &value);
-    c->own = (struct mark){.origin = peer->session.origin};
+    enum err e = store_side_get(store, SIDE_MARK, bytes_of(key, 8), arena, &value);
+    *ret = (struct mark){.origin = origin};
     if (e == ERR_NOT_FOUND)
         return ERR_OK;
     struct uuid device, user;
-    return e == ERR_OK ? mark_decode(value, &c->arena, &c->own, &device, &user) : e;
+    e = e == ERR_OK ? mark_decode(value, arena, ret, &device, &user) : e;
+    ret->origin = origin;
+    return e;
 }
 
 static enum err start(struct hub *hub, struct peer *peer)
@@ -182,10 +201,11 @@ static enum err start(struct hub *hub, struct peer *peer)
     c->progress_us = hub->now.mono.us;
     deadline_lower(hub, hub->now.mono.us + hub->limits.reader_timeout_us);
     struct head_search search = {.peer = peer, .c = c};
-    e = store_side_scan(reader, SIDE_BUCKET, bytes_of(NULL, 0), bytes_of(NULL, 0), collect_head,
-                        &search);
+    e = store_side_scan(reader, hub->relay ? SIDE_CURSOR : SIDE_BUCKET, bytes_of(NULL, 0),
+                        bytes_of(NULL, 0), hub->relay ? collect_cursor : collect_head, &search);
     if (e == ERR_OK)
-        e = snapshot_own_mark(peer, c);
+        e = hub->relay ? relay_mark_from(reader, peer->session.origin, &c->arena, &c->own)
+                       : mark_from(reader, peer->session.origin, &c->arena, &c->own);
     peer->session.fresh_subscription = false;
     return e;
 }
@@ -209,7 +229,12 @@ static int add_row(void *context, uint64_t position, const struct model_table *t
     struct hub *hub = build->hub;
     struct store_row row;
     arena_reset(&build->c->rows);
-    enum err e = store_row_get(build->c->reader, table, id, &build->c->rows, &row);
+    enum err e = hub->relay ? relay_confirmed(build->c->reader, table, id, &build->c->rows, &row)
+                            : store_row_get(build->c->reader, table, id, &build->c->rows, &row);
+    bool absent = hub->relay && e == ERR_NOT_FOUND; /* it left the branch's scope */
+    if (absent)
+        row = (struct store_row){0};
+    e = absent ? ERR_OK : e;
     bool here = e == ERR_OK && row.bucket == build->bucket && row.position == position;
     build->last = position;
     if (e == ERR_OK && !here && build->anew)
@@ -267,10 +292,12 @@ static enum err send_page(struct hub *hub, struct peer *peer)
 /* ---- the checkpoint ---- */
 
 struct result_list {
-    struct catch_up *c;
+    struct store *store;
+    struct arena *arena;
     uint64_t origin, after, last;
     struct group_result *items;
     uint32_t count, capacity;
+    bool grows; /* else it ends when it is full */
 };
 
 static enum err parked_detail(struct result_list *list, uint64_t oseq, struct bytes *ret)
@@ -278,8 +305,8 @@ static enum err parked_detail(struct result_list *list, uint64_t oseq, struct by
     uint8_t key[KEY_ORIGIN_SIZE];
     key_origin(list->origin, oseq, key);
     struct bytes value;
-    enum err e = store_side_get(list->c->reader, SIDE_PARKED, bytes_of(key, sizeof key),
-                                &list->c->arena, &value);
+    enum err e =
+        store_side_get(list->store, SIDE_PARKED, bytes_of(key, sizeof key), list->arena, &value);
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     if (value.size >= 2 && value.size >= 2u + value.data[1])
@@ -294,8 +321,12 @@ static int add_result(struct result_list *list, uint64_t oseq, uint8_t code, uin
         last->oseq + last->count == oseq) {
         last->count++;
     } else {
-        if (list->count == list->capacity)
+        if (list->count == list->capacity && !list->grows)
             return STORE_STOP;
+        list->items = arena_extend(list->arena, list->items, list->count, &list->capacity,
+                                   sizeof *list->items);
+        if (!list->items)
+            return ERR_NOMEM;
         struct group_result *item = &list->items[list->count];
         *item = (struct group_result){.oseq = oseq, .count = 1, .code = code, .reason = reason};
         enum err e = code == RESULT_PARKED ? parked_detail(list, oseq, &item->detail) : ERR_OK;
@@ -331,7 +362,8 @@ static enum err own_results(struct peer *peer, struct result_list *list)
     uint8_t from[KEY_ORIGIN_SIZE], to[KEY_ORIGIN_SIZE];
     uint64_t after =
         peer->session.told > peer->session.floor ? peer->session.told : peer->session.floor;
-    *list = (struct result_list){.c = c,
+    *list = (struct result_list){.store = c->reader,
+                                 .arena = &c->arena,
                                  .origin = peer->session.origin,
                                  .after = after,
                                  .last = after,
@@ -345,11 +377,43 @@ static enum err own_results(struct peer *peer, struct result_list *list)
                            bytes_of(to, sizeof to), collect_results, list);
 }
 
+/* At a branch: those that it has been told of. */
+static enum err relay_own_results(struct peer *peer, struct result_list *list)
+{
+    struct catch_up *c = peer->catch_up;
+    const struct group_result *items;
+    uint32_t count;
+    enum err e = relay_results_from(c->reader, peer->session.origin, peer->session.floor, &c->arena,
+                                    &items, &count);
+    if (count > RESULTS_MAX)
+        return ERR_LIMIT;
+    *list = (struct result_list){.grows = true, .count = count, .last = UINT64_MAX};
+    list->items = (struct group_result *)(uintptr_t)items;
+    return e;
+}
+
+enum err origin_results(struct store *store, uint64_t origin, uint64_t after, struct arena *arena,
+                        struct mark *ret_mark, const struct group_result **ret, uint32_t *ret_count)
+{
+    uint8_t from[KEY_ORIGIN_SIZE], to[KEY_ORIGIN_SIZE];
+    struct result_list list = {
+        .store = store, .arena = arena, .origin = origin, .after = after, .grows = true};
+    enum err e = mark_from(store, origin, arena, ret_mark);
+    key_origin(origin, after + 1, from);
+    key_origin(origin, UINT64_MAX, to);
+    if (e == ERR_OK)
+        e = store_side_scan(store, SIDE_RECEIPT, bytes_of(from, sizeof from),
+                            bytes_of(to, sizeof to), collect_results, &list);
+    *ret = list.items;
+    *ret_count = list.count;
+    return e;
+}
+
 static bool at_head(struct hub *hub, const struct peer *peer)
 {
     for (uint32_t i = 0; i < hub->bucket_count; i++)
         if (audience_has(&peer->audience, hub->buckets[i]->number) &&
-            peer_position(peer, hub->buckets[i]->number) != hub->buckets[i]->head)
+            peer_position(peer, hub->buckets[i]->number) < hub->buckets[i]->head)
             return false;
     return true;
 }
@@ -417,12 +481,12 @@ enum err catch_up_checkpoint(struct hub *hub, struct peer *peer)
     struct catch_up *c = peer->catch_up;
     struct result_list results;
     uint64_t archived;
-    enum err e = own_results(peer, &results);
+    enum err e = hub->relay ? relay_own_results(peer, &results) : own_results(peer, &results);
     if (e == ERR_OK)
         e = snapshot_archived(peer, c, &archived);
     if (e != ERR_OK)
         return e;
-    bool all_told = results.count < results.capacity;
+    bool all_told = results.grows || results.count < results.capacity;
     e = all_told ? ERR_OK : mark_clip(c, results.last);
     if (e != ERR_OK)
         return e;
@@ -436,7 +500,9 @@ enum err catch_up_checkpoint(struct hub *hub, struct peer *peer)
                                                 .results = results.items,
                                                 .results_count = results.count,
                                                 .archived = archived}};
-    e = peer_send(hub, peer, &message);
+    e = follow_catch_up(hub, peer, c->reader, &c->arena, message.as.checkpoint.live);
+    if (e == ERR_OK)
+        e = peer_send(hub, peer, &message);
     if (e != ERR_OK)
         return e;
     peer->session.told = all_told ? 0 : results.last;

@@ -283,19 +283,18 @@ static void check_records(struct judging *j, const struct apply_report *report)
 static enum err tell(struct judging *j, const struct dot *dot, enum result_code code)
 {
     struct hub *hub = j->hub;
-    if (j->author->peer_number == 0)
+    if (j->author->peer_number == 0 && hub->followers == 0)
         return ERR_OK;
     struct live_result *last = hub->results_tail;
     if (last && code == RESULT_APPLIED && last->result.code == code &&
-        last->peer_number == j->author->peer_number &&
-        last->result.oseq + last->result.count == dot->oseq) {
+        last->origin == dot->origin && last->result.oseq + last->result.count == dot->oseq) {
         last->result.count++;
         return ERR_OK;
     }
     struct live_result *entry = arena_calloc(&hub->turn, 1, sizeof *entry);
     if (!entry)
         return ERR_NOMEM;
-    entry->peer_number = j->author->peer_number;
+    entry->origin = dot->origin;
     entry->result =
         (struct group_result){.oseq = dot->oseq, .count = 1, .code = code, .reason = j->reason};
     enum err e = arena_copy(&hub->turn, bytes_of_text(j->detail), &entry->result.detail);

@@ -225,7 +225,7 @@ static enum err touch(struct hub *hub, struct touched **list, struct live_entry 
 static bool has_results(const struct hub *hub, const struct peer *peer)
 {
     for (const struct live_result *r = hub->results_head; r; r = r->next)
-        if (r->peer_number == peer->number)
+        if (r->origin == peer->session.origin)
             return true;
     return false;
 }
@@ -235,14 +235,14 @@ static enum err add_results(struct hub *hub, struct peer *peer,
 {
     uint32_t count = 0;
     for (const struct live_result *r = hub->results_head; r; r = r->next)
-        count += r->peer_number == peer->number;
+        count += r->origin == peer->session.origin;
     struct group_result *results = arena_calloc(&hub->turn, count, sizeof *results);
     struct mark *mark = arena_calloc(&hub->turn, 1, sizeof *mark);
     if (!results || !mark)
         return ERR_NOMEM;
     count = 0;
     for (const struct live_result *r = hub->results_head; r; r = r->next)
-        if (r->peer_number == peer->number)
+        if (r->origin == peer->session.origin)
             results[count++] = r->result;
     struct origin *origin;
     enum err e = origin_get(hub, peer->session.origin, &origin);
@@ -300,7 +300,7 @@ static enum err send_checkpoint(struct hub *hub, struct peer *peer, const struct
 static enum err feed_peer(struct hub *hub, struct peer *peer, struct touched *all,
                           struct shared_frame **shared)
 {
-    bool sees_all = true, sees_any = false;
+    bool sees_all = true, sees_any = false, fates = false;
     for (struct touched *t = all; t; t = t->next) {
         if (!audience_has(&peer->audience, t->bucket)) {
             sees_all = false;
@@ -315,16 +315,17 @@ static enum err feed_peer(struct hub *hub, struct peer *peer, struct touched *al
             return e;
         hub->stats.rows_sent += t->count;
     }
-    if (!sees_any && !(hub->results_head && has_results(hub, peer)))
-        return ERR_OK;
-    enum err e = send_checkpoint(hub, peer, all, sees_all && sees_any, shared);
+    enum err e = follow_live(hub, peer, &fates);
+    if (e != ERR_OK || (!sees_any && !fates && !(hub->results_head && has_results(hub, peer))))
+        return e;
+    e = send_checkpoint(hub, peer, all, sees_all && sees_any, shared);
     for (const struct touched *t = all; e == ERR_OK && t; t = t->next)
         if (audience_has(&peer->audience, t->bucket))
             e = peer_set_position(peer, t->bucket, bucket_by_number(hub, t->bucket)->head);
     return e;
 }
 
-static void fall_back(struct hub *hub, struct peer *peer)
+void feed_fall_back(struct hub *hub, struct peer *peer)
 {
     hub->stats.fallbacks++;
     peer->session.pull = PULL_CATCHING_UP;
@@ -346,7 +347,7 @@ void feed_publish(struct hub *hub)
             continue;
         if (e != ERR_OK || peer->out_bytes > hub->limits.live_queue_bytes ||
             feed_peer(hub, peer, all, &shared) != ERR_OK)
-            fall_back(hub, peer);
+            feed_fall_back(hub, peer);
     }
     frame_release(shared);
     for (struct touched *t = all; t; t = t->next)

@@ -1,5 +1,6 @@
 /* hub.c - opening and closing, receiving, the turn. */
 #include "server/core/hub_internal.h"
+#include "server/core/relay.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -72,6 +73,7 @@ void hub_close(struct hub *hub)
         store_close(hub->readers[i]);
     free(hub->readers);
     state_drop(hub);
+    relay_close(hub);
     free(hub->buckets);
     free(hub->fetched);
     hash_map_done(&hub->bucket_keys);
@@ -192,8 +194,9 @@ enum err hub_open(const struct hub_config *config, struct hub_now now, struct hu
     hub->hlc = hlc_make(now.wall.ms, 0);
     if (info)
         info->code = ERR_OK;
-    e = store_begin(hub->store, config->inspect ? STORE_READ : STORE_WRITE);
-    if (e == ERR_OK) {
+    e = config->replica ? relay_open(hub, info)
+                        : store_begin(hub->store, config->inspect ? STORE_READ : STORE_WRITE);
+    if (e == ERR_OK && !config->replica) {
         e = hub_start(hub, info);
         if (e == ERR_OK && !config->inspect)
             e = store_commit(hub->store);
@@ -242,6 +245,8 @@ static bool is_intent(enum message_type type)
     case MESSAGE_PROVE:
     case MESSAGE_PUSH:
     case MESSAGE_PART:
+    case MESSAGE_RELAY:
+    case MESSAGE_FOLLOW:
     case MESSAGE_SUBSCRIBE:
     case MESSAGE_DISCARD: return true;
     default: return false;
@@ -343,6 +348,8 @@ static enum err handle(struct hub *hub, struct peer *peer, const struct message 
     case MESSAGE_PART: return handle_part(hub, peer, &message->as.part);
     case MESSAGE_SUBSCRIBE: return handle_subscribe(hub, peer, &message->as.subscribe);
     case MESSAGE_DISCARD: return handle_discard(hub, peer, &message->as.discard);
+    case MESSAGE_RELAY: return handle_relay(hub, peer, &message->as.relay);
+    case MESSAGE_FOLLOW: return handle_follow(hub, peer, &message->as.follow);
     case MESSAGE_PING:
         peer->session.pong_due = true;
         peer->session.pong_token = message->as.ping.token;
@@ -471,6 +478,16 @@ static void send_pongs(struct hub *hub)
     }
 }
 
+enum err hub_end(struct hub *hub, enum err e)
+{
+    if (hub->relay)
+        return relay_end(hub, e);
+    if (e == ERR_OK)
+        return store_commit(hub->store);
+    store_rollback(hub->store);
+    return e;
+}
+
 enum err hub_transact(struct hub *hub, hub_body *body, void *context)
 {
     if (hub->config.inspect)
@@ -481,15 +498,12 @@ enum err hub_transact(struct hub *hub, hub_body *body, void *context)
     hub->stats_saved = hub->stats;
     hub->checks_saved = hub->checks_tail;
     hub->in_turn = true; /* frames are held until the commit */
-    e = store_begin(hub->store, STORE_WRITE);
+    e = hub->relay ? relay_begin(hub) : store_begin(hub->store, STORE_WRITE);
     if (e == ERR_OK) {
         e = body(hub, context);
         if (e == ERR_OK)
             e = state_flush(hub);
-        if (e == ERR_OK)
-            e = store_commit(hub->store);
-        else
-            store_rollback(hub->store);
+        e = hub_end(hub, e);
     }
     hub->in_turn = false;
     if (e != ERR_OK)
@@ -500,6 +514,8 @@ enum err hub_transact(struct hub *hub, hub_body *body, void *context)
         peer_publish_staged(peer);
     }
     feed_publish(hub);
+    if (hub->relay)
+        relay_published(hub);
     send_pongs(hub);
     hub->scope_due |= hub->scope_changed;
     turn_clear(hub);

@@ -12,6 +12,7 @@
 #ifndef SERVER_CORE_HUB_H
 #define SERVER_CORE_HUB_H
 
+#include "client/core/replica.h"
 #include "common/clock.h"
 #include "common/crypto.h"
 #include "common/log.h"
@@ -50,6 +51,12 @@ struct hub_config {
      * beside a running server, or a backup. Each hub_admin() sees the store as it is then; commands
      * that write are ERR_FORBIDDEN. No peers, no turns. */
     bool inspect;
+    /* A branch: the hub serves what this replica has (config.branch, its store is `store`), decides nothing,
+     * and takes no administration. NULL: headquarters. */
+    struct replica *replica;
+    /* A branch's, may be NULL: there is something to send up (uplink_local_change()). */
+    void (*pushed)(void *context);
+    void *context;
 };
 
 /* Opens; on a new store creates the history (hub_create must have been called once). Writes this
@@ -90,6 +97,12 @@ struct hub_effect {
 /* Takes the next effect; kind NONE: no more. HANG_UP: send what hub_next_frame still gives, close,
  * then hub_detach. Each peer is at most once in the list per kind. */
 struct hub_effect hub_next_effect(struct hub *hub);
+
+/* A branch: its replica has installed a checkpoint (during replica_config.installed), or headquarters told it
+ * that a number is another group's (uplink_config.forked). */
+void hub_installed(struct hub *hub, const struct message_checkpoint *checkpoint,
+                   struct hub_now now);
+void hub_forked(struct hub *hub, uint64_t origin, uint64_t oseq, struct hub_now now);
 
 /* Administration, the same whether a server is running (through its control socket) or not: a JSON
  * object {"do": "...", ...} in, a JSON object out ({"ok": true, ...} or {"ok": false, "code": "...",

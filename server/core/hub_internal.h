@@ -35,6 +35,7 @@ enum {
     KEY_ORIGIN_SIZE = 16,     /* origin BE8, oseq BE8 */
     DEVICE_VALUE_SIZE = 32 + 16 + 1 + 8 + 8 + 8, /* auth.c */
     DEVICE_REVOKED_AT = 48,
+    DEVICE_SEEN_AT = 57, /* of a revoked one: when it was revoked */
 };
 
 /* ---- frames that wait for a writable socket; shared among the subscribers of a bucket ---- */
@@ -72,6 +73,7 @@ struct origin {
 struct audience {
     enum role role;
     bool all;          /* sees every bucket */
+    bool branch;       /* a branch server: pushes for its devices */
     uint32_t *buckets; /* ascending */
     uint32_t count;
 };
@@ -87,6 +89,22 @@ struct intent { /* a message that waits for the turn */
 
 enum peer_state { PEER_NEW, PEER_CHALLENGED, PEER_OPEN, PEER_CLOSING };
 enum pull_state { PULL_NONE, PULL_CATCHING_UP, PULL_LIVE };
+
+/* Whose pushes a branch sends now. */
+struct relayed {
+    uint64_t origin;
+    struct uuid device, user;
+    uint8_t public_key[32];
+    struct envelope envelope;
+    bool revoked; /* before this came */
+};
+
+/* An origin whose fates a peer is told besides those of its own. */
+struct follow {
+    uint64_t origin, floor; /* its groups up to here are decided, as the peer knows */
+    bool forked;            /* the branch was told: what comes under it now is of the past */
+    bool relayed;           /* the peer is the branch that its groups come from */
+};
 
 /* The part of a peer that a turn changes and a rollback restores; plain data. */
 struct peer_session {
@@ -107,6 +125,8 @@ struct peer_session {
     uint64_t told; /* results up to here are in checkpoints of this catch-up; 0: up to floor */
     bool pong_due; /* a PING came behind work of this turn: its answer goes behind the feed's */
     uint64_t pong_token;
+    struct relayed relayed;
+    uint64_t pending_next; /* of a branch's list: the run that the peer has not been given */
 };
 
 struct peer {
@@ -120,6 +140,11 @@ struct peer {
     uint8_t public_key[32];
     struct uuid hello_device;
     struct audience audience;
+    struct audience relayed_audience; /* as last computed */
+    struct uuid relayed_user;
+    bool relayed_known, relayed_revoked;
+    struct follow *follows; /* ascending by origin */
+    uint32_t follow_count, follow_capacity;
     struct queued_frame *out_head, *out_tail, *staged_head, *staged_tail;
     size_t out_bytes, in_bytes;
     uint32_t answers; /* queued frames that are not of the feed */
@@ -170,7 +195,7 @@ struct live_entry {
 /* A result for the author, told with the checkpoint. */
 struct live_result {
     struct live_result *next;
-    uint64_t peer_number;
+    uint64_t origin; /* of the group, or of the session that asked */
     struct group_result result;
 };
 
@@ -230,6 +255,8 @@ struct hub {
     uint32_t check_count;
     uint8_t audit_head[32];
 
+    struct relay *relay; /* a branch: relay.c; NULL: headquarters */
+    uint32_t followers;  /* peers that follow others' origins */
     struct peer *peers, *peers_tail, *effects, *effects_tail;
     int64_t deadline_us; /* no deadline of any peer is before this */
     uint32_t peer_count;
@@ -274,6 +301,7 @@ enum err state_flush(struct hub *hub); /* before the commit: dirty buckets, mark
 enum err bucket_get(struct hub *hub, enum bucket_kind kind, const struct uuid *key,
                     struct bucket **ret);
 struct bucket *bucket_by_number(struct hub *hub, uint32_t number);
+enum err bucket_append(struct hub *hub, const struct bucket *from);     /* into memory alone */
 enum err origin_get(struct hub *hub, uint64_t id, struct origin **ret); /* ERR_NOT_FOUND */
 enum err origin_new(struct hub *hub, uint64_t id, const struct uuid *device,
                     const struct uuid *user, struct origin **ret);
@@ -315,9 +343,14 @@ void peer_publish_staged(struct peer *peer); /* after the commit */
  * failure (memory as the store again). */
 typedef enum err hub_body(struct hub *hub, void *context);
 enum err hub_transact(struct hub *hub, hub_body *body, void *context);
+enum err hub_end(struct hub *hub, enum err e); /* a transaction: commits if e is ERR_OK */
 
-/* auth.c: an origin of the peer's device, known or new. ERR_AUTH: another's. */
-enum err claim_origin(struct hub *hub, struct peer *peer, uint64_t id, struct origin **ret);
+/* auth.c: a device. ERR_AUTH: not known; ERR_REVOKED, with its key. */
+enum err device_get(struct hub *hub, const struct uuid *device, uint8_t ret_key[32],
+                    struct uuid *ret_user);
+/* auth.c: an origin of the device, known or new. ERR_AUTH: another's. */
+enum err claim_origin(struct hub *hub, const struct uuid *device, const struct uuid *user,
+                      uint64_t id, struct origin **ret);
 /* auth.c, ingest.c, catchup.c: handlers of messages, within a turn. */
 enum err handle_hello(struct hub *hub, struct peer *peer, const struct message_hello *message);
 enum err handle_enrol(struct hub *hub, struct peer *peer, const struct message_enrol *message);
@@ -422,14 +455,36 @@ bool audience_has(const struct audience *audience, uint32_t bucket);
 enum err scope_refresh(struct hub *hub);
 enum err scope_ensure_buckets(struct hub *hub);
 
+/* follow.c: fates of origins that are not the peer's own. */
+enum { FOLLOWS_MAX = 65536 };
+enum err handle_follow(struct hub *hub, struct peer *peer, const struct message_follow *message);
+enum err handle_relay(struct hub *hub, struct peer *peer, const struct message_relay *message);
+/* The rights of the user whose pushes are relayed. */
+enum err relayed_audience(struct hub *hub, struct peer *peer, const struct audience **ret);
+struct follow *follow_find(const struct peer *peer, uint64_t origin);
+/* ERR_LIMIT, ERR_NOMEM. *ret_new: it was not followed yet. */
+enum err follow_add(struct hub *hub, struct peer *peer, uint64_t origin, uint64_t floor,
+                    bool *ret_new);
+void follows_drop(struct hub *hub, struct peer *peer);
+/* With the checkpoint of a catch-up: what its snapshot knows of them. */
+enum err follow_catch_up(struct hub *hub, struct peer *peer, struct store *reader,
+                         struct arena *arena, uint64_t live);
+/* With a commit: what it has decided of them. *ret_any: something. */
+enum err follow_live(struct hub *hub, struct peer *peer, bool *ret_any);
+
 /* feed.c */
 /* After the commit: encodes what changed once per bucket and queues it for the live peers. */
 void feed_publish(struct hub *hub);
+void feed_fall_back(struct hub *hub, struct peer *peer);    /* from live to catching up */
 enum err catch_up_next(struct hub *hub, struct peer *peer); /* queues the next page or checkpoint */
 void catch_up_free(struct hub *hub, struct peer *peer);
 /* Queues what the page writer holds, of so many rows, against the peer's credit. */
 enum err catch_up_page(struct hub *hub, struct peer *peer, struct message *message, uint32_t rows);
 bool catch_up_ready(struct hub *hub, struct peer *peer);
+/* The mark of an origin in a store, and the results of its groups above `after`. */
+enum err origin_results(struct store *store, uint64_t origin, uint64_t after, struct arena *arena,
+                        struct mark *ret_mark, const struct group_result **ret,
+                        uint32_t *ret_count);
 /* The checkpoint of the catch-up's snapshot, with which it ends (or becomes a comparison). */
 enum err catch_up_checkpoint(struct hub *hub, struct peer *peer);
 uint64_t peer_position(const struct peer *peer, uint32_t bucket);
@@ -451,11 +506,14 @@ enum err bucket_recount(struct hub *hub, const struct bucket *bucket, uint64_t *
 
 /* audit.c: entries are JSON texts, chained by SHA-256(previous hash, text). */
 enum err audit_load(struct hub *hub);
-enum err audit_run(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first,
+enum err audit_run(struct hub *hub, const struct uuid *author, uint64_t origin, uint64_t first,
                    uint32_t count, const uint8_t *hashes, const uint8_t signature[64]);
 /* Signatures are checked after the commit and the answers: Ed25519 takes 0.1 to 0.2 ms. */
 enum err verify_later(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t first,
                       uint32_t count, const uint8_t *hashes, const uint8_t signature[64]);
+/* At once: a run that a branch has forwarded. ERR_AUTH. */
+enum err verify_now(struct hub *hub, const uint8_t public_key[32], uint64_t origin, uint64_t first,
+                    uint32_t count, const uint8_t *hashes, const uint8_t signature[64]);
 enum err verify_some(struct hub *hub);
 void checks_drop(struct hub *hub, struct run_check *after); /* those behind it; NULL: all */
 enum err audit_append(struct hub *hub, const char *json);

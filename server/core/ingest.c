@@ -5,6 +5,7 @@
  * Signatures: a run from its author's own session is acknowledged first and verified after (audit.c).
  * Source:     SPEC.md 7, 11. */
 #include "server/core/hub_internal.h"
+#include "server/core/relay.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -54,6 +55,27 @@ static uint32_t join_ranges(const struct mark *mark, const struct waiting_list *
     return count;
 }
 
+/* At a branch: what is held here for headquarters is durable, too. */
+static enum err relay_held_ranges(struct hub *hub, const struct mark *mark, struct message_ack *ack)
+{
+    struct waiting_list list = {.hub = hub};
+    enum err e =
+        relay_held(hub->relay->replica, mark->origin, &hub->turn, &list.ranges, &list.count);
+    struct oseq_range *joined =
+        arena_calloc(&hub->turn, list.count + mark->range_count + 1u, sizeof *joined);
+    if (e != ERR_OK || !joined)
+        return e != ERR_OK ? e : ERR_NOMEM;
+    uint32_t count = join_ranges(mark, &list, joined), taken = 0;
+    while (taken < count && joined[taken].from <= ack->upto + 1) {
+        if (joined[taken].to > ack->upto)
+            ack->upto = joined[taken].to;
+        taken++;
+    }
+    ack->ranges = joined + taken;
+    ack->ranges_count = count - taken < ACK_RANGES_MAX ? count - taken : ACK_RANGES_MAX;
+    return ERR_OK;
+}
+
 static enum err acknowledge(struct hub *hub, struct peer *peer, const struct origin *origin)
 {
     struct mark mark;
@@ -65,7 +87,11 @@ static enum err acknowledge(struct hub *hub, struct peer *peer, const struct ori
                               .ranges = mark.ranges,
                               .ranges_count = mark.range_count,
                               .credit = PUSH_CREDIT};
-    if (hub->waiting_count) {
+    if (hub->relay) {
+        e = relay_held_ranges(hub, &mark, &ack);
+        if (e != ERR_OK)
+            return e;
+    } else if (hub->waiting_count) {
         struct waiting_list list = {.hub = hub, .capacity = RANGES_MAX / 2};
         list.ranges = arena_calloc(&hub->turn, list.capacity, sizeof *list.ranges);
         struct oseq_range *joined =
@@ -88,13 +114,18 @@ static enum err acknowledge(struct hub *hub, struct peer *peer, const struct ori
     return peer_send(hub, peer, &message);
 }
 
-/* Decides one group and what waited for it. ret_fork: the run ends here. */
-static enum err ingest_one(struct hub *hub, struct peer *peer, struct origin *origin, uint64_t oseq,
-                           struct bytes raw, const uint8_t hash[32], bool *ret_fork)
+/* Whether the origin is of one of the branch's devices. */
+static bool is_relayed(const struct peer *peer, uint64_t origin)
+{
+    return peer->audience.branch && origin != peer->session.origin;
+}
+
+static enum err author_of(struct hub *hub, struct peer *peer, struct origin *origin,
+                          struct author *ret)
 {
     /* results and own entries are of the session's origin alone */
     bool own = origin->id == peer->session.origin;
-    const struct author author = {
+    *ret = (struct author){
         .peer = peer,
         .peer_number = own ? peer->number : 0,
         .origin = origin,
@@ -102,11 +133,27 @@ static enum err ingest_one(struct hub *hub, struct peer *peer, struct origin *or
         .user = peer->session.user,
         .audience = &peer->audience,
         .envelope = {.received_ms = hub->now.wall.ms, .offset_ms = peer->session.offset_ms}};
+    if (!is_relayed(peer, origin->id))
+        return ERR_OK;
+    ret->device = peer->session.relayed.device;
+    ret->user = peer->session.relayed.user;
+    ret->envelope = peer->session.relayed.envelope;
+    return relayed_audience(hub, peer, &ret->audience);
+}
+
+/* Decides one group and what waited for it. ret_fork: the run ends here. */
+static enum err ingest_one(struct hub *hub, struct peer *peer, struct origin *origin, uint64_t oseq,
+                           struct bytes raw, const uint8_t hash[32], bool *ret_fork)
+{
+    struct author author;
     enum decision decision;
-    enum err e = decide_group(hub, &author, oseq, raw, hash, &decision);
+    enum err e = author_of(hub, peer, origin, &author);
+    if (e == ERR_OK)
+        e = decide_group(hub, &author, oseq, raw, hash, &decision);
     if (e != ERR_OK)
         return e;
     if (decision == DECISION_FORK) {
+        bool own = origin->id == peer->session.origin || is_relayed(peer, origin->id);
         *ret_fork = own; /* what was decided once under an older origin has no other number */
         hub->stats.forks++;
         struct message fork = {.type = MESSAGE_FORK,
@@ -140,10 +187,16 @@ static uint64_t groups_taken(const struct hub *hub)
  * again. */
 static enum err pushed_origin(struct hub *hub, struct peer *peer, uint64_t id, struct origin **ret)
 {
+    const struct relayed *relayed = &peer->session.relayed;
+    if (is_relayed(peer, id))
+        return id == relayed->origin ? claim_origin(hub, &relayed->device, &relayed->user, id, ret)
+                                     : ERR_PROTOCOL;
     enum err e = id == 0 ? ERR_PROTOCOL : origin_get(hub, id, ret);
     if (e == ERR_NOT_FOUND && peer->session.claimed++ >= CLAIMS_MAX)
         return ERR_PROTOCOL;
-    return e == ERR_OK || e == ERR_NOT_FOUND ? claim_origin(hub, peer, id, ret) : e;
+    return e == ERR_OK || e == ERR_NOT_FOUND
+               ? claim_origin(hub, &peer->hello_device, &peer->session.user, id, ret)
+               : e;
 }
 
 /* It is another device's, which came with it first: the true owner, as a restored headquarters cannot know,
@@ -154,6 +207,27 @@ static enum err tell_taken(struct hub *hub, struct peer *peer, uint64_t origin)
         return ERR_PROTOCOL;
     struct message fork = {.type = MESSAGE_FORK, .as.fork = {.origin = origin, .oseq = 1}};
     return peer_send(hub, peer, &fork);
+}
+
+/* Pushes under this origin are of the past: the author was told to take another one. */
+static bool *forked_flag(struct peer *peer, uint64_t origin)
+{
+    struct follow *follow = is_relayed(peer, origin) ? follow_find(peer, origin) : NULL;
+    if (follow)
+        return &follow->forked;
+    return origin == peer->session.origin ? &peer->session.forked : NULL;
+}
+
+/* What a branch forwards is verified before it is decided; what its author itself sends, after the answer. */
+static enum err run_signed(struct hub *hub, struct peer *peer, uint64_t origin, uint64_t first,
+                           uint32_t count, const uint8_t *hashes, const uint8_t signature[64])
+{
+    const struct uuid *author =
+        is_relayed(peer, origin) ? &peer->session.relayed.device : &peer->session.device;
+    enum err e = audit_run(hub, author, origin, first, count, hashes, signature);
+    return e == ERR_OK && !is_relayed(peer, origin)
+               ? verify_later(hub, peer, origin, first, count, hashes, signature)
+               : e;
 }
 
 enum err handle_push(struct hub *hub, struct peer *peer, const struct message_push *message)
@@ -169,13 +243,25 @@ enum err handle_push(struct hub *hub, struct peer *peer, const struct message_pu
         return e;
     if (message->first > origin->upto + OSEQ_AHEAD_MAX || origin->range_count >= RANGES_MAX)
         return ERR_PROTOCOL;
-    bool own = origin->id == peer->session.origin;
-    bool fork = own && peer->session.forked;
+    bool *forked = forked_flag(peer, origin->id), fork = forked && *forked;
     uint8_t *hashes = arena_alloc(&hub->turn, message->groups_count * (size_t)32);
     if (!hashes)
         return ERR_NOMEM;
     for (uint32_t i = 0; i < message->groups_count; i++) {
         e = crypto_sha256(hub->config.crypto, message->groups[i], hashes + i * (size_t)32);
+        if (e != ERR_OK)
+            return e;
+    }
+    if (hub->relay && !fork) {
+        e = relay_push(hub, peer, origin, message->first, message->groups, message->groups_count,
+                       hashes, message->signature.data, &fork);
+        if (forked)
+            *forked |= fork;
+        return e == ERR_OK ? acknowledge(hub, peer, origin) : e;
+    }
+    if (is_relayed(peer, origin->id)) {
+        e = verify_now(hub, peer->session.relayed.public_key, origin->id, message->first,
+                       message->groups_count, hashes, message->signature.data);
         if (e != ERR_OK)
             return e;
     }
@@ -186,14 +272,11 @@ enum err handle_push(struct hub *hub, struct peer *peer, const struct message_pu
         if (e != ERR_OK)
             return e;
     }
-    peer->session.forked |= fork;
-    if (groups_taken(hub) > before) {
-        e = audit_run(hub, peer, origin->id, message->first, message->groups_count, hashes,
-                      message->signature.data);
-        if (e == ERR_OK)
-            e = verify_later(hub, peer, origin->id, message->first, message->groups_count, hashes,
-                             message->signature.data);
-    }
+    if (forked)
+        *forked |= fork;
+    if (groups_taken(hub) > before)
+        e = run_signed(hub, peer, origin->id, message->first, message->groups_count, hashes,
+                       message->signature.data);
     return e == ERR_OK ? acknowledge(hub, peer, origin) : e;
 }
 
@@ -283,7 +366,8 @@ enum err handle_part(struct hub *hub, struct peer *peer, const struct message_pa
     enum err e = pushed_origin(hub, peer, message->origin, &origin);
     if (e == ERR_AUTH) /* told once, not for each part */
         return message->part == 0 ? tell_taken(hub, peer, message->origin) : ERR_OK;
-    if (e != ERR_OK || (peer->session.forked && origin->id == peer->session.origin))
+    bool *forked = e == ERR_OK ? forked_flag(peer, origin->id) : NULL;
+    if (e != ERR_OK || (forked && *forked))
         return e;
     if (message->oseq > origin->upto + OSEQ_AHEAD_MAX || origin->range_count >= RANGES_MAX)
         return ERR_PROTOCOL;
@@ -303,16 +387,20 @@ enum err handle_part(struct hub *hub, struct peer *peer, const struct message_pa
     buf_done(&whole);
     if (e == ERR_OK)
         e = crypto_sha256(hub->config.crypto, raw, hash);
-    if (e == ERR_OK)
+    if (e == ERR_OK && hub->relay)
+        e = relay_push(hub, peer, origin, message->oseq, &raw, 1, hash, message->signature.data,
+                       &fork);
+    else if (e == ERR_OK && is_relayed(peer, origin->id))
+        e = verify_now(hub, peer->session.relayed.public_key, origin->id, message->oseq, 1, hash,
+                       message->signature.data);
+    if (e == ERR_OK && !hub->relay)
         e = ingest_one(hub, peer, origin, message->oseq, raw, hash, &fork);
     if (e == ERR_OK)
         e = parts_forget(hub, message->origin);
-    bool taken = groups_taken(hub) > before;
-    if (e == ERR_OK && taken)
-        e = audit_run(hub, peer, origin->id, message->oseq, 1, hash, message->signature.data);
-    if (e == ERR_OK && taken)
-        e = verify_later(hub, peer, origin->id, message->oseq, 1, hash, message->signature.data);
-    peer->session.forked |= fork;
+    if (e == ERR_OK && groups_taken(hub) > before)
+        e = run_signed(hub, peer, origin->id, message->oseq, 1, hash, message->signature.data);
+    if (forked)
+        *forked |= fork;
     return e == ERR_OK ? acknowledge(hub, peer, origin) : e;
 }
 
@@ -345,12 +433,13 @@ static enum err forget_parked(struct hub *hub, const struct dot *dot)
     return e;
 }
 
-static enum err tell_discarded(struct hub *hub, struct peer *peer, uint64_t oseq)
+/* To a branch as a fate of the origin; to a device as a result of the session. */
+static enum err tell_discarded(struct hub *hub, struct peer *peer, uint64_t origin, uint64_t oseq)
 {
     struct live_result *entry = arena_calloc(&hub->turn, 1, sizeof *entry);
     if (!entry)
         return ERR_NOMEM;
-    entry->peer_number = peer->number;
+    entry->origin = is_relayed(peer, origin) ? origin : peer->session.origin;
     entry->result = (struct group_result){.oseq = oseq, .count = 1, .code = RESULT_DISCARDED};
     entry->next = hub->results_head;
     hub->results_head = entry;
@@ -363,14 +452,17 @@ enum err handle_discard(struct hub *hub, struct peer *peer, const struct message
 {
     if (peer->session.state != PEER_OPEN || message->oseq == 0)
         return ERR_PROTOCOL;
+    if (hub->relay)
+        return relay_discard(hub, peer, message);
     struct origin *origin;
     enum err e = origin_get(hub, message->origin, &origin);
-    bool others = e == ERR_OK && !uuid_equal(&origin->device, &peer->session.device);
+    bool others = e == ERR_OK && !uuid_equal(&origin->device, &peer->session.device) &&
+                  !(is_relayed(peer, message->origin) && follow_find(peer, message->origin));
     struct receipt receipt;
     if (e == ERR_OK && !others)
         e = receipt_find(hub, message->origin, message->oseq, &receipt);
     if (e == ERR_NOT_FOUND || others) /* a restored headquarters: nothing is here to be given up */
-        return tell_discarded(hub, peer, message->oseq);
+        return tell_discarded(hub, peer, message->origin, message->oseq);
     if (e != ERR_OK)
         return e;
     if (message->origin == peer->session.origin && message->oseq <= peer->session.stated)
@@ -388,5 +480,5 @@ enum err handle_discard(struct hub *hub, struct peer *peer, const struct message
         if (e == ERR_OK)
             e = decide_waiting(hub, &dot);
     }
-    return e == ERR_OK ? tell_discarded(hub, peer, message->oseq) : e;
+    return e == ERR_OK ? tell_discarded(hub, peer, message->origin, message->oseq) : e;
 }

@@ -4,6 +4,7 @@
  *             than ANSWERS_MAX answers wait for it; its catch-up is bounded by the credit it gives.
  * Source:     SPEC.md 7; DESIGN.md 10. */
 #include "server/core/hub_internal.h"
+#include "server/core/relay.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 
 bool frame_is_feed(const struct shared_frame *frame)
 {
-    return frame->type == MESSAGE_PAGE || frame->type == MESSAGE_CHECKPOINT;
+    return frame->type == MESSAGE_PAGE || frame->type == MESSAGE_CHECKPOINT ||
+           frame->type == MESSAGE_FATES || frame->type == MESSAGE_PENDING;
 }
 
 void frame_release(struct shared_frame *frame)
@@ -213,6 +215,9 @@ void hub_detach(struct hub *hub, struct peer *peer, struct hub_now now)
     if (peer->in_effects)
         forget_effect(hub, peer);
     audience_done(&peer->audience);
+    audience_done(&peer->relayed_audience);
+    follows_drop(hub, peer);
+    free(peer->follows);
     free(peer->positions);
     if (peer->previous)
         peer->previous->next = peer->next;
@@ -239,6 +244,11 @@ void hub_next_frame(struct hub *hub, struct peer *peer, struct hub_now now, stru
             peer_fail(hub, peer, e, err_text(e));
         }
     }
+    if (!peer->out_head && relay_pending_ready(hub, peer) && !hub->stale) {
+        enum err e = relay_pending_next(hub, peer);
+        if (e != ERR_OK)
+            peer_fail(hub, peer, e, err_text(e));
+    }
     struct queued_frame *node = peer->out_head;
     if (!node)
         return;
@@ -257,7 +267,7 @@ void hub_next_frame(struct hub *hub, struct peer *peer, struct hub_now now, stru
     hub->stats.bytes_out += node->frame->size;
     frame_release(node->frame);
     free(node);
-    if (peer->out_head || catch_up_ready(hub, peer))
+    if (peer->out_head || catch_up_ready(hub, peer) || relay_pending_ready(hub, peer))
         peer_want_write(peer);
 }
 

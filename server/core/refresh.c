@@ -5,6 +5,7 @@
  *             (no memory, a busy store), the hub is stale: it reads and writes nothing, and tries again
  *             at the next turn. A commit stands whatever fails after it. */
 #include "server/core/hub_internal.h"
+#include "server/core/relay.h"
 
 static int count_entry(void *context, struct bytes key, struct bytes value)
 {
@@ -26,6 +27,11 @@ static enum err state_reload(struct hub *hub)
     enum err e = store_begin(hub->store, STORE_READ);
     if (e != ERR_OK)
         return e;
+    if (hub->relay) {
+        e = relay_load(hub);
+        store_rollback(hub->store);
+        return e;
+    }
     e = state_load(hub);
     if (e == ERR_OK)
         e = side_count(hub, SIDE_WAITING, &hub->waiting_count);

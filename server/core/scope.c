@@ -1,7 +1,8 @@
 /* scope.c - who may see what: a user's role and branch make the set of buckets.
  *
  * Model:      administrators see every bucket; a manager the company's, the branch's and those of the
- *             branch's users; a rep the company's, the branch's and the own one.
+ *             branch's users; a rep the company's, the branch's and the own one; a branch server the
+ *             company's, and those of its branch, of the branches below it and of their users.
  * Cost:       computed once per session; a look-up is a binary search.
  * Source:     DESIGN.md 8. */
 #include "server/core/hub_internal.h"
@@ -42,6 +43,8 @@ static enum err add_kind(struct hub *hub, struct audience *audience, enum bucket
 {
     struct bucket *bucket;
     enum err e = bucket_get(hub, kind, key, &bucket);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK; /* a branch does not hold it */
     return e == ERR_OK ? add(audience, bucket->number) : e;
 }
 
@@ -72,6 +75,48 @@ static enum err add_colleagues(struct hub *hub, struct audience *audience,
     return e;
 }
 
+static enum err branch_parent(struct hub *hub, const struct uuid *branch, struct uuid *ret)
+{
+    struct record record;
+    enum err e = system_get(hub, TABLE_BRANCH, branch, &record);
+    struct value parent =
+        e == ERR_OK ? system_value(hub, TABLE_BRANCH, &record, "parent") : value_null();
+    return e == ERR_OK && !reference(&parent, ret) ? ERR_NOT_FOUND : e;
+}
+
+/* Whether a branch is this one or below it. */
+static enum err is_below(struct hub *hub, struct uuid branch, const struct uuid *top, bool *ret)
+{
+    enum { DEPTH_MAX = 16 };
+    *ret = false;
+    for (int i = 0; i < DEPTH_MAX; i++) {
+        if (uuid_equal(&branch, top)) {
+            *ret = true;
+            return ERR_OK;
+        }
+        enum err e = branch_parent(hub, &branch, &branch);
+        if (e != ERR_OK)
+            return e == ERR_NOT_FOUND ? ERR_OK : e;
+    }
+    return ERR_OK;
+}
+
+static enum err add_branches(struct hub *hub, struct audience *audience, const struct uuid *top)
+{
+    struct store_ids branches = {.arena = &hub->turn};
+    enum err e = store_row_scan(hub->store, model_table_by_id(hub->model, TABLE_BRANCH), NULL,
+                                store_ids_add, &branches);
+    for (uint32_t i = 0; e == ERR_OK && i < branches.count; i++) {
+        bool below;
+        e = is_below(hub, branches.ids[i], top, &below);
+        if (e == ERR_OK && below)
+            e = add_kind(hub, audience, BUCKET_KIND_BRANCH, &branches.ids[i]);
+        if (e == ERR_OK && below)
+            e = add_colleagues(hub, audience, &branches.ids[i]);
+    }
+    return e;
+}
+
 enum err scope_audience(struct hub *hub, const struct uuid *user, struct audience *ret)
 {
     struct record record;
@@ -85,7 +130,9 @@ enum err scope_audience(struct hub *hub, const struct uuid *user, struct audienc
         return ERR_AUTH;
     struct audience audience = {.role = ROLE_REP};
     struct value role = system_value(hub, TABLE_USER, &record, "role");
-    if (role.kind == VALUE_TEXT)
+    audience.branch =
+        role.kind == VALUE_TEXT && bytes_equal(role.as.bytes, bytes_of_text("branch"));
+    if (role.kind == VALUE_TEXT && !audience.branch)
         (void)role_parse(role.as.bytes, &audience.role);
     if (audience.role == ROLE_NONE)
         return ERR_AUTH; /* a person in the books without access */
@@ -101,6 +148,8 @@ enum err scope_audience(struct hub *hub, const struct uuid *user, struct audienc
         e = add_kind(hub, &audience, BUCKET_KIND_BRANCH, &branch);
         if (e == ERR_OK && audience.role == ROLE_MANAGER)
             e = add_colleagues(hub, &audience, &branch);
+        if (e == ERR_OK && audience.branch)
+            e = add_branches(hub, &audience, &branch);
     }
     if (e == ERR_OK)
         e = add_kind(hub, &audience, BUCKET_KIND_USER, user);
@@ -132,17 +181,29 @@ enum err scope_ensure_buckets(struct hub *hub)
 
 static bool audience_equal(const struct audience *a, const struct audience *b)
 {
-    return a->role == b->role && a->all == b->all && a->count == b->count &&
+    return a->role == b->role && a->all == b->all && a->branch == b->branch &&
+           a->count == b->count &&
            (a->count == 0 || memcmp(a->buckets, b->buckets, a->count * sizeof *a->buckets) == 0);
+}
+
+static bool device_revoked(struct hub *hub, const struct peer *peer)
+{
+    uint8_t key[32];
+    struct uuid user;
+    return device_get(hub, &peer->session.device, key, &user) == ERR_REVOKED;
 }
 
 static enum err refresh_all(struct hub *hub)
 {
-    enum err e = meta_put_u64(hub, "scope_revision", hub->scope_revision + 1);
+    enum err e = hub->relay ? ERR_OK : meta_put_u64(hub, "scope_revision", hub->scope_revision + 1);
     for (struct peer *peer = hub->peers; e == ERR_OK && peer; peer = peer->next) {
         if (peer->session.state != PEER_OPEN)
             continue;
         struct audience fresh = {0};
+        peer->relayed_known = false;
+        if (hub->relay && device_revoked(hub, peer))
+            peer_fail(hub, peer, ERR_REVOKED,
+                      "this device has been revoked; its data must be erased");
         e = scope_audience(hub, &peer->session.user, &fresh);
         if (e == ERR_AUTH)
             e = ERR_OK; /* an empty audience differs: the session ends and is not let in again */
@@ -156,15 +217,15 @@ static enum err refresh_all(struct hub *hub)
 enum err scope_refresh(struct hub *hub)
 {
     hub->runs = NULL; /* flushed with the turn that changed the scope */
-    enum err e = store_begin(hub->store, STORE_WRITE);
+    enum err e = store_begin(hub->store, hub->relay ? STORE_READ : STORE_WRITE);
     if (e != ERR_OK)
         return e;
     e = refresh_all(hub);
-    if (e == ERR_OK)
+    if (e == ERR_OK && !hub->relay)
         e = store_commit(hub->store);
     else
         store_rollback(hub->store);
-    if (e == ERR_OK)
+    if (e == ERR_OK && !hub->relay)
         hub->scope_revision++;
     return e;
 }

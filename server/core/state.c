@@ -4,6 +4,7 @@
  *             gathered into runs. state_flush() writes what is dirty, before the commit.
  * Invariants: after a rollback state_drop() + state_load() make memory equal to the store again. */
 #include "server/core/hub_internal.h"
+#include "server/core/relay.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -74,8 +75,7 @@ static enum err bucket_store(struct hub *hub, const struct bucket *bucket)
                           bytes_of(value, sizeof value));
 }
 
-/* Adds a bucket to memory; its number must be the next. */
-static enum err bucket_append(struct hub *hub, const struct bucket *from)
+enum err bucket_append(struct hub *hub, const struct bucket *from)
 {
     if (hub->bucket_count == hub->bucket_capacity) {
         uint32_t capacity = hub->bucket_capacity ? hub->bucket_capacity * 2 : 64;
@@ -120,9 +120,11 @@ enum err bucket_get(struct hub *hub, enum bucket_kind kind, const struct uuid *k
     route_key(kind, key, raw);
     union hash_value *found = hash_map_get(&hub->bucket_keys, bytes_of(raw, sizeof raw));
     if (found) {
-        *ret = hub->buckets[found->number - 1];
+        *ret = bucket_by_number(hub, (uint32_t)found->number);
         return ERR_OK;
     }
+    if (hub->relay)
+        return ERR_NOT_FOUND; /* not one of this branch's */
     if (hub->bucket_count >= HUB_BUCKETS_MAX)
         return ERR_LIMIT;
     struct bucket bucket = {
@@ -140,7 +142,11 @@ enum err bucket_get(struct hub *hub, enum bucket_kind kind, const struct uuid *k
 
 struct bucket *bucket_by_number(struct hub *hub, uint32_t number)
 {
-    return number >= 1 && number <= hub->bucket_count ? hub->buckets[number - 1] : NULL;
+    for (uint32_t i = 0; hub->relay && i < hub->bucket_count; i++)
+        if (hub->buckets[i]->number == number)
+            return hub->buckets[i];
+    return !hub->relay && number >= 1 && number <= hub->bucket_count ? hub->buckets[number - 1]
+                                                                     : NULL;
 }
 
 /* ---- marks: origin BE8 -> device 16, user 16, upto varint, count varint, (from, to) varints ---- */
@@ -195,8 +201,8 @@ static void origin_free(struct origin *origin)
     free(origin);
 }
 
-enum err origin_new(struct hub *hub, uint64_t id, const struct uuid *device,
-                    const struct uuid *user, struct origin **ret)
+static enum err origin_add(struct hub *hub, uint64_t id, const struct uuid *device,
+                           const struct uuid *user, struct origin **ret)
 {
     struct origin *origin = calloc(1, sizeof *origin);
     if (!origin)
@@ -215,6 +221,28 @@ enum err origin_new(struct hub *hub, uint64_t id, const struct uuid *device,
     return e;
 }
 
+enum err origin_new(struct hub *hub, uint64_t id, const struct uuid *device,
+                    const struct uuid *user, struct origin **ret)
+{
+    enum err e = hub->relay ? relay_origin_new(hub, id, device, user) : ERR_OK;
+    if (e == ERR_OK)
+        e = origin_add(hub, id, device, user, ret);
+    if (e == ERR_OK && hub->relay)
+        (*ret)->dirty = false; /* its mark is headquarters' */
+    return e;
+}
+
+static enum err mark_load(struct hub *hub, uint64_t id, struct mark *ret, struct uuid *ret_device,
+                          struct uuid *ret_user)
+{
+    uint8_t key[8];
+    struct bytes value;
+    be64_put(key, id);
+    enum err e =
+        store_side_get(hub->store, SIDE_MARK, bytes_of(key, sizeof key), &hub->turn, &value);
+    return e == ERR_OK ? mark_decode(value, &hub->turn, ret, ret_device, ret_user) : e;
+}
+
 enum err origin_get(struct hub *hub, uint64_t id, struct origin **ret)
 {
     uint8_t key[8];
@@ -224,18 +252,14 @@ enum err origin_get(struct hub *hub, uint64_t id, struct origin **ret)
         *ret = held;
         return ERR_OK;
     }
-    struct bytes value;
-    enum err e =
-        store_side_get(hub->store, SIDE_MARK, bytes_of(key, sizeof key), &hub->turn, &value);
-    if (e != ERR_OK)
-        return e;
     struct mark mark;
     struct uuid device, user;
-    e = mark_decode(value, &hub->turn, &mark, &device, &user);
+    enum err e = hub->relay ? relay_origin_load(hub, id, &mark, &device, &user)
+                            : mark_load(hub, id, &mark, &device, &user);
     if (e != ERR_OK)
         return e;
     struct origin *origin;
-    e = origin_new(hub, id, &device, &user, &origin);
+    e = origin_add(hub, id, &device, &user, &origin);
     if (e != ERR_OK)
         return e;
     origin->dirty = false;

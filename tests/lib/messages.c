@@ -186,6 +186,30 @@ static bool equal_range_count(const struct range_count *a, const struct range_co
     return a->number == b->number && a->count == b->count;
 }
 
+static void random_origin_floor(struct seeded_rng *r, struct arena *arena, struct origin_floor *ret)
+{
+    (void)arena;
+    ret->origin = random_uint(r);
+    ret->floor = random_uint(r);
+}
+
+static bool equal_origin_floor(const struct origin_floor *a, const struct origin_floor *b)
+{
+    return a->origin == b->origin && a->floor == b->floor;
+}
+
+static void random_pending_group(struct seeded_rng *r, struct arena *arena,
+                                 struct pending_group *ret)
+{
+    ret->stamp = random_uint(r);
+    ret->group = codec_bytes(r, arena, (size_t)seeded_below(r, 60));
+}
+
+static bool equal_pending_group(const struct pending_group *a, const struct pending_group *b)
+{
+    return a->stamp == b->stamp && bytes_equal(a->group, b->group);
+}
+
 /* --- Messages --------------------------------------------------------------------------------- */
 
 #define AT_MOST(max, n) ((size_t)seeded_below(r, (max) < (n) ? (max) + 1 : (n) + 1))
@@ -235,6 +259,8 @@ LISTS_EQUAL(mark)
 LISTS_EQUAL(group_result)
 LISTS_EQUAL(range_name)
 LISTS_EQUAL(range_count)
+LISTS_EQUAL(origin_floor)
+LISTS_EQUAL(pending_group)
 
 #define MESSAGE_FUNCTIONS(upper, lower, code, pre)                                               \
     static void random_##lower(struct seeded_rng *r, struct arena *arena, uint32_t max_elements, \

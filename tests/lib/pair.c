@@ -3,7 +3,12 @@
 #include "common/store_mem/store_mem.h"
 #include "common/text.h"
 
-static struct hub_now hub_now(const struct pair *pair)
+static struct hub *server_of(struct pair *pair, const struct pair_device *device)
+{
+    return device->at ? device->at->hub : pair->hub;
+}
+
+struct hub_now pair_hub_now(const struct pair *pair)
 {
     return (struct hub_now){{pair->now_ms}, {pair->now_ms * 1000}};
 }
@@ -29,12 +34,14 @@ void pair_init(struct pair *pair, const char *model_json, uint64_t seed)
     pair->config = (struct hub_config){
         .model = pair->model, .store = pair->hub_store, .crypto = pair->crypto, .rng = &pair->rng};
     memset(pair->config.server_key, 7, 32);
-    assert_ok(hub_create(&pair->config, hub_now(pair), &info));
-    assert_ok(hub_open(&pair->config, hub_now(pair), &pair->hub, &info));
+    assert_ok(hub_create(&pair->config, pair_hub_now(pair), &info));
+    assert_ok(hub_open(&pair->config, pair_hub_now(pair), &pair->hub, &info));
 }
 
 void pair_done(struct pair *pair)
 {
+    for (uint32_t i = 0; i < pair->branch_count; i++)
+        pair_close_branch(&pair->branches[i]);
     for (uint32_t i = 0; i < pair->device_count; i++) {
         uplink_free(pair->devices[i].uplink);
         replica_close(pair->devices[i].replica);
@@ -51,7 +58,7 @@ const char *pair_admin(struct pair *pair, const char *request)
     static char text[65536];
     struct buf answer;
     buf_init(&answer, sizeof text - 1);
-    assert_ok(hub_admin(pair->hub, bytes_of_text(request), hub_now(pair), &answer));
+    assert_ok(hub_admin(pair->hub, bytes_of_text(request), pair_hub_now(pair), &answer));
     memcpy(text, answer.data, answer.size);
     text[answer.size] = 0;
     buf_done(&answer);
@@ -70,7 +77,7 @@ static void device_ended(struct pair *pair, struct pair_device *device,
     device->ended = true;
     snprintf(device->message, sizeof device->message, "%s", effects->message);
     if (device->peer)
-        hub_detach(pair->hub, device->peer, hub_now(pair));
+        hub_detach(server_of(pair, device), device->peer, pair_hub_now(pair));
     device->peer = NULL;
     device->up = false;
     uplink_link_down(device->uplink, device_now(pair, device), &ignored);
@@ -106,7 +113,7 @@ static bool step_up(struct pair *pair, struct pair_device *device)
     if (sent && device->on_frame)
         device->on_frame(device, true, buf_view(&frame));
     if (sent && !counts_down(pair, device) && device->up)
-        hub_receive(pair->hub, device->peer, buf_view(&frame), hub_now(pair));
+        hub_receive(server_of(pair, device), device->peer, buf_view(&frame), pair_hub_now(pair));
     buf_done(&frame);
     if (device->up && effects.hang_up)
         device_ended(pair, device, &effects);
@@ -135,7 +142,7 @@ static bool step_down(struct pair *pair, struct pair_device *device)
     if (!device->up)
         return false;
     buf_init(&frame, FRAME_MAX);
-    hub_next_frame(pair->hub, device->peer, hub_now(pair), &frame);
+    hub_next_frame(server_of(pair, device), device->peer, pair_hub_now(pair), &frame);
     bool sent = frame.size > 0;
     if (sent)
         device->bytes_down += frame.size;
@@ -151,11 +158,13 @@ static bool step_down(struct pair *pair, struct pair_device *device)
 }
 
 /* What the hub asks for; whether an answer is on its way. */
-static bool take_effects(struct pair *pair)
+static bool take_effects(struct pair *pair, struct hub *hub)
 {
     bool moved = false;
+    if (!hub)
+        return false;
     for (;;) {
-        struct hub_effect effect = hub_next_effect(pair->hub);
+        struct hub_effect effect = hub_next_effect(hub);
         if (effect.kind == HUB_EFFECT_NONE)
             return moved;
         struct pair_device *device = effect.context;
@@ -168,6 +177,16 @@ static bool take_effects(struct pair *pair)
     }
 }
 
+static uint32_t turns(struct pair *pair, struct hub *hub)
+{
+    uint32_t count = 0;
+    while (hub && hub_has_work(hub)) {
+        assert_ok(hub_turn(hub, pair_hub_now(pair)));
+        count++;
+    }
+    return count;
+}
+
 uint32_t pair_step(struct pair *pair)
 {
     uint32_t frames = 0, moved = 0;
@@ -177,14 +196,15 @@ uint32_t pair_step(struct pair *pair)
             frames++;
     for (uint32_t i = 0; i < pair->device_count; i++)
         moved += step_time(pair, &pair->devices[i]);
-    while (hub_has_work(pair->hub)) {
-        assert_ok(hub_turn(pair->hub, hub_now(pair)));
-        moved++;
-    }
+    moved += turns(pair, pair->hub);
+    for (uint32_t i = 0; i < pair->branch_count; i++)
+        moved += turns(pair, pair->branches[i].hub);
     for (uint32_t i = 0; i < pair->device_count; i++)
         while (step_down(pair, &pair->devices[i]))
             frames++;
-    moved += take_effects(pair);
+    moved += take_effects(pair, pair->hub);
+    for (uint32_t i = 0; i < pair->branch_count; i++)
+        moved += take_effects(pair, pair->branches[i].hub);
     pair->frames += frames;
     return moved + frames;
 }
@@ -198,6 +218,20 @@ uint32_t pair_run(struct pair *pair)
     return pair->frames - before;
 }
 
+static void branch_forked(void *context, uint64_t origin, uint64_t oseq)
+{
+    struct pair_branch *branch = context;
+    if (branch->hub)
+        hub_forked(branch->hub, origin, oseq, pair_hub_now(branch->pair));
+}
+
+static void branch_installed(void *context, const struct message_checkpoint *checkpoint)
+{
+    struct pair_branch *branch = context;
+    if (branch->hub)
+        hub_installed(branch->hub, checkpoint, pair_hub_now(branch->pair));
+}
+
 void pair_connect(struct pair *pair, struct pair_device *device, bool once)
 {
     struct uplink_effects effects;
@@ -206,9 +240,12 @@ void pair_connect(struct pair *pair, struct pair_device *device, bool once)
                                          .crypto = pair->crypto,
                                          .rng = &pair->rng,
                                          .agent = "test",
-                                         .once = once};
+                                         .once = once,
+                                         .branch = device->serves != NULL,
+                                         .forked = device->serves ? branch_forked : NULL,
+                                         .context = device->serves};
     assert_ok(uplink_new(&config, &device->identity, NULL, &device->uplink));
-    assert_ok(hub_attach(pair->hub, device, hub_now(pair), &device->peer));
+    assert_ok(hub_attach(server_of(pair, device), device, pair_hub_now(pair), &device->peer));
     device->up = true;
     device->ended = false;
     device->why = ERR_OK;
@@ -232,11 +269,16 @@ void pair_sync(struct pair *pair, struct pair_device *device)
 
 /* ---- devices ---- */
 
-static void open_device(struct pair *pair, struct pair_device *device)
+void pair_open_device(struct pair *pair, struct pair_device *device)
 {
     struct err_info info;
-    const struct replica_config config = {
-        .model = pair->model, .store = device->store, .crypto = pair->crypto, .rng = &pair->rng};
+    const struct replica_config config = {.model = pair->model,
+                                          .store = device->store,
+                                          .crypto = pair->crypto,
+                                          .rng = &pair->rng,
+                                          .branch = device->serves != NULL,
+                                          .installed = device->serves ? branch_installed : NULL,
+                                          .context = device->serves};
     assert_ok(replica_open(&config, &device->replica, &info));
 }
 
@@ -247,7 +289,8 @@ struct pair_device *pair_enrol(struct pair *pair, const char *login, const char 
     buf_init(&answer, 4096);
     snprintf(request, sizeof request, "{\"do\":\"user-add\",\"login\":\"%s\",\"role\":\"%s\"}",
              login, role);
-    assert_ok(hub_admin(pair->hub, bytes_of_text(request), hub_now(pair), &answer)); /* may exist */
+    assert_ok(
+        hub_admin(pair->hub, bytes_of_text(request), pair_hub_now(pair), &answer)); /* may exist */
     buf_done(&answer);
     snprintf(request, sizeof request, "{\"do\":\"enroll\",\"login\":\"%s\"}", login);
     const char *code = strstr(pair_admin(pair, request), "\"code\":\"");
@@ -260,7 +303,7 @@ struct pair_device *pair_enrol(struct pair *pair, const char *login, const char 
     const struct uplink_config config = {
         .crypto = pair->crypto, .rng = &pair->rng, .agent = "test"};
     assert_ok(uplink_new(&config, &device->identity, &enrolment, &device->uplink));
-    assert_ok(hub_attach(pair->hub, device, hub_now(pair), &device->peer));
+    assert_ok(hub_attach(pair->hub, device, pair_hub_now(pair), &device->peer));
     struct uplink_effects effects;
     device->up = true;
     uplink_link_up(device->uplink, device_now(pair, device), &effects);
@@ -272,7 +315,7 @@ struct pair_device *pair_enrol(struct pair *pair, const char *login, const char 
     assert_ok(uplink_enrolled(device->uplink, &device->identity.device, &user, &history, &name));
     assert_string_equal(name, login);
     assert_ok(store_mem_open(pair->model, &device->store));
-    open_device(pair, device);
+    pair_open_device(pair, device);
     return device;
 }
 
@@ -282,7 +325,7 @@ void pair_restart_device(struct pair *pair, struct pair_device *device)
     uplink_free(device->uplink);
     device->uplink = NULL;
     replica_close(device->replica);
-    open_device(pair, device);
+    pair_open_device(pair, device);
 }
 
 void pair_restart_hub(struct pair *pair)
@@ -291,7 +334,7 @@ void pair_restart_hub(struct pair *pair)
     for (uint32_t i = 0; i < pair->device_count; i++)
         pair_cut(pair, &pair->devices[i]);
     hub_close(pair->hub);
-    assert_ok(hub_open(&pair->config, hub_now(pair), &pair->hub, &info));
+    assert_ok(hub_open(&pair->config, pair_hub_now(pair), &pair->hub, &info));
 }
 
 void pair_sync_all(struct pair *pair)

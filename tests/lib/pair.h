@@ -11,14 +11,27 @@
 #include "tests/lib/seeded_rng.h"
 #include "tests/lib/unit.h"
 
-enum { PAIR_DEVICES = 8 };
+enum { PAIR_DEVICES = 12, PAIR_BRANCHES = 4 };
+
+struct pair;
+struct pair_device;
+
+/* A branch: a hub whose replica is that of its link to the server above. */
+struct pair_branch {
+    struct pair *pair;
+    struct pair_device *link;
+    struct hub *hub;
+    const char *name; /* borrowed */
+};
 
 struct pair_device {
     struct store *store;
     struct replica *replica;
     struct uplink *uplink;
     struct uplink_identity identity;
-    struct peer *peer; /* NULL: not connected */
+    struct peer *peer;          /* NULL: not connected */
+    struct pair_branch *at;     /* where it connects; NULL: headquarters */
+    struct pair_branch *serves; /* it is the link of this branch */
     bool up;
     int64_t skew_ms; /* the device's clock minus true time */
     enum err why;    /* of the last end of a session */
@@ -41,6 +54,8 @@ struct pair {
     struct hub_config config;
     struct pair_device devices[PAIR_DEVICES];
     uint32_t device_count;
+    struct pair_branch branches[PAIR_BRANCHES];
+    uint32_t branch_count;
     uint32_t frames; /* exchanged */
 };
 
@@ -67,6 +82,22 @@ void pair_restart_device(struct pair *pair, struct pair_device *device);
 void pair_restart_hub(struct pair *pair);
 /* Every live row of the device's view against headquarters' rows in its buckets; asserts equality. */
 void pair_assert_equal(struct pair *pair, struct pair_device *device);
+
+/* pair_branch.c: a branch of that name, below the branch `above` (NULL: headquarters), with its server
+ * enrolled, synced once and serving. Its link stays connected until it is cut. */
+struct pair_branch *pair_branch_new(struct pair *pair, const char *name, struct pair_branch *above);
+/* A device of a new user of the branch; it connects there from now on. */
+struct pair_device *pair_enrol_at(struct pair *pair, const char *login, const char *branch,
+                                  struct pair_branch *at);
+/* Links that were closed as their rights have changed connect again. */
+void pair_links_again(struct pair *pair);
+/* The branch's process dies and starts again from its store. */
+void pair_restart_branch(struct pair *pair, struct pair_branch *branch);
+void pair_close_branch(struct pair_branch *branch);
+
+/* Of pair.c, for pair_branch.c. */
+struct hub_now pair_hub_now(const struct pair *pair);
+void pair_open_device(struct pair *pair, struct pair_device *device);
 
 /* Short ways of writing: one transaction of one change. Values by column name. */
 struct uuid pair_insert(struct pair *pair, struct pair_device *device, const char *table,

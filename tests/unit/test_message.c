@@ -139,7 +139,7 @@ static const struct form forms[] = {
     {MESSAGE_PING, ERR_MALFORMED, "[[7]]"},
     {MESSAGE_PING, ERR_MALFORMED, "[null]"},
     {(enum message_type)0, ERR_PROTOCOL, "[7]"},
-    {(enum message_type)19, ERR_PROTOCOL, "[7]"},
+    {(enum message_type)29, ERR_PROTOCOL, "[7]"},
     {(enum message_type)255, ERR_PROTOCOL, "[7]"},
     {MESSAGE_HELLO, ERR_OK, "[1,1," ID16 ",'hex:','agent']"},
     {MESSAGE_HELLO, ERR_MALFORMED, "[1,1," ID16 ",'hex:']"},
@@ -156,7 +156,7 @@ static const struct form forms[] = {
     {MESSAGE_SUBSCRIBE, ERR_OK, "[1,[[4294967295,5]],2,0]"},
     {MESSAGE_SUBSCRIBE, ERR_MALFORMED, "[1,[[4294967296,5]],2,0]"},
 #define WELCOME(buckets, incarnations, marks) \
-    "[" ID16 ",1,1," buckets "," incarnations "," marks ",0,0,-5,0]"
+    "[" ID16 ",1,1," buckets "," incarnations "," marks ",0,0,-5,0,0]"
     {MESSAGE_WELCOME, ERR_OK, WELCOME("[]", "[]", "[]")},
     {MESSAGE_WELCOME, ERR_OK, WELCOME("[[1,4," ID16 "]]", "[[9,[1,2,3,4]]]", "[[5,0,[2,2,4,9]]]")},
     {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[[1,0," ID16 "]]", "[]", "[]")},
@@ -276,6 +276,8 @@ static void pack_elements(struct buf *out, const char *json, size_t count)
 #define MINIMAL_group_result    "[1,1,1,0,'']"
 #define MINIMAL_range_name      "1"
 #define MINIMAL_range_count     "[1,1]"
+#define MINIMAL_origin_floor    "[1,1]"
+#define MINIMAL_pending_group   "[1,'hex:']"
 
 #define COUNT_1(name)            +1
 #define COUNT_2(name, max)       +1
@@ -352,7 +354,7 @@ static void maxima_within_elements(void **state)
         unsigned max, per;
         enum message_type type;
     } cases[] = {
-        {"[" ID16 ",1,1,[],[[9,[", "1", "]]],[],0,0,0,0]", 65536, 2, MESSAGE_WELCOME},
+        {"[" ID16 ",1,1,[],[[9,[", "1", "]]],[],0,0,0,0,0]", 65536, 2, MESSAGE_WELCOME},
     };
     struct message got;
     char json[400];

@@ -118,7 +118,8 @@ static void builtin_has_what_the_engine_names(void **state)
         assert_int_equal(column->type, expected[i].type);
     }
     role = column_of(table_of(model, "user"), "role");
-    for (uint16_t i = 0; i < role->symbol_count; i++)
+    assert_string_equal(role->symbols[role->symbol_count - 1], "branch"); /* no person's */
+    for (uint16_t i = 0; i + 1 < role->symbol_count; i++)
         assert_string_equal(role->symbols[i], role_name((enum role)i));
     assert_int_equal(table_of(model, "conflict")->bucket_rule, BUCKET_SYSTEM);
     assert_int_equal(table_of(model, "conflict")->write_role, ROLE_SERVER);
@@ -339,7 +340,7 @@ static void the_hash_of_an_empty_model_is_known(void **state)
         buf_append(&text, hex, 2);
     }
     assert_text(buf_view(&text),
-                "0532c7d4711cd533caa46302e9e9e288a528d86fa59cd9599f67b7e4498fa451");
+                "0be3df99228f92d3554e1074fefea6ad2c75713f7f68e99fcf0fd8ea537a8dbd");
     buf_done(&text);
     model_free(model);
 }

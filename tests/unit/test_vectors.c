@@ -99,9 +99,13 @@ static void add_handshake(struct fixture *f)
                 "wall clock 2024-05-01T00:00:00Z, model version 3 with a hash of 04",
                 &m);
     m.type = MESSAGE_ENROL;
-    m.as.enrol = (struct message_enrol){fill(f, 0x05, 16), fill(f, 0x06, 32),
-                                        bytes_of_text("Phone"), bytes_of_text("linux")};
-    add_message(f, "code of 16 bytes 05, public key of 06, name 'Phone', platform 'linux'", &m);
+    m.as.enrol =
+        (struct message_enrol){fill(f, 0x05, 16),      fill(f, 0x06, 32), bytes_of_text("Phone"),
+                               bytes_of_text("linux"), bytes_of(NULL, 0), bytes_of(NULL, 0)};
+    add_message(f,
+                "code of 16 bytes 05, public key of 06, name 'Phone', platform 'linux'; no server "
+                "itself: no address, no pin",
+                &m);
     m.type = MESSAGE_ENROLLED;
     m.as.enrolled = (struct message_enrolled){id_1, id_2, bytes_of_text("anna"), id_2};
     add_message(f, "device id_1, user id_2, login 'anna', history id_2", &m);
@@ -127,12 +131,13 @@ static void add_welcome(struct fixture *f)
     struct message m = {.type = MESSAGE_WELCOME};
 
     m.as.welcome = (struct message_welcome){
-        id_2, 1, 4, names, 2, incarnations, 2, marks, 1, 3, 1048576, 1714521600000, 0};
+        id_2, 1, 4, names, 2, incarnations, 2, marks, 1, 3, 1048576, 1714521600000, 0, 0};
     add_message(
         f,
         "user id_2, role 1 (rep), scope revision 4, buckets 1 (company) and 2 (branch id_1), "
         "incarnations 0xbeef (no buckets yet) and 0xc0ffee (bucket 1 from 100, 2 from 40), mark of "
-        "origin 0xa1: 1..5, 7, 9..12; archived up to 3, credit 1 MiB, not a fork",
+        "origin 0xa1: 1..5, 7, 9..12; archived up to 3, credit 1 MiB, not a fork, from "
+        "headquarters",
         &m);
 }
 
@@ -214,6 +219,37 @@ static void add_comparison(struct fixture *f)
                 &m);
 }
 
+static void add_branches(struct fixture *f)
+{
+    static const struct origin_floor floors[] = {{0xa1, 9}, {0xb2, 0}};
+    static const struct oseq_range ranges[] = {{12, 12}};
+    static const struct mark marks[] = {{0xb2, 10, ranges, 1}};
+    struct group_result results[] = {{12, 1, RESULT_PARKED, 2, bytes_of_text("item.amount")}};
+    struct pending_group groups[] = {{0x18f00000001, bytes_of_text("group")}};
+    struct message m = {.type = MESSAGE_RELAY};
+
+    m.as.relay = (struct message_relay){0xb2, id_1, 1714521600000, -250};
+    add_message(f,
+                "what follows under origin 0xb2 is of device id_1, and came at "
+                "2024-05-01T00:00:00Z from a clock 250 ms ahead",
+                &m);
+    m.type = MESSAGE_FOLLOW;
+    m.as.follow = (struct message_follow){floors, 2, 0xb0, 7};
+    add_message(f,
+                "the fates of origin 0xa1 above 9, and of 0xb2; of list 0xb0 everything up to 7 is "
+                "here",
+                &m);
+    m.type = MESSAGE_FATES;
+    m.as.fates = (struct message_fates){1, marks, 1, results, 1, 3};
+    add_message(f,
+                "with the next live checkpoint: of origin 0xb2 1..10 and 12 are decided, 12 is "
+                "parked (reason 2), archived up to 3",
+                &m);
+    m.type = MESSAGE_PENDING;
+    m.as.pending = (struct message_pending){0xb0, 8, groups, 1};
+    add_message(f, "list 0xb0 up to 8: one group (its bytes are a placeholder) and its stamp", &m);
+}
+
 static void messages(void **state)
 {
     struct fixture *f = *state;
@@ -225,6 +261,7 @@ static void messages(void **state)
     add_up(f);
     add_down(f);
     add_comparison(f);
+    add_branches(f);
     vectors_check(&f->vectors, "tests/vectors/messages.json");
 }
 

@@ -1,0 +1,224 @@
+/* replica_fates.c - what headquarters has decided of others: their groups leave the pending layer, with the
+ * checkpoint that has what became of them.
+ *
+ * A branch keeps, besides, what it has to tell its devices: MARK origin -> as of the own one, RECEIPT
+ * (origin, first oseq) -> count BE8, code u8, reason BE4, detail; and the groups that came from below,
+ * until they are archived.
+ * Source:     SPEC.md 10.14, 12. */
+#include "client/core/replica_install.h"
+#include "client/core/replica_relay.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FATES_MAX = 65536, FATES_ARENA_MAX = 16 << 20 };
+
+void fates_drop(struct replica *r, uint64_t live)
+{
+    struct held_fate **at = &r->fates;
+    r->fates_tail = NULL;
+    while (*at) {
+        struct held_fate *fate = *at;
+        if (live != UINT64_MAX && fate->fates.live != live) {
+            r->fates_tail = fate;
+            at = &fate->next;
+            continue;
+        }
+        *at = fate->next;
+        arena_done(&fate->arena);
+        free(fate);
+        r->fate_count--;
+    }
+}
+
+static enum err copy_fate(struct held_fate *fate, const struct message_fates *m)
+{
+    struct mark *mark = arena_calloc(&fate->arena, 1, sizeof *mark);
+    struct oseq_range *ranges =
+        arena_calloc(&fate->arena, m->marks[0].range_count + 1u, sizeof *ranges);
+    struct group_result *results =
+        arena_calloc(&fate->arena, m->results_count + 1u, sizeof *results);
+    if (!mark || !ranges || !results)
+        return ERR_NOMEM;
+    *mark = m->marks[0];
+    if (mark->range_count)
+        memcpy(ranges, mark->ranges, mark->range_count * sizeof *ranges);
+    mark->ranges = ranges;
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < m->results_count; i++) {
+        results[i] = m->results[i];
+        e = arena_copy(&fate->arena, m->results[i].detail, &results[i].detail);
+    }
+    fate->fates = *m;
+    fate->fates.marks = mark;
+    fate->fates.results = results;
+    return e;
+}
+
+enum err replica_fates(struct replica *r, const struct message_fates *m)
+{
+    if (m->marks_count != 1 || m->live > FEED_REPAIR)
+        return ERR_PROTOCOL;
+    if (r->fate_count >= FATES_MAX)
+        return ERR_LIMIT;
+    struct held_fate *fate = calloc(1, sizeof *fate);
+    if (!fate)
+        return ERR_NOMEM;
+    arena_init(&fate->arena, FATES_ARENA_MAX);
+    enum err e = copy_fate(fate, m);
+    if (e != ERR_OK) {
+        arena_done(&fate->arena);
+        free(fate);
+        return e;
+    }
+    if (r->fates_tail)
+        r->fates_tail->next = fate;
+    else
+        r->fates = fate;
+    r->fates_tail = fate;
+    r->fate_count++;
+    return ERR_OK;
+}
+
+/* ---- at the checkpoint ---- */
+
+struct covered {
+    const struct mark *mark;
+    uint64_t archived;
+    struct arena *arena;
+    uint64_t *decided, *archive; /* oseqs */
+    uint32_t decided_count, decided_capacity, archive_count, archive_capacity;
+};
+
+static bool covers(const struct mark *mark, uint64_t oseq)
+{
+    if (oseq <= mark->upto)
+        return true;
+    for (uint32_t i = 0; i < mark->range_count; i++)
+        if (oseq >= mark->ranges[i].from && oseq <= mark->ranges[i].to)
+            return true;
+    return false;
+}
+
+static int collect_covered(void *context, struct bytes key, struct bytes value)
+{
+    struct covered *list = context;
+    uint64_t oseq = be64_get(key.data + 8);
+    if (value.size < PENDING_HEAD)
+        return ERR_CORRUPT;
+    bool decided = value.data[0] & PENDING_DECIDED;
+    if (!decided && covers(list->mark, oseq)) {
+        uint64_t *grown = arena_extend(list->arena, list->decided, list->decided_count,
+                                       &list->decided_capacity, sizeof *grown);
+        if (!grown)
+            return ERR_NOMEM;
+        list->decided = grown;
+        grown[list->decided_count++] = oseq;
+        decided = true;
+    }
+    if (!decided || oseq > list->archived)
+        return 0;
+    uint64_t *grown = arena_extend(list->arena, list->archive, list->archive_count,
+                                   &list->archive_capacity, sizeof *grown);
+    if (!grown)
+        return ERR_NOMEM;
+    list->archive = grown;
+    grown[list->archive_count++] = oseq;
+    return 0;
+}
+
+static bool in_effect(const struct message_fates *fates, uint64_t oseq)
+{
+    for (uint32_t i = 0; i < fates->results_count; i++) {
+        const struct group_result *result = &fates->results[i];
+        if (oseq >= result->oseq && oseq - result->oseq < result->count)
+            return result->code == RESULT_APPLIED || result->code == RESULT_MERGED;
+    }
+    return true;
+}
+
+static enum err leave(struct install *in, const struct message_fates *fates, uint64_t oseq)
+{
+    struct replica *r = in->r;
+    uint64_t origin = fates->marks[0].origin;
+    struct group *group;
+    struct bytes value;
+    uint8_t key[REPLICA_KEY];
+    own_key(origin, oseq, key);
+    enum err e = outbox_group(r, origin, oseq, &group);
+    if (e == ERR_OK)
+        e = install_leave(in, group, in_effect(fates, oseq));
+    if (e == ERR_MODEL || e == ERR_LIMIT || e == ERR_CORRUPT)
+        e = ERR_OK; /* it was never shown */
+    arena_reset(&in->entry);
+    if (e == ERR_OK)
+        e = store_side_get(r->store, SIDE_PENDING, bytes_of(key, sizeof key), &in->entry, &value);
+    if (e != ERR_OK)
+        return e;
+    (void)hash_map_remove(&r->pending, bytes_of(key, sizeof key), NULL);
+    if (!(value.data[0] & PENDING_WHOLE)) {
+        cache_drop(r);
+        return store_side_delete(r->store, SIDE_PENDING, bytes_of(key, sizeof key));
+    }
+    buf_reset(&r->encode);
+    buf_append(&r->encode, value.data, value.size);
+    if (r->encode.error != ERR_OK)
+        return r->encode.error;
+    r->encode.data[0] |= PENDING_DECIDED;
+    return store_side_put(r->store, SIDE_PENDING, bytes_of(key, sizeof key), buf_view(&r->encode));
+}
+
+enum err install_forget(struct install *in, const struct dot *dot)
+{
+    struct replica *r = in->r;
+    struct group *group;
+    struct bytes value;
+    uint8_t key[REPLICA_KEY];
+    own_key(dot->origin, dot->oseq, key);
+    enum err e =
+        store_side_get(r->store, SIDE_PENDING, bytes_of(key, sizeof key), &in->entry, &value);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK; /* an own one */
+    if (e == ERR_OK && value.size < PENDING_HEAD)
+        e = ERR_CORRUPT;
+    if (e != ERR_OK || (value.data[0] & PENDING_WHOLE))
+        return e;
+    e = outbox_group(r, dot->origin, dot->oseq, &group);
+    if (e == ERR_OK)
+        e = install_leave(in, group, false);
+    if (e != ERR_OK)
+        return e;
+    (void)hash_map_remove(&r->pending, bytes_of(key, sizeof key), NULL);
+    cache_drop(r);
+    return store_side_delete(r->store, SIDE_PENDING, bytes_of(key, sizeof key));
+}
+
+static enum err take_fate(struct install *in, const struct message_fates *fates)
+{
+    struct replica *r = in->r;
+    const struct mark *mark = &fates->marks[0];
+    if (mark->origin == r->origin)
+        return ERR_OK;
+    uint8_t from[REPLICA_KEY], to[REPLICA_KEY];
+    own_key(mark->origin, 0, from);
+    own_key(mark->origin, UINT64_MAX, to);
+    struct covered list = {.mark = mark, .archived = fates->archived, .arena = &in->arena};
+    enum err e = store_side_scan(r->store, SIDE_PENDING, bytes_of(from, sizeof from),
+                                 bytes_of(to, sizeof to), collect_covered, &list);
+    for (uint32_t i = 0; e == ERR_OK && i < list.decided_count; i++)
+        e = leave(in, fates, list.decided[i]);
+    for (uint32_t i = 0; e == ERR_OK && i < list.archive_count; i++) {
+        own_key(mark->origin, list.archive[i], from);
+        e = store_side_delete(r->store, SIDE_PENDING, bytes_of(from, sizeof from));
+    }
+    return e == ERR_OK && r->config.branch ? relay_note_fate(r, fates, &in->arena) : e;
+}
+
+enum err install_fates(struct install *in)
+{
+    enum err e = ERR_OK;
+    for (struct held_fate *fate = in->r->fates; e == ERR_OK && fate; fate = fate->next)
+        if (fate->fates.live == in->checkpoint->live)
+            e = take_fate(in, &fate->fates);
+    return e;
+}

@@ -1,0 +1,619 @@
+/* replica_relay.c - a branch's replica: runs from below, and what became of them. See replica_relay.h. */
+#include "client/core/replica_relay.h"
+
+#include "client/core/replica_internal.h"
+#include "protocol/hlc.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    RUN_SIZE = 1 + 8 + 8 + 4 + 16 + 8 + 8 + 64,
+    ORIGIN_SIZE = 16 + 16 + 8 + 8,
+    RECEIPT_HEAD = 8 + 1 + 4,
+    RELAY_ARCHIVED_NAME = 9 + 16 + 1, /* in META, as at headquarters */
+};
+
+/* ---- origins ---- */
+
+static enum err origin_decode(struct bytes key, struct bytes value, struct relay_origin *ret)
+{
+    if (key.size != 8 || value.size != ORIGIN_SIZE)
+        return ERR_CORRUPT;
+    ret->origin = be64_get(key.data);
+    memcpy(ret->device.byte, value.data, 16);
+    memcpy(ret->user.byte, value.data + 16, 16);
+    ret->highest = be64_get(value.data + 32);
+    ret->forked = be64_get(value.data + 40);
+    return ERR_OK;
+}
+
+enum err relay_origin_get(struct replica *r, uint64_t origin, struct relay_origin *ret)
+{
+    uint8_t key[8];
+    struct arena arena;
+    struct bytes value;
+    arena_init(&arena, 4096);
+    be64_put(key, origin);
+    enum err e = store_side_get(r->store, SIDE_ORIGIN, bytes_of(key, 8), &arena, &value);
+    if (e == ERR_OK)
+        e = origin_decode(bytes_of(key, 8), value, ret);
+    arena_done(&arena);
+    return e;
+}
+
+enum err relay_origin_put(struct replica *r, const struct relay_origin *origin)
+{
+    uint8_t key[8], value[ORIGIN_SIZE];
+    be64_put(key, origin->origin);
+    memcpy(value, origin->device.byte, 16);
+    memcpy(value + 16, origin->user.byte, 16);
+    be64_put(value + 32, origin->highest);
+    be64_put(value + 40, origin->forked);
+    enum err e =
+        store_side_put(r->store, SIDE_ORIGIN, bytes_of(key, 8), bytes_of(value, sizeof value));
+    r->follow_more |= e == ERR_OK;
+    return e;
+}
+
+/* ---- marks and results ---- */
+
+static enum err discard_done(struct replica *r, uint64_t origin, uint64_t oseq);
+
+enum err relay_mark_from(struct store *store, uint64_t origin, struct arena *arena,
+                         struct mark *ret)
+{
+    uint8_t key[8];
+    struct bytes value;
+    be64_put(key, origin);
+    *ret = (struct mark){.origin = origin};
+    enum err e = store_side_get(store, SIDE_MARK, bytes_of(key, 8), arena, &value);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    size_t offset = 0;
+    uint64_t count;
+    if (varint_get(value, &offset, &ret->upto) != ERR_OK ||
+        varint_get(value, &offset, &count) != ERR_OK || count > value.size)
+        return ERR_CORRUPT;
+    struct oseq_range *ranges = arena_calloc(arena, (size_t)count + 1, sizeof *ranges);
+    if (!ranges)
+        return ERR_NOMEM;
+    for (uint64_t i = 0; i < count; i++)
+        if (varint_get(value, &offset, &ranges[i].from) != ERR_OK ||
+            varint_get(value, &offset, &ranges[i].to) != ERR_OK)
+            return ERR_CORRUPT;
+    ret->ranges = ranges;
+    ret->range_count = (uint32_t)count;
+    return ERR_OK;
+}
+
+enum err relay_mark(struct replica *r, uint64_t origin, struct arena *arena, struct mark *ret)
+{
+    return relay_mark_from(r->store, origin, arena, ret);
+}
+
+static enum err mark_put(struct replica *r, const struct mark *mark)
+{
+    uint8_t key[8];
+    be64_put(key, mark->origin);
+    buf_reset(&r->scratch);
+    buf_append_varint(&r->scratch, mark->upto);
+    buf_append_varint(&r->scratch, mark->range_count);
+    for (uint32_t i = 0; i < mark->range_count; i++) {
+        buf_append_varint(&r->scratch, mark->ranges[i].from);
+        buf_append_varint(&r->scratch, mark->ranges[i].to);
+    }
+    if (r->scratch.error != ERR_OK)
+        return r->scratch.error;
+    return store_side_put(r->store, SIDE_MARK, bytes_of(key, 8), buf_view(&r->scratch));
+}
+
+/* Headquarters' marks only grow; after a restore the old ones are gone (relay_start_over). */
+enum err relay_note_fate(struct replica *r, const struct message_fates *fates, struct arena *arena)
+{
+    const struct mark *mark = &fates->marks[0];
+    struct mark old;
+    enum err e = relay_mark(r, mark->origin, arena, &old);
+    bool newer = mark->upto > old.upto ||
+                 (mark->upto == old.upto && mark->range_count >= old.range_count);
+    if (e == ERR_OK && newer)
+        e = mark_put(r, mark);
+    for (uint32_t i = 0; e == ERR_OK && i < fates->results_count; i++) {
+        const struct group_result *result = &fates->results[i];
+        uint8_t key[REPLICA_KEY], head[RECEIPT_HEAD];
+        own_key(mark->origin, result->oseq, key);
+        be64_put(head, result->count);
+        head[8] = (uint8_t)result->code;
+        be32_put(head + 9, result->reason);
+        buf_reset(&r->scratch);
+        buf_append(&r->scratch, head, sizeof head);
+        buf_append(&r->scratch, result->detail.data, result->detail.size);
+        if (r->scratch.error != ERR_OK)
+            return r->scratch.error;
+        e = store_side_put(r->store, SIDE_RECEIPT, bytes_of(key, sizeof key),
+                           buf_view(&r->scratch));
+        if (e == ERR_OK && result->code == RESULT_DISCARDED)
+            e = discard_done(r, mark->origin, result->oseq);
+    }
+    if (e == ERR_OK && fates->archived) {
+        uint8_t value[8];
+        char name[RELAY_ARCHIVED_NAME];
+        snprintf(name, sizeof name, "archived/%016llx", (unsigned long long)mark->origin);
+        be64_put(value, fates->archived);
+        e = store_side_put(r->store, SIDE_META, bytes_of_text(name), bytes_of(value, 8));
+    }
+    return e;
+}
+
+struct result_walk {
+    struct arena *arena;
+    uint64_t after;
+    struct group_result *items;
+    uint32_t count, capacity;
+};
+
+/* A run of results that begins before `after` is told from there on. */
+static int collect_result(void *context, struct bytes key, struct bytes value)
+{
+    struct result_walk *walk = context;
+    if (key.size != REPLICA_KEY || value.size < RECEIPT_HEAD)
+        return ERR_CORRUPT;
+    uint64_t oseq = be64_get(key.data + 8), count = be64_get(value.data);
+    if (oseq + count - 1 <= walk->after)
+        return 0;
+    if (oseq <= walk->after) {
+        count -= walk->after + 1 - oseq;
+        oseq = walk->after + 1;
+    }
+    struct group_result *items =
+        arena_extend(walk->arena, walk->items, walk->count, &walk->capacity, sizeof *items);
+    if (!items)
+        return ERR_NOMEM;
+    walk->items = items;
+    struct group_result *item = &items[walk->count++];
+    *item = (struct group_result){
+        .oseq = oseq, .count = count, .code = value.data[8], .reason = be32_get(value.data + 9)};
+    return (int)arena_copy(walk->arena,
+                           bytes_of(value.data + RECEIPT_HEAD, value.size - RECEIPT_HEAD),
+                           &item->detail);
+}
+
+enum err relay_results_from(struct store *store, uint64_t origin, uint64_t after,
+                            struct arena *arena, const struct group_result **ret,
+                            uint32_t *ret_count)
+{
+    uint8_t from[REPLICA_KEY], to[REPLICA_KEY];
+    struct result_walk walk = {.arena = arena, .after = after};
+    own_key(origin, 0, from);
+    own_key(origin, UINT64_MAX, to);
+    enum err e = store_side_scan(store, SIDE_RECEIPT, bytes_of(from, sizeof from),
+                                 bytes_of(to, sizeof to), collect_result, &walk);
+    *ret = walk.items;
+    *ret_count = walk.count;
+    return e;
+}
+
+/* ---- runs ---- */
+
+static enum err run_put(struct replica *r, const struct relay_run *run)
+{
+    uint8_t key[8], value[RUN_SIZE], *at = value;
+    be64_put(key, run->number);
+    *at++ = (uint8_t)run->kind;
+    be64_put(at, run->origin);
+    be64_put(at + 8, run->first);
+    be32_put(at + 16, run->count);
+    memcpy(at + 20, run->device.byte, 16);
+    be64_put(at + 36, (uint64_t)run->received_ms);
+    be64_put(at + 44, (uint64_t)run->offset_ms);
+    memcpy(at + 52, run->signature, 64);
+    return store_side_put(r->store, SIDE_RUN, bytes_of(key, 8), bytes_of(value, sizeof value));
+}
+
+struct run_walk {
+    struct relay_run *run;
+    bool found;
+};
+
+static int first_run(void *context, struct bytes key, struct bytes value)
+{
+    struct run_walk *walk = context;
+    if (key.size != 8 || value.size != RUN_SIZE)
+        return ERR_CORRUPT;
+    const uint8_t *at = value.data + 1;
+    *walk->run = (struct relay_run){.number = be64_get(key.data),
+                                    .kind = (enum relay_run_kind)value.data[0],
+                                    .origin = be64_get(at),
+                                    .first = be64_get(at + 8),
+                                    .count = be32_get(at + 16),
+                                    .received_ms = (int64_t)be64_get(at + 36),
+                                    .offset_ms = (int64_t)be64_get(at + 44)};
+    memcpy(walk->run->device.byte, at + 20, 16);
+    memcpy(walk->run->signature, at + 52, 64);
+    walk->found = true;
+    return STORE_STOP;
+}
+
+enum err relay_run_next(struct replica *r, uint64_t from, struct relay_run *ret)
+{
+    uint8_t key[8];
+    struct run_walk walk = {.run = ret};
+    be64_put(key, from);
+    enum err e = store_side_scan(r->store, SIDE_RUN, bytes_of(key, 8), bytes_of(NULL, 0), first_run,
+                                 &walk);
+    return e == ERR_OK && !walk.found ? ERR_NOT_FOUND : e;
+}
+
+uint64_t relay_run_end(const struct replica *r)
+{
+    return r->run_next;
+}
+
+enum err relay_take(struct replica *r, struct relay_run *run, const struct bytes *groups)
+{
+    struct arena arena;
+    const struct envelope envelope = {run->received_ms, run->offset_ms};
+    arena_init(&arena, REPLICA_ARENA_MAX);
+    run->number = r->run_next++;
+    run->kind = RUN_BELOW;
+    enum err e = run_put(r, run);
+    for (uint32_t i = 0; e == ERR_OK && i < run->count; i++) {
+        struct group head;
+        if (group_peek(groups[i], &head) != ERR_OK)
+            head.stamp = 0; /* headquarters says what is wrong with it */
+        e = pending_take(r, hlc_effective(head.stamp, &envelope), PENDING_WHOLE, run->number,
+                         groups[i], &arena);
+        if (e == ERR_MALFORMED)
+            e = ERR_OK;
+        r->hlc = hlc_learn(r->hlc, hlc_effective(head.stamp, &envelope), run->received_ms);
+    }
+    arena_done(&arena);
+    return e;
+}
+
+enum err relay_note_above(struct replica *r, const struct message_pending *pending)
+{
+    struct group head;
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < pending->groups_count; i++) {
+        if (group_peek(pending->groups[i].group, &head) != ERR_OK)
+            return ERR_MALFORMED;
+        const struct relay_run run = {.number = r->run_next++,
+                                      .kind = RUN_ABOVE,
+                                      .origin = head.dot.origin,
+                                      .first = head.dot.oseq,
+                                      .count = 1};
+        e = run_put(r, &run);
+    }
+    return e;
+}
+
+enum err relay_group(struct replica *r, uint64_t origin, uint64_t oseq, struct arena *arena,
+                     struct bytes *ret_raw, uint64_t *ret_stamp, bool *ret_decided)
+{
+    uint8_t key[REPLICA_KEY];
+    struct bytes value;
+    own_key(origin, oseq, key);
+    enum err e = store_side_get(r->store, SIDE_PENDING, bytes_of(key, sizeof key), arena, &value);
+    if (e == ERR_OK && value.size < PENDING_HEAD)
+        e = ERR_CORRUPT;
+    if (e != ERR_OK)
+        return e;
+    *ret_raw = bytes_of(value.data + PENDING_HEAD, value.size - PENDING_HEAD);
+    *ret_stamp = be64_get(value.data + 1);
+    *ret_decided = value.data[0] & PENDING_DECIDED;
+    return ERR_OK;
+}
+
+struct held_walk {
+    struct arena *arena;
+    struct oseq_range *ranges;
+    uint32_t count, capacity;
+};
+
+static int collect_held(void *context, struct bytes key, struct bytes value)
+{
+    struct held_walk *walk = context;
+    uint64_t oseq = be64_get(key.data + 8);
+    if (value.size < PENDING_HEAD)
+        return ERR_CORRUPT;
+    if (!(value.data[0] & PENDING_WHOLE) || (value.data[0] & PENDING_DECIDED))
+        return 0;
+    if (walk->count && walk->ranges[walk->count - 1].to + 1 == oseq) {
+        walk->ranges[walk->count - 1].to = oseq;
+        return 0;
+    }
+    struct oseq_range *ranges =
+        arena_extend(walk->arena, walk->ranges, walk->count, &walk->capacity, sizeof *ranges);
+    if (!ranges)
+        return ERR_NOMEM;
+    walk->ranges = ranges;
+    ranges[walk->count++] = (struct oseq_range){oseq, oseq};
+    return 0;
+}
+
+enum err relay_held(struct replica *r, uint64_t origin, struct arena *arena,
+                    struct oseq_range **ret, uint32_t *ret_count)
+{
+    uint8_t from[REPLICA_KEY], to[REPLICA_KEY];
+    struct held_walk walk = {.arena = arena};
+    own_key(origin, 0, from);
+    own_key(origin, UINT64_MAX, to);
+    enum err e = store_side_scan(r->store, SIDE_PENDING, bytes_of(from, sizeof from),
+                                 bytes_of(to, sizeof to), collect_held, &walk);
+    *ret = walk.ranges;
+    *ret_count = walk.count;
+    return e;
+}
+
+/* ---- upward ---- */
+
+/* The groups of a run, if one of them is not decided and all are here. */
+static enum err run_groups(struct replica *r, const struct relay_run *run, struct arena *arena,
+                           const struct bytes **ret)
+{
+    struct bytes *groups = arena_calloc(arena, run->count, sizeof *groups);
+    bool waits = false;
+    if (!groups)
+        return ERR_NOMEM;
+    *ret = NULL;
+    for (uint32_t i = 0; i < run->count; i++) {
+        uint64_t stamp;
+        bool decided;
+        enum err e = relay_group(r, run->origin, run->first + i, arena, &groups[i], &stamp, &decided);
+        if (e == ERR_NOT_FOUND)
+            return ERR_OK; /* archived: all before it are decided */
+        if (e != ERR_OK)
+            return e;
+        waits |= !decided;
+    }
+    *ret = waits ? groups : NULL;
+    return ERR_OK;
+}
+
+enum err replica_run(struct replica *r, uint64_t from, struct arena *arena, struct relay_run *ret,
+                     const struct bytes **ret_groups)
+{
+    enum err e = replica_enter(r, STORE_READ);
+    if (e != ERR_OK)
+        return e;
+    *ret_groups = NULL;
+    for (bool found = false; e == ERR_OK && !found;) {
+        e = relay_run_next(r, from, ret);
+        if (e != ERR_OK)
+            break;
+        from = ret->number + 1;
+        if (ret->kind == RUN_BELOW)
+            e = run_groups(r, ret, arena, ret_groups);
+        found = *ret_groups != NULL || ret->kind == RUN_DISCARD;
+    }
+    store_rollback(r->store);
+    if (e == ERR_NOT_FOUND) {
+        *ret = (struct relay_run){.number = r->run_next};
+        e = ERR_OK;
+    }
+    return e;
+}
+
+enum err relay_note_discard(struct replica *r, uint64_t origin, uint64_t oseq)
+{
+    const struct relay_run run = {
+        .number = r->run_next++, .kind = RUN_DISCARD, .origin = origin, .first = oseq};
+    return run_put(r, &run);
+}
+
+/* Headquarters has taken the discard. */
+static enum err discard_done(struct replica *r, uint64_t origin, uint64_t oseq)
+{
+    struct relay_run run = {0};
+    enum err e = ERR_OK;
+    for (uint64_t from = 1; e == ERR_OK; from = run.number + 1) {
+        uint8_t key[8];
+        e = relay_run_next(r, from, &run);
+        if (e != ERR_OK || run.kind != RUN_DISCARD || run.origin != origin || run.first != oseq)
+            continue;
+        be64_put(key, run.number);
+        e = store_side_delete(r->store, SIDE_RUN, bytes_of(key, 8));
+    }
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+bool replica_follows_more(struct replica *r)
+{
+    bool more = r->follow_more;
+    r->follow_more = false;
+    return more;
+}
+
+bool replica_people_changed(struct replica *r)
+{
+    bool changed = r->people_changed;
+    r->people_changed = false;
+    return changed;
+}
+
+enum err replica_relay_forked(struct replica *r, uint64_t origin, uint64_t oseq)
+{
+    struct relay_origin known;
+    enum err e = replica_enter(r, STORE_WRITE);
+    if (e != ERR_OK)
+        return e;
+    e = relay_origin_get(r, origin, &known);
+    if (e == ERR_OK && (known.forked == 0 || oseq < known.forked)) {
+        known.forked = oseq;
+        e = relay_origin_put(r, &known);
+    }
+    return replica_leave(r, e == ERR_NOT_FOUND ? ERR_OK : e);
+}
+
+/* ---- following ---- */
+
+struct origin_walk {
+    struct replica *r;
+    struct arena *arena;
+    struct origin_floor *items;
+    uint32_t count, capacity;
+};
+
+static enum err walk_add(struct origin_walk *walk, uint64_t origin)
+{
+    struct mark mark;
+    struct origin_floor *items =
+        arena_extend(walk->arena, walk->items, walk->count, &walk->capacity, sizeof *items);
+    if (!items)
+        return ERR_NOMEM;
+    walk->items = items;
+    enum err e = relay_mark(walk->r, origin, walk->arena, &mark);
+    items[walk->count++] = (struct origin_floor){origin, mark.upto};
+    return e;
+}
+
+static int add_served(void *context, struct bytes key, struct bytes value)
+{
+    (void)value;
+    return (int)walk_add(context, be64_get(key.data));
+}
+
+static int add_above(void *context, struct bytes key, struct bytes value)
+{
+    struct origin_walk *walk = context;
+    struct relay_origin known;
+    uint64_t origin = be64_get(key.data);
+    (void)value;
+    for (uint32_t i = walk->count; i > 0; i--)
+        if (walk->items[i - 1].origin == origin)
+            return 0;
+    enum err e = relay_origin_get(walk->r, origin, &known);
+    return (int)(e == ERR_NOT_FOUND ? walk_add(walk, origin) : e);
+}
+
+enum err relay_origins(struct replica *r, struct arena *arena, struct origin_floor **ret,
+                       uint32_t *ret_count)
+{
+    const struct bytes none = bytes_of(NULL, 0);
+    struct origin_walk walk = {.r = r, .arena = arena};
+    enum err e = store_side_scan(r->store, SIDE_ORIGIN, none, none, add_served, &walk);
+    if (e == ERR_OK)
+        e = store_side_scan(r->store, SIDE_PENDING, none, none, add_above, &walk);
+    *ret = walk.items;
+    *ret_count = walk.count;
+    return e;
+}
+
+/* ---- what came with a checkpoint ---- */
+
+enum err relay_live_pages(const struct replica *r, relay_page_fn *fn, void *context)
+{
+    enum err e = ERR_OK;
+    for (const struct held_page *page = r->live; e == ERR_OK && page; page = page->next)
+        e = fn(context, page->bucket, page->from, page->to, bytes_of(page->body, page->size));
+    return e;
+}
+
+enum err relay_fates(const struct replica *r, uint64_t live, relay_fates_fn *fn, void *context)
+{
+    enum err e = ERR_OK;
+    for (const struct held_fate *fate = r->fates; e == ERR_OK && fate; fate = fate->next)
+        if (fate->fates.live == live)
+            e = fn(context, &fate->fates);
+    return e;
+}
+
+static const struct cursor *cursor_find(const struct replica *r, uint32_t bucket)
+{
+    for (uint32_t i = 0; i < r->cursor_count; i++)
+        if (r->cursors[i].bucket == bucket)
+            return &r->cursors[i];
+    return NULL;
+}
+
+enum err relay_buckets(const struct replica *r, relay_bucket_fn *fn, void *context)
+{
+    size_t at = 0;
+    struct bytes key;
+    union hash_value value;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && hash_map_next(&r->bucket_keys, &at, &key, &value)) {
+        struct bucket_name name = {.number = (uint32_t)value.number, .kind = key.data[0]};
+        struct bucket_digest head = {.bucket = name.number};
+        const struct cursor *cursor = cursor_find(r, name.number);
+        memcpy(name.key.byte, key.data + ROUTE_KEY_SIZE - 16, 16);
+        if (!cursor)
+            continue;
+        head.position = cursor->position;
+        head.count = cursor->count;
+        memcpy(head.sum, cursor->sum.byte, 16);
+        e = fn(context, &name, &head);
+    }
+    return e;
+}
+
+/* ---- a restored headquarters ---- */
+
+struct again_walk {
+    struct arena *arena;
+    struct bytes *keys;
+    uint32_t count, capacity;
+};
+
+static int collect_key(void *context, struct bytes key, struct bytes value)
+{
+    struct again_walk *walk = context;
+    (void)value;
+    struct bytes *keys =
+        arena_extend(walk->arena, walk->keys, walk->count, &walk->capacity, sizeof *keys);
+    if (!keys)
+        return ERR_NOMEM;
+    walk->keys = keys;
+    return (int)arena_copy(walk->arena, key, &keys[walk->count++]);
+}
+
+static enum err drop_side(struct replica *r, enum store_side side, struct arena *arena)
+{
+    struct again_walk walk = {.arena = arena};
+    enum err e = store_side_scan(r->store, side, bytes_of(NULL, 0), bytes_of(NULL, 0), collect_key,
+                                 &walk);
+    for (uint32_t i = 0; e == ERR_OK && i < walk.count; i++)
+        e = store_side_delete(r->store, side, walk.keys[i]);
+    return e;
+}
+
+/* A decided group enters the pending layer again as if it came now. */
+static enum err take_again(struct replica *r, struct bytes key, struct arena *arena)
+{
+    struct bytes value, raw;
+    struct arena work;
+    arena_reset(arena);
+    enum err e = store_side_get(r->store, SIDE_PENDING, key, arena, &value);
+    if (e != ERR_OK || value.size < PENDING_HEAD || !(value.data[0] & PENDING_DECIDED))
+        return e;
+    raw = bytes_of(value.data + PENDING_HEAD, value.size - PENDING_HEAD);
+    e = store_side_delete(r->store, SIDE_PENDING, key);
+    arena_init(&work, REPLICA_ARENA_MAX);
+    if (e == ERR_OK)
+        e = pending_take(r, be64_get(value.data + 1), PENDING_WHOLE, be64_get(value.data + 9), raw,
+                         &work);
+    arena_done(&work);
+    return e == ERR_MALFORMED ? ERR_OK : e;
+}
+
+enum err relay_start_over(struct replica *r)
+{
+    struct arena list, work;
+    arena_init(&list, REPLICA_ARENA_MAX);
+    arena_init(&work, REPLICA_ARENA_MAX);
+    struct again_walk walk = {.arena = &list};
+    enum err e = pending_drop_filtered(r, &work);
+    if (e == ERR_OK)
+        e = drop_side(r, SIDE_MARK, &list);
+    if (e == ERR_OK)
+        e = drop_side(r, SIDE_RECEIPT, &list);
+    if (e == ERR_OK)
+        e = store_side_scan(r->store, SIDE_PENDING, bytes_of(NULL, 0), bytes_of(NULL, 0),
+                            collect_key, &walk);
+    for (uint32_t i = 0; e == ERR_OK && i < walk.count; i++)
+        e = take_again(r, walk.keys[i], &work);
+    arena_done(&list);
+    arena_done(&work);
+    return e;
+}

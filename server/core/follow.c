@@ -1,0 +1,275 @@
+/* follow.c - others' origins in a session: a branch pushes for its devices (RELAY), and is told what became of
+ * their groups; a device is told of those whose pending groups it holds (FOLLOW, FATES).
+ *
+ * Model:      a peer's list of followed origins, each with the floor up to which their fates are known there.
+ *             Fates go out before the checkpoint that has what they decided. Results are for branches alone:
+ *             a device learns that a colleague's group was decided, not how.
+ * Memory:     the list is the connection's, not the turn's: telling a fate twice does no harm.
+ * Source:     SPEC.md 12. */
+#include "server/core/hub_internal.h"
+#include "server/core/relay.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FATE_RESULTS_MAX = 10000 };
+
+/* ---- the list ---- */
+
+static uint32_t slot_of(const struct peer *peer, uint64_t origin)
+{
+    uint32_t low = 0, high = peer->follow_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (peer->follows[middle].origin < origin)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct follow *follow_find(const struct peer *peer, uint64_t origin)
+{
+    uint32_t i = slot_of(peer, origin);
+    return i < peer->follow_count && peer->follows[i].origin == origin ? &peer->follows[i] : NULL;
+}
+
+enum err follow_add(struct hub *hub, struct peer *peer, uint64_t origin, uint64_t floor,
+                    bool *ret_new)
+{
+    *ret_new = false;
+    if (origin == 0 || origin == peer->session.origin || follow_find(peer, origin))
+        return ERR_OK;
+    if (peer->follow_count >= FOLLOWS_MAX)
+        return ERR_LIMIT;
+    if (peer->follow_count == peer->follow_capacity) {
+        uint32_t capacity = peer->follow_capacity ? peer->follow_capacity * 2 : 8;
+        struct follow *grown = realloc(peer->follows, capacity * sizeof *grown);
+        if (!grown)
+            return ERR_NOMEM;
+        peer->follows = grown;
+        peer->follow_capacity = capacity;
+    }
+    uint32_t i = slot_of(peer, origin);
+    memmove(peer->follows + i + 1, peer->follows + i,
+            (peer->follow_count - i) * sizeof *peer->follows);
+    peer->follows[i] = (struct follow){.origin = origin, .floor = floor};
+    if (peer->follow_count++ == 0)
+        hub->followers++;
+    *ret_new = true;
+    return ERR_OK;
+}
+
+void follows_drop(struct hub *hub, struct peer *peer)
+{
+    if (peer->follow_count)
+        hub->followers--;
+    peer->follow_count = 0;
+}
+
+/* ---- fates ---- */
+
+/* In as many messages as the results need. */
+static enum err send_fates(struct hub *hub, struct peer *peer, uint64_t live,
+                           const struct mark *mark, const struct group_result *results,
+                           uint32_t count, uint64_t archived)
+{
+    uint32_t done = 0;
+    if (!peer->audience.branch)
+        count = 0;
+    do {
+        uint32_t part = count - done < FATE_RESULTS_MAX ? count - done : FATE_RESULTS_MAX;
+        struct message m = {.type = MESSAGE_FATES,
+                            .as.fates = {.live = live,
+                                         .marks = mark,
+                                         .marks_count = 1,
+                                         .results = results + done,
+                                         .results_count = part,
+                                         .archived = archived}};
+        enum err e = peer_send(hub, peer, &m);
+        if (e != ERR_OK)
+            return e;
+        done += part;
+    } while (done < count);
+    return ERR_OK;
+}
+
+static enum err archived_of(struct store *store, uint64_t origin, struct arena *arena,
+                            uint64_t *ret)
+{
+    char name[ARCHIVED_NAME_SIZE];
+    struct bytes value;
+    archived_name(origin, name);
+    *ret = 0;
+    enum err e = store_side_get(store, SIDE_META, bytes_of_text(name), arena, &value);
+    if (e == ERR_OK && value.size == 8)
+        *ret = be64_get(value.data);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* What a store knows of an origin, above the floor. */
+static enum err fates_from(struct hub *hub, struct peer *peer, struct store *store,
+                           struct follow *follow, struct arena *arena, uint64_t live)
+{
+    struct mark mark;
+    const struct group_result *results;
+    uint32_t count;
+    uint64_t archived;
+    enum err e = hub->relay ? relay_origin_results(store, follow->origin, follow->floor, arena,
+                                                   &mark, &results, &count)
+                            : origin_results(store, follow->origin, follow->floor, arena, &mark,
+                                             &results, &count);
+    if (e == ERR_OK)
+        e = archived_of(store, follow->origin, arena, &archived);
+    if (e != ERR_OK)
+        return e;
+    if (mark.upto <= follow->floor && mark.range_count == 0 && archived == 0)
+        return ERR_OK;
+    e = send_fates(hub, peer, live, &mark, results, count, archived);
+    if (e == ERR_OK && mark.upto > follow->floor)
+        follow->floor = mark.upto;
+    return e;
+}
+
+enum err follow_catch_up(struct hub *hub, struct peer *peer, struct store *reader,
+                         struct arena *arena, uint64_t live)
+{
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < peer->follow_count; i++)
+        e = fates_from(hub, peer, reader, &peer->follows[i], arena, live);
+    return e;
+}
+
+/* The results of the turn that are of one origin. */
+static enum err results_of(struct hub *hub, uint64_t origin, const struct group_result **ret,
+                           uint32_t *ret_count)
+{
+    uint32_t count = 0;
+    for (const struct live_result *r = hub->results_head; r; r = r->next)
+        count += r->origin == origin;
+    struct group_result *results = arena_calloc(&hub->turn, count + 1u, sizeof *results);
+    if (!results)
+        return ERR_NOMEM;
+    count = 0;
+    for (const struct live_result *r = hub->results_head; r; r = r->next)
+        if (r->origin == origin)
+            results[count++] = r->result;
+    *ret = results;
+    *ret_count = count;
+    return ERR_OK;
+}
+
+enum err follow_live(struct hub *hub, struct peer *peer, bool *ret_any)
+{
+    *ret_any = false;
+    if (peer->follow_count == 0)
+        return ERR_OK;
+    uint64_t told = 0;
+    for (const struct live_result *r = hub->results_head; r; r = r->next) {
+        struct follow *follow = r->origin == told ? NULL : follow_find(peer, r->origin);
+        bool earlier = false;
+        for (const struct live_result *p = hub->results_head; follow && p != r; p = p->next)
+            earlier |= p->origin == r->origin;
+        if (!follow || earlier)
+            continue;
+        told = r->origin;
+        const struct group_result *results;
+        uint32_t count;
+        struct origin *origin;
+        struct mark mark;
+        enum err e = results_of(hub, r->origin, &results, &count);
+        if (e == ERR_OK)
+            e = origin_get(hub, r->origin, &origin);
+        if (e == ERR_OK)
+            e = own_mark(hub, origin, &mark);
+        if (e == ERR_OK)
+            e = send_fates(hub, peer, FEED_LIVE, &mark, results, count, 0);
+        if (e != ERR_OK)
+            return e;
+        follow->floor = mark.upto > follow->floor ? mark.upto : follow->floor;
+        *ret_any = true;
+    }
+    return ERR_OK;
+}
+
+/* ---- messages ---- */
+
+/* A live peer hears at once of an origin that it begins to follow: the next checkpoint may be far. */
+static enum err tell_now(struct hub *hub, struct peer *peer, struct follow *follow)
+{
+    if (peer->session.pull != PULL_LIVE)
+        return ERR_OK;
+    enum err e = fates_from(hub, peer, hub->store, follow, &hub->turn, FEED_LIVE);
+    struct message m = {.type = MESSAGE_CHECKPOINT,
+                        .as.checkpoint = {.live = FEED_LIVE, .scope = peer->session.scope}};
+    return e == ERR_OK ? peer_send(hub, peer, &m) : e;
+}
+
+enum err handle_follow(struct hub *hub, struct peer *peer, const struct message_follow *message)
+{
+    if (peer->session.state != PEER_OPEN)
+        return ERR_PROTOCOL;
+    for (uint32_t i = 0; i < message->origins_count; i++) {
+        bool is_new;
+        enum err e = follow_add(hub, peer, message->origins[i].origin, message->origins[i].floor,
+                                &is_new);
+        if (e == ERR_OK && is_new)
+            e = tell_now(hub, peer, follow_find(peer, message->origins[i].origin));
+        if (e != ERR_OK)
+            return e;
+    }
+    return hub->relay ? relay_follow(hub, peer, message) : ERR_OK;
+}
+
+enum err handle_relay(struct hub *hub, struct peer *peer, const struct message_relay *message)
+{
+    struct relayed *relayed = &peer->session.relayed;
+    struct bytes value;
+    bool is_new;
+    if (peer->session.state != PEER_OPEN || !peer->audience.branch || message->origin == 0 ||
+        message->origin == peer->session.origin)
+        return ERR_PROTOCOL;
+    *relayed = (struct relayed){.origin = message->origin,
+                                .device = message->device,
+                                .envelope = {message->received_ms, message->offset_ms}};
+    enum err e = follow_add(hub, peer, message->origin, 0, &is_new);
+    if (e != ERR_OK)
+        return e;
+    follow_find(peer, message->origin)->relayed = true;
+    if (hub->relay)
+        return relay_device(hub, &message->device, relayed->public_key, &relayed->user);
+    e = store_side_get(hub->store, SIDE_DEVICE, bytes_of(message->device.byte, 16), &hub->turn,
+                       &value);
+    if (e == ERR_NOT_FOUND)
+        return ERR_AUTH; /* a branch lets in only those that it knows from here */
+    if (e == ERR_OK && value.size != DEVICE_VALUE_SIZE)
+        e = ERR_CORRUPT;
+    if (e != ERR_OK)
+        return e;
+    memcpy(relayed->public_key, value.data, 32);
+    memcpy(relayed->user.byte, value.data + 32, 16);
+    /* what reached the branch before the device was revoked counts */
+    relayed->revoked = value.data[DEVICE_REVOKED_AT] &&
+                       message->received_ms >= (int64_t)be64_get(value.data + DEVICE_SEEN_AT);
+    return ERR_OK;
+}
+
+enum err relayed_audience(struct hub *hub, struct peer *peer, const struct audience **ret)
+{
+    const struct relayed *relayed = &peer->session.relayed;
+    *ret = &peer->relayed_audience;
+    if (peer->relayed_known && peer->relayed_revoked == relayed->revoked &&
+        uuid_equal(&peer->relayed_user, &relayed->user))
+        return ERR_OK;
+    audience_done(&peer->relayed_audience);
+    peer->relayed_known = false;
+    enum err e =
+        relayed->revoked ? ERR_AUTH : scope_audience(hub, &relayed->user, &peer->relayed_audience);
+    if (e != ERR_OK && e != ERR_AUTH)
+        return e;
+    peer->relayed_known = true; /* locked out: without any right, which is judged */
+    peer->relayed_user = relayed->user;
+    peer->relayed_revoked = relayed->revoked;
+    return ERR_OK;
+}

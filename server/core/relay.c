@@ -1,0 +1,136 @@
+/* relay.c - a branch's hub: what it knows by its replica. See relay.h. */
+#include "server/core/relay.h"
+
+#include "client/core/replica_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum err add_bucket(void *context, const struct bucket_name *name,
+                           const struct bucket_digest *head)
+{
+    struct bucket bucket = {.number = name->number,
+                            .kind = (enum bucket_kind)name->kind,
+                            .key = name->key,
+                            .head = head->position,
+                            .count = head->count};
+    memcpy(bucket.sum.byte, head->sum, 16);
+    return bucket_append(context, &bucket);
+}
+
+enum err relay_load(struct hub *hub)
+{
+    struct replica_status status;
+    replica_status(hub->relay->replica, &status);
+    hub->history = status.history;
+    hub->scope_revision = status.scope;
+    enum err e = relay_buckets(hub->relay->replica, add_bucket, hub);
+    return e == ERR_OK ? side_count(hub, SIDE_INCARNATION, &hub->incarnation_count) : e;
+}
+
+static enum err list_id(struct hub *hub)
+{
+    struct relay *relay = hub->relay;
+    enum err e = meta_get_u64(hub, "relay_id", 0, &relay->id);
+    if (e != ERR_OK || relay->id != 0)
+        return e;
+    while (e == ERR_OK && relay->id == 0)
+        e = rng_u64(hub->config.rng, &relay->id);
+    return e == ERR_OK ? meta_put_u64(hub, "relay_id", relay->id) : e;
+}
+
+enum err relay_open(struct hub *hub, struct err_info *info)
+{
+    (void)info;
+    hub->relay = calloc(1, sizeof *hub->relay);
+    if (!hub->relay)
+        return ERR_NOMEM;
+    hub->relay->replica = hub->config.replica;
+    hub->relay->given = relay_run_end(hub->config.replica);
+    enum err e = relay_begin(hub);
+    if (e != ERR_OK)
+        return e;
+    while (e == ERR_OK && hub->incarnation == 0)
+        e = rng_u64(hub->config.rng, &hub->incarnation);
+    if (e == ERR_OK)
+        e = list_id(hub);
+    if (e == ERR_OK)
+        e = relay_load(hub);
+    return relay_end(hub, e);
+}
+
+void relay_close(struct hub *hub)
+{
+    free(hub->relay);
+    hub->relay = NULL;
+}
+
+enum err relay_begin(struct hub *hub)
+{
+    return replica_enter(hub->relay->replica, STORE_WRITE);
+}
+
+enum err relay_end(struct hub *hub, enum err e)
+{
+    struct replica *r = hub->relay->replica;
+    if (e == ERR_OK)
+        e = replica_save(r);
+    cache_drop(r);
+    return replica_leave(r, e);
+}
+
+/* ---- origins ---- */
+
+enum err relay_origin_load(struct hub *hub, uint64_t id, struct mark *ret_mark,
+                           struct uuid *ret_device, struct uuid *ret_user)
+{
+    struct relay_origin known;
+    enum err e = relay_origin_get(hub->relay->replica, id, &known);
+    if (e != ERR_OK)
+        return e;
+    *ret_device = known.device;
+    *ret_user = known.user;
+    return relay_mark(hub->relay->replica, id, &hub->turn, ret_mark);
+}
+
+enum err relay_origin_new(struct hub *hub, uint64_t id, const struct uuid *device,
+                          const struct uuid *user)
+{
+    const struct relay_origin origin = {.origin = id, .device = *device, .user = *user};
+    return relay_origin_put(hub->relay->replica, &origin);
+}
+
+/* ---- devices ---- */
+
+enum err relay_device(struct hub *hub, const struct uuid *device, uint8_t ret_key[32],
+                      struct uuid *ret_user)
+{
+    struct record record;
+    enum err e = system_get(hub, TABLE_DEVICE, device, &record);
+    if (e == ERR_NOT_FOUND || (e == ERR_OK && record.dead))
+        return ERR_AUTH;
+    if (e != ERR_OK)
+        return e;
+    struct value key = system_value(hub, TABLE_DEVICE, &record, "key");
+    struct value user = system_value(hub, TABLE_DEVICE, &record, "user");
+    struct value revoked = system_value(hub, TABLE_DEVICE, &record, "revoked");
+    if (key.kind != VALUE_BLOB || key.as.bytes.size != 32 || user.kind != VALUE_BLOB ||
+        user.as.bytes.size != 16)
+        return ERR_AUTH;
+    memcpy(ret_key, key.as.bytes.data, 32);
+    memcpy(ret_user->byte, user.as.bytes.data, 16);
+    return revoked.kind == VALUE_INT && revoked.as.integer != 0 ? ERR_REVOKED : ERR_OK;
+}
+
+/* ---- rows ---- */
+
+enum err relay_confirmed(struct store *store, const struct model_table *table,
+                         const struct uuid *id, struct arena *arena, struct store_row *ret)
+{
+    struct base base;
+    enum err e = base_load_from(store, table, id, arena, &base);
+    if (e == ERR_NOT_FOUND)
+        return store_row_get(store, table, id, arena, ret);
+    *ret = base.row;
+    return e == ERR_OK && !base.present ? ERR_NOT_FOUND : e;
+}

@@ -1,0 +1,86 @@
+/* relay_push.c - what a branch's devices push: verified, kept as it came, shown to the others, and sent up.
+ *
+ * Forks:      two groups under one number are told apart while one of them is held here. Of a number that is
+ *             decided, and whose group is not here any more, nothing can be said: the device is told to
+ *             renumber, which does no harm, as a renumbered group and the one that it was are the same to
+ *             headquarters.
+ * Source:     SPEC.md 12. */
+#include "server/core/relay.h"
+
+#include <string.h>
+
+/* Whether the number is taken by another group, or may be; *ret_have: by this one. */
+static enum err check_group(struct hub *hub, const struct origin *origin, uint64_t oseq,
+                            struct bytes raw, bool *ret_have, bool *ret_fork)
+{
+    struct bytes held;
+    uint64_t stamp;
+    bool decided;
+    enum err e = relay_group(hub->relay->replica, origin->id, oseq, &hub->turn, &held, &stamp,
+                             &decided);
+    *ret_have = e == ERR_OK && bytes_equal(held, raw);
+    *ret_fork = e == ERR_OK ? !*ret_have : origin_decided(origin, oseq);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+enum err relay_push(struct hub *hub, struct peer *peer, struct origin *origin, uint64_t first,
+                    const struct bytes *groups, uint32_t count, const uint8_t *hashes,
+                    const uint8_t signature[64], bool *ret_fork)
+{
+    const struct relayed *relayed = &peer->session.relayed;
+    bool own = origin->id == peer->session.origin || !peer->audience.branch;
+    struct replica *replica = hub->relay->replica;
+    struct relay_origin known;
+    bool all = true;
+    enum err e = verify_now(hub, own ? peer->public_key : relayed->public_key, origin->id, first,
+                            count, hashes, signature);
+    if (e == ERR_OK)
+        e = relay_origin_get(replica, origin->id, &known);
+    if (e != ERR_OK)
+        return e;
+    *ret_fork = known.forked != 0 && first + count > known.forked;
+    for (uint32_t i = 0; e == ERR_OK && i < count && !*ret_fork; i++) {
+        bool have;
+        e = check_group(hub, origin, first + i, groups[i], &have, ret_fork);
+        all &= have;
+        hub->stats.duplicates += have;
+    }
+    if (e != ERR_OK)
+        return e;
+    if (*ret_fork) {
+        struct message fork = {.type = MESSAGE_FORK,
+                               .as.fork = {.origin = origin->id, .oseq = first}};
+        hub->stats.forks++;
+        return peer_send(hub, peer, &fork);
+    }
+    if (all)
+        return ERR_OK;
+    struct relay_run run = {
+        .origin = origin->id,
+        .first = first,
+        .count = count,
+        .device = own ? peer->session.device : relayed->device,
+        .received_ms = own ? hub->now.wall.ms : relayed->envelope.received_ms,
+        .offset_ms = own ? peer->session.offset_ms : relayed->envelope.offset_ms};
+    memcpy(run.signature, signature, 64);
+    e = relay_take(replica, &run, groups);
+    if (e == ERR_OK && first + count - 1 > known.highest) {
+        known.highest = first + count - 1;
+        e = relay_origin_put(replica, &known);
+    }
+    hub->stats.groups_waiting += count;
+    return e;
+}
+
+enum err relay_discard(struct hub *hub, struct peer *peer, const struct message_discard *message)
+{
+    struct relay_origin known;
+    enum err e = relay_origin_get(hub->relay->replica, message->origin, &known);
+    if (e == ERR_NOT_FOUND)
+        return ERR_PROTOCOL;
+    bool theirs = e == ERR_OK && (uuid_equal(&known.device, &peer->session.device) ||
+                                  (peer->audience.branch && follow_find(peer, message->origin)));
+    if (e == ERR_OK && !theirs)
+        return ERR_PROTOCOL;
+    return e == ERR_OK ? relay_note_discard(hub->relay->replica, message->origin, message->oseq) : e;
+}

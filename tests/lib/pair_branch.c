@@ -1,0 +1,94 @@
+#include "common/store_mem/store_mem.h"
+#include "tests/lib/pair.h"
+
+void pair_close_branch(struct pair_branch *branch)
+{
+    hub_close(branch->hub);
+    branch->hub = NULL;
+}
+
+static void pushed(void *context)
+{
+    struct pair_branch *branch = context;
+    struct uplink_effects effects;
+    const struct now now = {{branch->pair->now_ms}, {branch->pair->now_ms * 1000}};
+    if (branch->link->up)
+        uplink_local_change(branch->link->uplink, now, &effects);
+}
+
+static void open_hub(struct pair *pair, struct pair_branch *branch)
+{
+    struct err_info info = {0};
+    struct hub_config config = {.model = pair->model,
+                                .store = branch->link->store,
+                                .crypto = pair->crypto,
+                                .rng = &pair->rng,
+                                .replica = branch->link->replica,
+                                .pushed = pushed,
+                                .context = branch};
+    memset(config.server_key, 7, 32);
+    if (hub_open(&config, pair_hub_now(pair), &branch->hub, &info) != ERR_OK)
+        fail_msg("%s", info.message);
+}
+
+static void set_user(struct pair *pair, const char *login, const char *branch, const char *role)
+{
+    char request[300];
+    snprintf(request, sizeof request,
+             "{\"do\":\"user-set\",\"login\":\"%s\",\"branch\":\"%s\",\"role\":\"%s\"}", login,
+             branch, role);
+    pair_admin(pair, request);
+}
+
+struct pair_branch *pair_branch_new(struct pair *pair, const char *name, struct pair_branch *above)
+{
+    char request[300], login[100];
+    struct pair_branch *branch = &pair->branches[pair->branch_count++];
+    snprintf(request, sizeof request, "{\"do\":\"branch-add\",\"name\":\"%s\"%s%s%s}", name,
+             above ? ",\"parent\":\"" : "", above ? above->name : "", above ? "\"" : "");
+    pair_admin(pair, request);
+    snprintf(login, sizeof login, "server-%s", name);
+    struct pair_device *link = pair_enrol(pair, login, "branch");
+    set_user(pair, login, name, "branch");
+    *branch = (struct pair_branch){.pair = pair, .link = link, .name = name};
+    link->serves = branch;
+    link->at = above;
+    replica_close(link->replica);
+    pair_open_device(pair, link);
+    open_hub(pair, branch);
+    pair_connect(pair, link, false);
+    pair_run(pair);
+    return branch;
+}
+
+void pair_links_again(struct pair *pair)
+{
+    for (uint32_t i = 0; i < pair->branch_count; i++) {
+        struct pair_device *link = pair->branches[i].link;
+        if (!link->up && link->ended && link->why == ERR_CLOSED)
+            pair_connect(pair, link, false);
+    }
+    pair_run(pair);
+}
+
+struct pair_device *pair_enrol_at(struct pair *pair, const char *login, const char *branch,
+                                  struct pair_branch *at)
+{
+    struct pair_device *device = pair_enrol(pair, login, "rep");
+    set_user(pair, login, branch, "rep");
+    device->at = at;
+    pair_run(pair);
+    pair_links_again(pair); /* the branch hears of the device */
+    return device;
+}
+
+void pair_restart_branch(struct pair *pair, struct pair_branch *branch)
+{
+    for (uint32_t i = 0; i < pair->device_count; i++)
+        if (pair->devices[i].at == branch)
+            pair_cut(pair, &pair->devices[i]);
+    pair_cut(pair, branch->link);
+    pair_close_branch(branch);
+    pair_restart_device(pair, branch->link);
+    open_hub(pair, branch);
+}
