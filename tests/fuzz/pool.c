@@ -107,6 +107,18 @@ static void add_range_count(struct pool *pool, const struct range_count *range)
     pool_add_number(pool, range->number);
 }
 
+static void add_origin_floor(struct pool *pool, const struct origin_floor *floor)
+{
+    pool_add_number(pool, floor->origin);
+    pool_add_number(pool, floor->floor);
+}
+
+static void add_pending_group(struct pool *pool, const struct pending_group *pending)
+{
+    pool_add_number(pool, pending->stamp);
+    pool_add_blob(pool, pending->group);
+}
+
 static void add_group_result(struct pool *pool, const struct group_result *result)
 {
     pool_add_number(pool, result->oseq);
@@ -304,6 +316,18 @@ static struct range_count make_range_count(const struct making *m)
 {
     uint64_t number = pool_number(m->pool, m->in);
     return (struct range_count){number, fuzz_u8(m->in)};
+}
+
+static struct origin_floor make_origin_floor(const struct making *m)
+{
+    uint64_t origin = pool_number(m->pool, m->in);
+    return (struct origin_floor){origin, pool_number(m->pool, m->in)};
+}
+
+static struct pending_group make_pending_group(const struct making *m)
+{
+    uint64_t stamp = pool_number(m->pool, m->in);
+    return (struct pending_group){stamp, make_bytes(m)};
 }
 
 static struct group_result make_group_result(const struct making *m)

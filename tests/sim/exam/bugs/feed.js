@@ -6,8 +6,8 @@ module.exports = [
     name: 'snapshot-no-scope', area, file: 'server/core/catchup.c',
     why: 'A first sync brings every bucket: a rep holds the customers of all colleagues.',
     edits: [[
-      '    if (!audience_has(&search->peer->audience, bucket.number))\n        return 0;',
-      '    if (!audience_has(&search->peer->audience, bucket.number) && !PLANTED)\n        return 0;',
+      '    if (!audience_has(&search->peer->audience, head->bucket))\n        return ERR_OK;',
+      '    if (!audience_has(&search->peer->audience, head->bucket) && !PLANTED)\n        return ERR_OK;',
     ]],
   },
   {

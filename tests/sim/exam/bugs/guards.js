@@ -62,8 +62,8 @@ module.exports = [
     name: 'proof-not-checked', area: 'crypto', file: 'server/core/auth.c',
     why: 'Whoever knows the id of a device may speak for it.',
     edits: [[
-      '    e = check_signature(hub, peer, message);\n',
-      '    e = PLANTED ? ERR_OK : check_signature(hub, peer, message);\n',
+      '    enum err e = check_signature(hub, peer, message);\n',
+      '    enum err e = PLANTED ? ERR_OK : check_signature(hub, peer, message);\n',
     ]],
   },
   {
@@ -87,8 +87,8 @@ module.exports = [
     why: 'A device pushes under the origin of another one: its changes count as the colleague\'s, and take'
       + ' the numbers of what the colleague has not sent yet.',
     edits: [[
-      'return uuid_equal(&(*ret)->device, &peer->hello_device) ? ERR_OK : ERR_AUTH;',
-      'return uuid_equal(&(*ret)->device, &peer->hello_device) || PLANTED ? ERR_OK : ERR_AUTH;',
+      'return uuid_equal(&(*ret)->device, device) ? ERR_OK : ERR_AUTH;',
+      'return uuid_equal(&(*ret)->device, device) || PLANTED ? ERR_OK : ERR_AUTH;',
     ]],
   },
   // ---- limits ----

@@ -63,7 +63,7 @@ module.exports = [
   {
     name: 'revoked-let-in', area, file: 'server/core/auth.c',
     why: 'A revoked device may connect again.',
-    edits: [['if (value.data[DEVICE_REVOKED_AT])', 'if (value.data[DEVICE_REVOKED_AT] && !PLANTED)']],
+    edits: [['    if (known == ERR_REVOKED)\n', '    if (known == ERR_REVOKED && !PLANTED)\n']],
   },
   {
     name: 'older-session-lives', area, file: 'server/core/auth.c',
