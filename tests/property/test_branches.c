@@ -1,0 +1,380 @@
+/* Random histories over three tiers and four: headquarters, two branches, one below the first, people at each and one
+ * at headquarters. Lines are cut at any frame, people go from server to server, servers and devices die and start
+ * again; customers are written, change hands and are deleted wherever people are. In the end nothing waits, each
+ * device and each branch holds exactly what it may, version for version, and headquarters' books add up.
+ *
+ * SATCHEL_SEED replays one history; SATCHEL_ROUNDS says how many are tried.
+ * ctest: timeout=900 */
+#include <stdio.h>
+
+#include "tests/lib/hands.h"
+
+enum { PEOPLE = 6, STEPS = 160, RECORDS_MAX = 60, ROUNDS = 10 };
+
+static const struct person {
+    const char *login, *role, *branch; /* NULL: at headquarters */
+} people[PEOPLE] = {{"anna", "rep", "North"},    {"boris", "rep", "North"},
+                    {"carl", "rep", "South"},    {"dora", "rep", "Harbour"},
+                    {"emil", "manager", "Harbour"}, {"adam", "admin", NULL}};
+
+struct story {
+    struct pair pair;
+    struct seeded_rng dice;
+    struct pair_device *devices[PEOPLE];
+    struct pair_branch *homes[PEOPLE];
+    struct uuid users[PEOPLE];
+    struct uuid parties[RECORDS_MAX], contacts[RECORDS_MAX];
+    uint32_t party_count, contact_count;
+    uint32_t writes, roams, refused, shared;
+};
+
+static uint64_t roll(struct story *s, uint64_t sides)
+{
+    return seeded_below(&s->dice, sides);
+}
+
+static bool shows(struct story *s, struct pair_device *d, const char *table, struct uuid id)
+{
+    return strcmp(pair_cell(&s->pair, d, table, id, "name"), "-") != 0;
+}
+
+static bool pick(struct story *s, struct pair_device *d, const char *table, const struct uuid *list,
+                 uint32_t count, struct uuid *ret)
+{
+    for (int tries = 0; count && tries < 4; tries++) {
+        *ret = list[roll(s, count)];
+        if (shows(s, d, table, *ret))
+            return true;
+    }
+    return false;
+}
+
+static const char *text_of(struct story *s)
+{
+    static char text[64];
+    snprintf(text, sizeof text, "text %u", (unsigned)++s->writes);
+    return text;
+}
+
+static void add_party(struct story *s, struct pair_device *d, uint32_t who)
+{
+    static const char *const visibilities[] = {"owner", "branch", "branch", "company"};
+    if (s->party_count == RECORDS_MAX)
+        return;
+    const struct hands_cell cells[] = {{"name", text_of(s), {{0}}},
+                                       {"visibility", visibilities[roll(s, 4)], {{0}}},
+                                       {"owner", NULL, s->users[who]}};
+    s->parties[s->party_count++] = hands_put(&s->pair, d, "party", (struct uuid){{0}}, cells, 3);
+}
+
+static void add_contact(struct story *s, struct pair_device *d)
+{
+    struct uuid party;
+    if (s->contact_count == RECORDS_MAX || !pick(s, d, "party", s->parties, s->party_count, &party))
+        return;
+    s->contacts[s->contact_count++] = hands_contact(&s->pair, d, party, text_of(s));
+}
+
+static void edit(struct story *s, struct pair_device *d)
+{
+    struct uuid id;
+    bool contact = roll(s, 2);
+    const char *table = contact ? "contact" : "party";
+    if (pick(s, d, table, contact ? s->contacts : s->parties,
+             contact ? s->contact_count : s->party_count, &id))
+        pair_set(&s->pair, d, table, id,
+                 roll(s, 2) ? "name"
+                 : contact  ? "title"
+                            : "website",
+                 text_of(s));
+}
+
+static void move(struct story *s, struct pair_device *d)
+{
+    static const char *const visibilities[] = {"owner", "branch", "company"};
+    struct uuid id;
+    if (!pick(s, d, "party", s->parties, s->party_count, &id))
+        return;
+    const struct hands_cell cells[] = {{"owner", NULL, s->users[roll(s, PEOPLE)]},
+                                       {"visibility", visibilities[roll(s, 3)], {{0}}}};
+    hands_put(&s->pair, d, "party", id, cells, roll(s, 2) ? 1 : 2);
+}
+
+static void erase(struct story *s, struct pair_device *d)
+{
+    struct uuid id;
+    bool contact = roll(s, 3) > 0;
+    const char *table = contact ? "contact" : "party";
+    if (pick(s, d, table, contact ? s->contacts : s->parties,
+             contact ? s->contact_count : s->party_count, &id))
+        pair_delete(&s->pair, d, table, id);
+}
+
+static void tell(struct story *s, struct pair_device *d)
+{
+    struct uplink_effects effects;
+    if (!d->peer)
+        return;
+    uplink_local_change(d->uplink, (struct now){{s->pair.now_ms}, {s->pair.now_ms * 1000}},
+                        &effects);
+    if (roll(s, 3))
+        pair_run(&s->pair);
+}
+
+static void write(struct story *s, uint32_t who)
+{
+    struct pair_device *d = s->devices[who];
+    uint64_t what = roll(s, 66);
+    if (what < 12)
+        add_party(s, d, who);
+    else if (what < 24)
+        add_contact(s, d);
+    else if (what < 54)
+        edit(s, d);
+    else if (what < 62)
+        move(s, d);
+    else
+        erase(s, d);
+    tell(s, d);
+    s->shared += replica_pending_count(d->replica) > 0;
+}
+
+static void connect(struct story *s, struct pair_device *d)
+{
+    if (!d->peer)
+        pair_connect(&s->pair, d, false);
+    if (roll(s, 3))
+        pair_run(&s->pair);
+}
+
+/* To headquarters, home, or anywhere. */
+static void roam(struct story *s, uint32_t who)
+{
+    struct pair_device *d = s->devices[who];
+    uint64_t where = roll(s, 2 + s->pair.branch_count);
+    pair_cut(&s->pair, d);
+    d->at = where == 0   ? NULL
+            : where == 1 ? s->homes[who]
+                         : &s->pair.branches[where - 2];
+    s->roams++;
+    connect(s, d);
+}
+
+static void trouble(struct story *s, struct pair_device *d)
+{
+    struct pair_branch *branch = &s->pair.branches[roll(s, s->pair.branch_count)];
+    switch (roll(s, 8)) {
+    case 0: d->frames_until_cut = d->peer ? 1 + (uint32_t)roll(s, 6) : 0; break;
+    case 1: pair_cut(&s->pair, d); break;
+    case 2: pair_cut(&s->pair, branch->link); break;
+    case 3:
+        branch->link->frames_until_cut = branch->link->peer ? 1 + (uint32_t)roll(s, 8) : 0;
+        break;
+    case 4: pair_restart_device(&s->pair, d); break;
+    case 5: pair_restart_branch(&s->pair, branch); break;
+    case 6: pair_restart_hub(&s->pair); break;
+    default: pair_run(&s->pair); break;
+    }
+}
+
+static void step(struct story *s)
+{
+    uint32_t who = (uint32_t)roll(s, PEOPLE);
+    uint64_t what = roll(s, 100);
+    if (what < 55)
+        write(s, who);
+    else if (what < 70)
+        connect(s, s->devices[who]);
+    else if (what < 85)
+        connect(s, s->pair.branches[roll(s, s->pair.branch_count)].link);
+    else if (what < 89)
+        roam(s, who);
+    else
+        trouble(s, s->devices[who]);
+    s->pair.now_ms += (int64_t)roll(s, 5000);
+}
+
+/* ---- the end ---- */
+
+static enum err note_parked(void *context, const struct parked_group *parked)
+{
+    uint64_t *oseq = context;
+    if (*oseq == 0)
+        *oseq = parked->dot.oseq;
+    return ERR_OK;
+}
+
+static void give_up(struct story *s, struct pair_device *d)
+{
+    struct err_info info;
+    for (;;) {
+        uint64_t oseq = 0;
+        assert_ok(replica_parked(d->replica, note_parked, &oseq));
+        if (oseq == 0)
+            return;
+        assert_ok(replica_parked_discard(d->replica, oseq, &info));
+        s->refused++;
+    }
+}
+
+static int note_bucket(void *context, struct bytes key, struct bytes value)
+{
+    (void)value;
+    *(uint64_t *)context |= (uint64_t)1 << be32_get(key.data);
+    return 0;
+}
+
+struct holding {
+    struct store *store;
+    const struct model_table *table;
+    uint64_t buckets;
+};
+
+static int look_at(void *context, const struct uuid *id)
+{
+    struct holding *h = context;
+    struct arena arena;
+    struct store_row row;
+    arena_init(&arena, 1 << 22);
+    assert_ok(store_row_get(h->store, h->table, id, &arena, &row));
+    if (!(h->buckets >> row.bucket & 1))
+        fail_msg("a device holds a %s of bucket %u", h->table->name, row.bucket);
+    arena_done(&arena);
+    return 0;
+}
+
+static void assert_holds_its_own(struct story *s, struct pair_device *d)
+{
+    const struct bytes none = bytes_of(NULL, 0);
+    struct holding h = {.store = d->store};
+    assert_ok(store_begin(d->store, STORE_READ));
+    assert_ok(store_side_scan(d->store, SIDE_CURSOR, none, none, note_bucket, &h.buckets));
+    for (uint16_t i = 0; i < s->pair.model->table_count; i++) {
+        h.table = &s->pair.model->tables[i];
+        assert_ok(store_row_scan(d->store, h.table, NULL, look_at, &h));
+        assert_ok(store_dead_scan(d->store, h.table, look_at, &h));
+    }
+    store_rollback(d->store);
+}
+
+/* Everybody connects anew, the servers first. */
+static void connect_all(struct story *s)
+{
+    struct pair *p = &s->pair;
+    for (uint32_t i = 0; i < p->device_count; i++)
+        p->devices[i].frames_until_cut = 0;
+    for (int round = 0; round < 3; round++) /* a fork, or changed rights, end a session */
+        for (int links = 1; links >= 0; links--)
+            for (uint32_t i = 0; i < p->device_count; i++) {
+                struct pair_device *d = &p->devices[i];
+                if ((d->serves != NULL) != (links == 1) || (round && d->peer))
+                    continue;
+                pair_cut(p, d);
+                pair_connect(p, d, false);
+                pair_run(p);
+            }
+}
+
+static void assert_quiet(struct pair_device *d, uint32_t i)
+{
+    struct replica_status status = pair_status(d);
+    if (!d->peer)
+        fail_msg("device %u is not connected: %s", i, d->message);
+    if (status.outbox_count || replica_pending_count(d->replica))
+        fail_msg("device %u: %u of its own and %u of others wait", i,
+                 (unsigned)status.outbox_count, (unsigned)replica_pending_count(d->replica));
+    assert_false(status.differs);
+    assert_false(status.reconcile);
+}
+
+static void settle(struct story *s)
+{
+    struct pair *p = &s->pair;
+    p->now_ms += 60000;
+    for (uint32_t i = 0; i < PEOPLE; i++)
+        s->devices[i]->at = s->homes[i];
+    for (int round = 0; round < ROUNDS; round++) {
+        connect_all(s);
+        for (uint32_t i = 0; round + 3 < ROUNDS && i < PEOPLE; i++) {
+            struct uplink_effects effects;
+            give_up(s, s->devices[i]);
+            if (s->devices[i]->peer)
+                uplink_local_change(s->devices[i]->uplink,
+                                    (struct now){{p->now_ms}, {p->now_ms * 1000}}, &effects);
+        }
+        pair_run(p);
+    }
+    for (uint32_t i = 0; i < p->device_count; i++) {
+        assert_quiet(&p->devices[i], i);
+        pair_assert_equal(p, &p->devices[i]);
+        assert_holds_its_own(s, &p->devices[i]);
+    }
+    hands_assert_verified(p);
+}
+
+static void play(uint64_t seed, uint64_t sums[4])
+{
+    struct story *s = calloc(1, sizeof *s);
+    assert_non_null(s);
+    pair_init(&s->pair, NULL, seed);
+    seeded_rng_start(&s->dice, seed ^ 0x6272616e6368);
+    struct pair_branch *north = pair_branch_new(&s->pair, "North", NULL);
+    struct pair_branch *south = pair_branch_new(&s->pair, "South", NULL);
+    struct pair_branch *harbour = pair_branch_new(&s->pair, "Harbour", north);
+    pair_links_again(&s->pair);
+    for (uint32_t i = 0; i < PEOPLE; i++) {
+        const struct person *person = &people[i];
+        s->homes[i] = !person->branch                      ? NULL
+                      : strcmp(person->branch, "North") == 0 ? north
+                      : strcmp(person->branch, "South") == 0 ? south
+                                                             : harbour;
+        if (!person->branch) {
+            s->devices[i] = pair_enrol(&s->pair, person->login, person->role);
+        } else {
+            char request[200];
+            s->devices[i] = pair_enrol_at(&s->pair, person->login, person->branch, s->homes[i]);
+            snprintf(request, sizeof request,
+                     "{\"do\":\"user-set\",\"login\":\"%s\",\"role\":\"%s\"}", person->login,
+                     person->role);
+            pair_admin(&s->pair, request);
+        }
+        s->users[i] = hands_user(&s->pair, person->login);
+    }
+    for (uint32_t i = 0; i < STEPS; i++)
+        step(s);
+    settle(s);
+    sums[0] += s->writes;
+    sums[1] += s->roams;
+    sums[2] += s->refused;
+    sums[3] += s->shared;
+    pair_done(&s->pair);
+    free(s);
+}
+
+static void everything_comes_together(void **state)
+{
+    const char *seed = getenv("SATCHEL_SEED"), *rounds = getenv("SATCHEL_ROUNDS");
+    uint64_t sums[4] = {0}, count = rounds ? strtoull(rounds, NULL, 10) : 60;
+    (void)state;
+    if (seed) {
+        play(strtoull(seed, NULL, 10), sums);
+        return;
+    }
+    for (uint64_t i = 1; i <= count; i++) {
+        printf("seed %llu\r", (unsigned long long)i);
+        (void)fflush(stdout);
+        play(i, sums);
+    }
+    print_message("%llu histories: %llu writes, %llu times another server, %llu refused and given up, "
+                  "%llu writes beside others' that were not decided\n",
+                  (unsigned long long)count, (unsigned long long)sums[0],
+                  (unsigned long long)sums[1], (unsigned long long)sums[2],
+                  (unsigned long long)sums[3]);
+    assert_true(sums[3] > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(everything_comes_together)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
