@@ -156,6 +156,11 @@ enum err claim_origin(struct hub *hub, const struct uuid *device, const struct u
                       uint64_t id, struct origin **ret)
 {
     enum err e = origin_get(hub, id, ret);
+    if (e == ERR_OK && hub->relay && uuid_is_nil(&(*ret)->device)) {
+        (*ret)->device = *device; /* followed, before somebody came with it */
+        (*ret)->user = *user;
+        return relay_origin_claim(hub, id, device, user);
+    }
     if (e == ERR_OK)
         return uuid_equal(&(*ret)->device, device) ? ERR_OK : ERR_AUTH;
     if (e != ERR_NOT_FOUND)

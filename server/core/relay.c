@@ -100,6 +100,16 @@ enum err relay_origin_new(struct hub *hub, uint64_t id, const struct uuid *devic
     return relay_origin_put(hub->relay->replica, &origin);
 }
 
+enum err relay_origin_claim(struct hub *hub, uint64_t id, const struct uuid *device,
+                            const struct uuid *user)
+{
+    struct relay_origin known;
+    enum err e = relay_origin_get(hub->relay->replica, id, &known);
+    known.device = *device;
+    known.user = *user;
+    return e == ERR_OK ? relay_origin_put(hub->relay->replica, &known) : e;
+}
+
 /* ---- devices ---- */
 
 enum err relay_device(struct hub *hub, const struct uuid *device, uint8_t ret_key[32],

@@ -29,6 +29,8 @@ enum err relay_origin_load(struct hub *hub, uint64_t id, struct mark *ret_mark,
                            struct uuid *ret_device, struct uuid *ret_user);
 enum err relay_origin_new(struct hub *hub, uint64_t id, const struct uuid *device,
                           const struct uuid *user);
+enum err relay_origin_claim(struct hub *hub, uint64_t id, const struct uuid *device,
+                            const struct uuid *user);
 /* A device by its row. ERR_AUTH: not known here; ERR_REVOKED. */
 enum err relay_device(struct hub *hub, const struct uuid *device, uint8_t ret_key[32],
                       struct uuid *ret_user);

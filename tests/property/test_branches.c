@@ -291,8 +291,10 @@ static void settle(struct story *s)
 {
     struct pair *p = &s->pair;
     p->now_ms += 60000;
-    for (uint32_t i = 0; i < PEOPLE; i++)
+    for (uint32_t i = 0; i < PEOPLE; i++) {
+        pair_cut(p, s->devices[i]);
         s->devices[i]->at = s->homes[i];
+    }
     for (int round = 0; round < ROUNDS; round++) {
         connect_all(s);
         for (uint32_t i = 0; round + 3 < ROUNDS && i < PEOPLE; i++) {
