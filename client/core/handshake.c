@@ -115,6 +115,10 @@ enum err on_welcome(struct uplink *u, const struct message_welcome *m, struct no
         uplink_end(u, e, "this server holds another customer file than this device", effects);
         return ERR_OK;
     }
+    if (e == ERR_BUSY) {
+        uplink_end(u, e, "this branch does not know yet that headquarters was restored", effects);
+        return ERR_OK;
+    }
     if (e != ERR_OK)
         return e;
     u->user = m->user;

@@ -327,14 +327,19 @@ static enum err diverges(struct replica *r, const struct message_welcome *welcom
                                  collect_start, &known);
     if (e != ERR_OK)
         return e;
-    *ret = known.count > welcome->incarnations_count;
-    for (uint32_t i = 0; i < known.count && !*ret; i++)
-        *ret = known.ids[i] != welcome->incarnations[i].id;
+    uint32_t same = 0;
+    while (same < known.count && same < welcome->incarnations_count &&
+           known.ids[same] == welcome->incarnations[same].id)
+        same++;
+    bool behind = welcome->relay != 0 && same == welcome->incarnations_count;
+    *ret = same < known.count && !behind;
+    if (*ret && welcome->relay && known.ids[same] > welcome->incarnations[same].id)
+        return ERR_BUSY; /* the branch has not heard of the restore that this replica knows */
     for (uint32_t i = known.count; i < welcome->incarnations_count && !*ret; i++)
         *ret = ahead_of(r, &welcome->incarnations[i]);
     for (uint32_t i = 0; e == ERR_OK && i < welcome->incarnations_count; i++)
         e = keep_start(r, i + 1u, &welcome->incarnations[i]);
-    for (uint32_t i = welcome->incarnations_count; e == ERR_OK && i < known.count; i++) {
+    for (uint32_t i = welcome->incarnations_count; e == ERR_OK && i < known.count && !behind; i++) {
         uint8_t key[8];
         be64_put(key, i + 1u);
         e = store_side_delete(r->store, SIDE_INCARNATION, bytes_of(key, 8));

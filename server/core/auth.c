@@ -226,12 +226,16 @@ static enum err welcome(struct hub *hub, struct peer *peer, const struct message
                         const struct origin *origin)
 {
     struct incarnation_list list = {.hub = hub, .audience = &peer->audience};
-    list.capacity = (uint32_t)hub->incarnation_count;
-    list.items = arena_calloc(&hub->turn, list.capacity, sizeof *list.items);
+    uint64_t starts = hub->incarnation_count;
+    enum err e = hub->relay ? side_count(hub, SIDE_INCARNATION, &starts) : ERR_OK;
+    if (e != ERR_OK)
+        return e;
+    list.capacity = (uint32_t)starts;
+    list.items = arena_calloc(&hub->turn, list.capacity + 1u, sizeof *list.items);
     struct bucket_name *names = arena_calloc(&hub->turn, hub->bucket_count, sizeof *names);
     if (!list.items || !names)
         return ERR_NOMEM;
-    enum err e = store_side_scan(hub->store, SIDE_INCARNATION, bytes_of(NULL, 0), bytes_of(NULL, 0),
+    e = store_side_scan(hub->store, SIDE_INCARNATION, bytes_of(NULL, 0), bytes_of(NULL, 0),
                                  collect_incarnation, &list);
     if (e != ERR_OK)
         return e;

@@ -122,12 +122,19 @@ enum err hub_create(const struct hub_config *config, struct hub_now now, struct 
     return e;
 }
 
+/* Of two starts the later one has the higher id, as far as headquarters' clock is right: so a device can tell
+ * which of two histories that part is the later one (SPEC.md 12.7). */
+enum { INCARNATION_RANDOM = 20 };
+
 /* INCARNATION: number BE8 -> id BE8, then per bucket number BE4, first position BE8. */
 static enum err incarnation_add(struct hub *hub)
 {
     enum err e = side_count(hub, SIDE_INCARNATION, &hub->incarnation_count);
-    while (e == ERR_OK && hub->incarnation == 0)
-        e = rng_u64(hub->config.rng, &hub->incarnation);
+    uint32_t random = 0;
+    if (e == ERR_OK)
+        e = rng_u32(hub->config.rng, &random);
+    hub->incarnation = (uint64_t)hub->now.wall.ms << INCARNATION_RANDOM |
+                       (random & ((1u << INCARNATION_RANDOM) - 1));
     struct buf *b = &hub->row_scratch;
     buf_reset(b);
     uint8_t raw[12];

@@ -448,6 +448,31 @@ static enum err tell_discarded(struct hub *hub, struct peer *peer, uint64_t orig
     return ERR_OK;
 }
 
+static enum err give_up_one(struct hub *hub, const struct dot *dot)
+{
+    enum err e = receipt_change(hub, dot->origin, dot->oseq, RESULT_DISCARDED);
+    if (e == ERR_OK)
+        e = forget_parked(hub, dot);
+    return e == ERR_OK ? decide_waiting(hub, dot) : e;
+}
+
+/* A group that was renumbered is given up under the dot that stands for it, too: it is that one that is set
+ * aside, and that others wait for. */
+static enum err give_up(struct hub *hub, const struct dot *dot)
+{
+    struct dot stands;
+    struct receipt receipt;
+    enum err e = give_up_one(hub, dot);
+    if (e == ERR_OK)
+        e = renamed_find(hub, dot, &stands);
+    if (e == ERR_OK)
+        e = receipt_find(hub, stands.origin, stands.oseq, &receipt);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    return receipt.code == RESULT_PARKED && receipt.tag == stands.tag ? give_up_one(hub, &stands)
+                                                                       : ERR_OK;
+}
+
 enum err handle_discard(struct hub *hub, struct peer *peer, const struct message_discard *message)
 {
     if (peer->session.state != PEER_OPEN || message->oseq == 0)
@@ -472,13 +497,7 @@ enum err handle_discard(struct hub *hub, struct peer *peer, const struct message
         peer->session.floor = message->oseq - 1; /* told with the checkpoint, from a new snapshot */
         peer->session.fresh_subscription = true;
     }
-    if (receipt.code == RESULT_PARKED) {
-        struct dot dot = {message->origin, message->oseq, receipt.tag};
-        e = receipt_change(hub, message->origin, message->oseq, RESULT_DISCARDED);
-        if (e == ERR_OK)
-            e = forget_parked(hub, &dot);
-        if (e == ERR_OK)
-            e = decide_waiting(hub, &dot);
-    }
+    if (receipt.code == RESULT_PARKED)
+        e = give_up(hub, &(struct dot){message->origin, message->oseq, receipt.tag});
     return e == ERR_OK ? tell_discarded(hub, peer, message->origin, message->oseq) : e;
 }
