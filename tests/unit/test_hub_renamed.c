@@ -1,5 +1,6 @@
 /* A group that was renumbered is one with what it was: whichever of the two comes first takes effect, once,
  * and what names either builds on it. */
+#include "tests/lib/hands.h"
 #include "tests/lib/hostile.h"
 #include "tests/lib/pair_copy.h"
 
@@ -120,12 +121,53 @@ static void others_built_on_what_is_renumbered(void **state)
     pair_done(&p);
 }
 
+static enum err note_first(void *context, const struct parked_group *parked)
+{
+    uint64_t *oseq = context;
+    if (*oseq == 0)
+        *oseq = parked->dot.oseq;
+    return ERR_OK;
+}
+
+/* Both copies wait for a group that was set aside; the one for which it has another number gives it up. */
+static void what_was_renumbered_is_given_up_for_both(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct err_info info;
+    uint64_t oseq = 0;
+    pair_init(&p, NULL, 84);
+    struct pair_device *a = pair_enrol(&p, "anna", "admin");
+    pair_sync(&p, a);
+    struct uuid id = pair_insert(&p, a, "territory", "name", "Far East"); /* administrators may */
+    const struct hands_cell cells[] = {
+        {"name", "Acme", {{0}}}, {"visibility", "company", {{0}}}, {"territory", NULL, id}};
+    hands_put(&p, a, "party", (struct uuid){{0}}, cells, 3);
+    struct pair_device *b = pair_clone_device(&p, a);
+    pair_insert(&p, a, "party", "name", "From the one");
+    pair_insert(&p, b, "party", "name", "From the other");
+    pair_admin(&p, "{\"do\":\"user-set\",\"login\":\"anna\",\"role\":\"rep\"}");
+    pair_sync(&p, a);
+    pair_sync(&p, b);
+    assert_int_not_equal(status_of(a).origin, status_of(b).origin);
+    assert_int_equal(status_of(b).parked_count, 1);
+    assert_int_equal(status_of(b).outbox_count, 1);
+    assert_ok(replica_parked(b->replica, note_first, &oseq));
+    assert_ok(replica_parked_discard(b->replica, oseq, &info));
+    pair_sync(&p, b);
+    pair_sync(&p, a);
+    assert_int_equal(status_of(b).outbox_count, 0); /* set aside now: it depends on what was given up */
+    assert_int_equal(status_of(a).outbox_count, 0);
+    pair_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_copy_builds_on_what_both_copies_have),
         cmocka_unit_test(what_was_renumbered_comes_first),
         cmocka_unit_test(others_built_on_what_is_renumbered),
+        cmocka_unit_test(what_was_renumbered_is_given_up_for_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
