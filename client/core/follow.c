@@ -38,8 +38,8 @@ enum err on_pending(struct uplink *u, const struct message_pending *m, struct no
 bool runs_want(const struct uplink *u)
 {
     const struct push_state *push = &u->push;
-    return u->config.branch && !push->blocked &&
-           !push->run_waits && push->sent_count < sizeof push->sent / sizeof *push->sent &&
+    return u->config.branch && !push->blocked && !push->run_waits &&
+           push->sent_count < sizeof push->sent / sizeof *push->sent &&
            (push->sent_count == 0 || push->unacknowledged < push->window) &&
            push->run_next < relay_run_end(u->config.replica);
 }

@@ -3,7 +3,8 @@
  * Reading order: replica.c (opening, state, reading) -> replica_write.c, replica_delete.c (local
  * transactions) -> replica_base.c (confirmed copies and pending groups) -> replica_install.c (entries
  * of pages) -> replica_checkpoint.c (pages and checkpoints) -> replica_compare.c (a digest that differs) ->
- * replica_link.c (welcome, fork, outbox, acknowledgements) -> replica_parked.c.
+ * replica_link.c (welcome, fork, outbox, acknowledgements), replica_scope.c -> replica_parked.c;
+ *                others' groups: replica_pending.c, replica_fates.c; a branch's: replica_relay.c, replica_log.c.
  *
  * Stored:  META "state": origin BE8, last_oseq BE8, hlc BE8, scope BE8, last checkpoint BE8, flags u8;
  *          OUTBOX (origin BE8, oseq BE8) -> group bytes: pending ones, and decided ones (the sent-log)
@@ -157,6 +158,9 @@ void cache_drop(struct replica *r);
 enum err hold_page(struct held_page **head, struct held_page **tail, size_t *bytes,
                    const struct message_page *page);
 void drop_pages(struct held_page **head, struct held_page **tail, size_t *bytes);
+
+/* replica_scope.c: buckets and their names as this WELCOME has them; rows of others go. */
+enum err scope_take(struct replica *r, const struct message_welcome *welcome);
 
 /* replica_pending.c */
 enum {

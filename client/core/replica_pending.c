@@ -291,8 +291,7 @@ enum err pending_take(struct replica *r, uint64_t stamp, uint8_t flags, uint64_t
         return ERR_OK;
     own_key(head.dot.origin, head.dot.oseq, key);
     arena_reset(arena);
-    enum err e =
-        store_side_get(r->store, SIDE_OUTBOX, bytes_of(key, sizeof key), arena, &have);
+    enum err e = store_side_get(r->store, SIDE_OUTBOX, bytes_of(key, sizeof key), arena, &have);
     if (e != ERR_NOT_FOUND)
         return e; /* of an own origin from before a fork */
     e = store_side_get(r->store, SIDE_PENDING, bytes_of(key, sizeof key), arena, &have);

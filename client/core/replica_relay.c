@@ -23,7 +23,7 @@ static enum err origin_decode(struct bytes key, struct bytes value, struct relay
     ret->origin = be64_get(key.data);
     memcpy(ret->device.byte, value.data, 16);
     memcpy(ret->user.byte, value.data + 16, 16);
-    ret->highest = be64_get(value.data + 32);
+    ret->received = be64_get(value.data + 32);
     ret->forked = be64_get(value.data + 40);
     return ERR_OK;
 }
@@ -48,7 +48,7 @@ enum err relay_origin_put(struct replica *r, const struct relay_origin *origin)
     be64_put(key, origin->origin);
     memcpy(value, origin->device.byte, 16);
     memcpy(value + 16, origin->user.byte, 16);
-    be64_put(value + 32, origin->highest);
+    be64_put(value + 32, origin->received);
     be64_put(value + 40, origin->forked);
     enum err e =
         store_side_put(r->store, SIDE_ORIGIN, bytes_of(key, 8), bytes_of(value, sizeof value));
@@ -114,8 +114,8 @@ enum err relay_note_fate(struct replica *r, const struct message_fates *fates, s
     const struct mark *mark = &fates->marks[0];
     struct mark old;
     enum err e = relay_mark(r, mark->origin, arena, &old);
-    bool newer = mark->upto > old.upto ||
-                 (mark->upto == old.upto && mark->range_count >= old.range_count);
+    bool newer =
+        mark->upto > old.upto || (mark->upto == old.upto && mark->range_count >= old.range_count);
     if (e == ERR_OK && newer)
         e = mark_put(r, mark);
     for (uint32_t i = 0; e == ERR_OK && i < fates->results_count; i++) {
@@ -173,9 +173,8 @@ static int collect_result(void *context, struct bytes key, struct bytes value)
     struct group_result *item = &items[walk->count++];
     *item = (struct group_result){
         .oseq = oseq, .count = count, .code = value.data[8], .reason = be32_get(value.data + 9)};
-    return (int)arena_copy(walk->arena,
-                           bytes_of(value.data + RECEIPT_HEAD, value.size - RECEIPT_HEAD),
-                           &item->detail);
+    return (int)arena_copy(
+        walk->arena, bytes_of(value.data + RECEIPT_HEAD, value.size - RECEIPT_HEAD), &item->detail);
 }
 
 enum err relay_results_from(struct store *store, uint64_t origin, uint64_t after,
@@ -239,8 +238,8 @@ enum err relay_run_next(struct replica *r, uint64_t from, struct relay_run *ret)
     uint8_t key[8];
     struct run_walk walk = {.run = ret};
     be64_put(key, from);
-    enum err e = store_side_scan(r->store, SIDE_RUN, bytes_of(key, 8), bytes_of(NULL, 0), first_run,
-                                 &walk);
+    enum err e =
+        store_side_scan(r->store, SIDE_RUN, bytes_of(key, 8), bytes_of(NULL, 0), first_run, &walk);
     return e == ERR_OK && !walk.found ? ERR_NOT_FOUND : e;
 }
 
@@ -360,7 +359,8 @@ static enum err run_groups(struct replica *r, const struct relay_run *run, struc
     for (uint32_t i = 0; i < run->count; i++) {
         uint64_t stamp;
         bool decided;
-        enum err e = relay_group(r, run->origin, run->first + i, arena, &groups[i], &stamp, &decided);
+        enum err e =
+            relay_group(r, run->origin, run->first + i, arena, &groups[i], &stamp, &decided);
         if (e == ERR_NOT_FOUND)
             return ERR_OK; /* archived: all before it are decided */
         if (e != ERR_OK)
@@ -545,75 +545,5 @@ enum err relay_buckets(const struct replica *r, relay_bucket_fn *fn, void *conte
         memcpy(head.sum, cursor->sum.byte, 16);
         e = fn(context, &name, &head);
     }
-    return e;
-}
-
-/* ---- a restored headquarters ---- */
-
-struct again_walk {
-    struct arena *arena;
-    struct bytes *keys;
-    uint32_t count, capacity;
-};
-
-static int collect_key(void *context, struct bytes key, struct bytes value)
-{
-    struct again_walk *walk = context;
-    (void)value;
-    struct bytes *keys =
-        arena_extend(walk->arena, walk->keys, walk->count, &walk->capacity, sizeof *keys);
-    if (!keys)
-        return ERR_NOMEM;
-    walk->keys = keys;
-    return (int)arena_copy(walk->arena, key, &keys[walk->count++]);
-}
-
-static enum err drop_side(struct replica *r, enum store_side side, struct arena *arena)
-{
-    struct again_walk walk = {.arena = arena};
-    enum err e = store_side_scan(r->store, side, bytes_of(NULL, 0), bytes_of(NULL, 0), collect_key,
-                                 &walk);
-    for (uint32_t i = 0; e == ERR_OK && i < walk.count; i++)
-        e = store_side_delete(r->store, side, walk.keys[i]);
-    return e;
-}
-
-/* A decided group enters the pending layer again as if it came now. */
-static enum err take_again(struct replica *r, struct bytes key, struct arena *arena)
-{
-    struct bytes value, raw;
-    struct arena work;
-    arena_reset(arena);
-    enum err e = store_side_get(r->store, SIDE_PENDING, key, arena, &value);
-    if (e != ERR_OK || value.size < PENDING_HEAD || !(value.data[0] & PENDING_DECIDED))
-        return e;
-    raw = bytes_of(value.data + PENDING_HEAD, value.size - PENDING_HEAD);
-    e = store_side_delete(r->store, SIDE_PENDING, key);
-    arena_init(&work, REPLICA_ARENA_MAX);
-    if (e == ERR_OK)
-        e = pending_take(r, be64_get(value.data + 1), PENDING_WHOLE, be64_get(value.data + 9), raw,
-                         &work);
-    arena_done(&work);
-    return e == ERR_MALFORMED ? ERR_OK : e;
-}
-
-enum err relay_start_over(struct replica *r)
-{
-    struct arena list, work;
-    arena_init(&list, REPLICA_ARENA_MAX);
-    arena_init(&work, REPLICA_ARENA_MAX);
-    struct again_walk walk = {.arena = &list};
-    enum err e = pending_drop_filtered(r, &work);
-    if (e == ERR_OK)
-        e = drop_side(r, SIDE_MARK, &list);
-    if (e == ERR_OK)
-        e = drop_side(r, SIDE_RECEIPT, &list);
-    if (e == ERR_OK)
-        e = store_side_scan(r->store, SIDE_PENDING, bytes_of(NULL, 0), bytes_of(NULL, 0),
-                            collect_key, &walk);
-    for (uint32_t i = 0; e == ERR_OK && i < walk.count; i++)
-        e = take_again(r, walk.keys[i], &work);
-    arena_done(&list);
-    arena_done(&work);
     return e;
 }

@@ -7,7 +7,8 @@
  *             headquarters has them archived.
  * Stored:     RUN number BE8 -> kind u8, origin BE8, first BE8, count BE4,
  *             device 16, received BE8, offset BE8, signature 64; ORIGIN origin BE8 -> device 16, user 16,
- *             highest oseq BE8, forked BE8 (the oseq from which another's groups stand; 0: none).
+ *             received BE8 (all up to it are here or decided), forked BE8 (the oseq from which another's
+ *             groups stand; 0: none).
  * Transactions: those that begin with replica_ are one each; relay_ ones are part of the caller's.
  * Source:     SPEC.md 12. */
 #ifndef CLIENT_CORE_REPLICA_RELAY_H
@@ -34,7 +35,7 @@ struct relay_run {
 };
 
 struct relay_origin {
-    uint64_t origin, highest, forked;
+    uint64_t origin, received, forked;
     struct uuid device, user;
 };
 

@@ -236,7 +236,7 @@ static enum err welcome(struct hub *hub, struct peer *peer, const struct message
     if (!list.items || !names)
         return ERR_NOMEM;
     e = store_side_scan(hub->store, SIDE_INCARNATION, bytes_of(NULL, 0), bytes_of(NULL, 0),
-                                 collect_incarnation, &list);
+                        collect_incarnation, &list);
     if (e != ERR_OK)
         return e;
     uint32_t count = 0;

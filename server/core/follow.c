@@ -212,8 +212,8 @@ enum err handle_follow(struct hub *hub, struct peer *peer, const struct message_
         return ERR_PROTOCOL;
     for (uint32_t i = 0; i < message->origins_count; i++) {
         bool is_new;
-        enum err e = follow_add(hub, peer, message->origins[i].origin, message->origins[i].floor,
-                                &is_new);
+        enum err e =
+            follow_add(hub, peer, message->origins[i].origin, message->origins[i].floor, &is_new);
         if (e == ERR_OK && is_new)
             e = tell_now(hub, peer, follow_find(peer, message->origins[i].origin));
         if (e != ERR_OK)

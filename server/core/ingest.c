@@ -55,31 +55,13 @@ static uint32_t join_ranges(const struct mark *mark, const struct waiting_list *
     return count;
 }
 
-/* At a branch: what is held here for headquarters is durable, too. */
-static enum err relay_held_ranges(struct hub *hub, const struct mark *mark, struct message_ack *ack)
-{
-    struct waiting_list list = {.hub = hub};
-    enum err e =
-        relay_held(hub->relay->replica, mark->origin, &hub->turn, &list.ranges, &list.count);
-    struct oseq_range *joined =
-        arena_calloc(&hub->turn, list.count + mark->range_count + 1u, sizeof *joined);
-    if (e != ERR_OK || !joined)
-        return e != ERR_OK ? e : ERR_NOMEM;
-    uint32_t count = join_ranges(mark, &list, joined), taken = 0;
-    while (taken < count && joined[taken].from <= ack->upto + 1) {
-        if (joined[taken].to > ack->upto)
-            ack->upto = joined[taken].to;
-        taken++;
-    }
-    ack->ranges = joined + taken;
-    ack->ranges_count = count - taken < ACK_RANGES_MAX ? count - taken : ACK_RANGES_MAX;
-    return ERR_OK;
-}
-
-static enum err acknowledge(struct hub *hub, struct peer *peer, const struct origin *origin)
+/* last: of what has come. */
+static enum err acknowledge(struct hub *hub, struct peer *peer, const struct origin *origin,
+                            uint64_t last)
 {
     struct mark mark;
-    enum err e = own_mark(hub, origin, &mark);
+    enum err e =
+        hub->relay ? relay_received(hub, origin, last, &mark) : own_mark(hub, origin, &mark);
     if (e != ERR_OK)
         return e;
     struct message_ack ack = {.origin = origin->id,
@@ -87,11 +69,7 @@ static enum err acknowledge(struct hub *hub, struct peer *peer, const struct ori
                               .ranges = mark.ranges,
                               .ranges_count = mark.range_count,
                               .credit = PUSH_CREDIT};
-    if (hub->relay) {
-        e = relay_held_ranges(hub, &mark, &ack);
-        if (e != ERR_OK)
-            return e;
-    } else if (hub->waiting_count) {
+    if (hub->waiting_count && !hub->relay) {
         struct waiting_list list = {.hub = hub, .capacity = RANGES_MAX / 2};
         list.ranges = arena_calloc(&hub->turn, list.capacity, sizeof *list.ranges);
         struct oseq_range *joined =
@@ -257,7 +235,9 @@ enum err handle_push(struct hub *hub, struct peer *peer, const struct message_pu
                        hashes, message->signature.data, &fork);
         if (forked)
             *forked |= fork;
-        return e == ERR_OK ? acknowledge(hub, peer, origin) : e;
+        return e == ERR_OK
+                   ? acknowledge(hub, peer, origin, message->first + message->groups_count - 1)
+                   : e;
     }
     if (is_relayed(peer, origin->id)) {
         e = verify_now(hub, peer->session.relayed.public_key, origin->id, message->first,
@@ -277,7 +257,8 @@ enum err handle_push(struct hub *hub, struct peer *peer, const struct message_pu
     if (groups_taken(hub) > before)
         e = run_signed(hub, peer, origin->id, message->first, message->groups_count, hashes,
                        message->signature.data);
-    return e == ERR_OK ? acknowledge(hub, peer, origin) : e;
+    return e == ERR_OK ? acknowledge(hub, peer, origin, message->first + message->groups_count - 1)
+                       : e;
 }
 
 /* ---- parts: (origin, oseq, part BE4) -> bytes ---- */
@@ -401,7 +382,7 @@ enum err handle_part(struct hub *hub, struct peer *peer, const struct message_pa
         e = run_signed(hub, peer, origin->id, message->oseq, 1, hash, message->signature.data);
     if (forked)
         *forked |= fork;
-    return e == ERR_OK ? acknowledge(hub, peer, origin) : e;
+    return e == ERR_OK ? acknowledge(hub, peer, origin, message->oseq) : e;
 }
 
 /* ---- discards ---- */
@@ -470,7 +451,7 @@ static enum err give_up(struct hub *hub, const struct dot *dot)
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     return receipt.code == RESULT_PARKED && receipt.tag == stands.tag ? give_up_one(hub, &stands)
-                                                                       : ERR_OK;
+                                                                      : ERR_OK;
 }
 
 enum err handle_discard(struct hub *hub, struct peer *peer, const struct message_discard *message)

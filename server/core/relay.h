@@ -13,8 +13,8 @@
 
 struct relay {
     struct replica *replica;
-    uint64_t id;         /* of the list of pending groups: another one if the store is lost */
-    uint64_t given;      /* runs that live peers have been woken for end before this one */
+    uint64_t id;    /* of the list of pending groups: another one if the store is lost */
+    uint64_t given; /* runs that live peers have been woken for end before this one */
 };
 
 enum err relay_open(struct hub *hub, struct err_info *info);
@@ -43,6 +43,9 @@ enum err relay_confirmed(struct store *store, const struct model_table *table,
 enum err relay_push(struct hub *hub, struct peer *peer, struct origin *origin, uint64_t first,
                     const struct bytes *groups, uint32_t count, const uint8_t *hashes,
                     const uint8_t signature[64], bool *ret_fork);
+/* What is decided of the origin, or durable here; ranges matter up to `last`. */
+enum err relay_received(struct hub *hub, const struct origin *origin, uint64_t last,
+                        struct mark *ret);
 enum err relay_discard(struct hub *hub, struct peer *peer, const struct message_discard *message);
 
 /* relay_feed.c */

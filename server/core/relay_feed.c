@@ -35,7 +35,8 @@ enum err relay_follow(struct hub *hub, struct peer *peer, const struct message_f
         if (origin == 0)
             return ERR_PROTOCOL;
         enum err e = relay_origin_get(replica, origin, &known);
-        if (e == ERR_NOT_FOUND) /* what the device holds of another branch's: its fate is asked for */
+        if (e ==
+            ERR_NOT_FOUND) /* what the device holds of another branch's: its fate is asked for */
             e = relay_origin_new(hub, origin, &nobody, &nobody);
         if (e != ERR_OK)
             return e;
@@ -197,7 +198,8 @@ static enum err gather(struct hub *hub, struct peer *peer)
         }
         if (e != ERR_OK)
             return e;
-        if (list->count && (list->count + run.count > PENDING_GROUPS || list->bytes > PENDING_BYTES))
+        if (list->count &&
+            (list->count + run.count > PENDING_GROUPS || list->bytes > PENDING_BYTES))
             break;
         if (run.count <= PENDING_GROUPS && !is_from(hub, peer, run.origin))
             e = add_run(hub, peer, &run, list);
@@ -308,11 +310,10 @@ static enum err feed_live(struct live_feed *feed, struct peer *peer)
         e = relay_fates(hub->relay->replica, FEED_LIVE, send_fate, &fate);
     if (e != ERR_OK || (count == 0 && !fate.own && !fate.any))
         return e;
-    struct message m = {.type = MESSAGE_CHECKPOINT,
-                        .as.checkpoint = {.live = FEED_LIVE,
-                                          .scope = peer->session.scope,
-                                          .heads = heads,
-                                          .heads_count = count}};
+    struct message m = {
+        .type = MESSAGE_CHECKPOINT,
+        .as.checkpoint = {
+            .live = FEED_LIVE, .scope = peer->session.scope, .heads = heads, .heads_count = count}};
     if (fate.own) {
         m.as.checkpoint.marks = fate.own->marks;
         m.as.checkpoint.marks_count = 1;

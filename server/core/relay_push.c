@@ -16,11 +16,36 @@ static enum err check_group(struct hub *hub, const struct origin *origin, uint64
     struct bytes held;
     uint64_t stamp;
     bool decided;
-    enum err e = relay_group(hub->relay->replica, origin->id, oseq, &hub->turn, &held, &stamp,
-                             &decided);
+    enum err e =
+        relay_group(hub->relay->replica, origin->id, oseq, &hub->turn, &held, &stamp, &decided);
     *ret_have = e == ERR_OK && bytes_equal(held, raw);
     *ret_fork = e == ERR_OK ? !*ret_have : origin_decided(origin, oseq);
     return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* The mark with these ranges, too. */
+static enum err mark_add(struct hub *hub, struct mark *mark, const struct oseq_range *held,
+                         uint32_t held_count)
+{
+    enum { RANGES = 10000 };
+    struct oseq_range *out =
+        arena_calloc(&hub->turn, mark->range_count + held_count + 1u, sizeof *out);
+    uint32_t count = 0, a = 0, b = 0;
+    if (!out)
+        return ERR_NOMEM;
+    while (a < mark->range_count || b < held_count) {
+        bool first =
+            b == held_count || (a < mark->range_count && mark->ranges[a].from < held[b].from);
+        struct oseq_range next = first ? mark->ranges[a++] : held[b++];
+        uint64_t *end = count ? &out[count - 1].to : &mark->upto;
+        if (next.from > *end + 1)
+            out[count++] = next;
+        else if (next.to > *end)
+            *end = next.to;
+    }
+    mark->ranges = out;
+    mark->range_count = count < RANGES ? count : RANGES;
+    return ERR_OK;
 }
 
 enum err relay_push(struct hub *hub, struct peer *peer, struct origin *origin, uint64_t first,
@@ -55,21 +80,50 @@ enum err relay_push(struct hub *hub, struct peer *peer, struct origin *origin, u
     }
     if (all)
         return ERR_OK;
-    struct relay_run run = {
-        .origin = origin->id,
-        .first = first,
-        .count = count,
-        .device = own ? peer->session.device : relayed->device,
-        .received_ms = own ? hub->now.wall.ms : relayed->envelope.received_ms,
-        .offset_ms = own ? peer->session.offset_ms : relayed->envelope.offset_ms};
+    struct relay_run run = {.origin = origin->id,
+                            .first = first,
+                            .count = count,
+                            .device = own ? peer->session.device : relayed->device,
+                            .received_ms = own ? hub->now.wall.ms : relayed->envelope.received_ms,
+                            .offset_ms =
+                                own ? peer->session.offset_ms : relayed->envelope.offset_ms};
     memcpy(run.signature, signature, 64);
     e = relay_take(replica, &run, groups);
-    if (e == ERR_OK && first + count - 1 > known.highest) {
-        known.highest = first + count - 1;
+    uint64_t received = known.received > origin->upto ? known.received : origin->upto;
+    if (e == ERR_OK && first <= received + 1 && first + count - 1 > received) {
+        known.received = first + count - 1;
         e = relay_origin_put(replica, &known);
     }
     hub->stats.groups_waiting += count;
     return e;
+}
+
+/* What is decided, and what is held here for headquarters. Only where there is a gap is it looked for group by
+ * group: an origin may have tens of thousands that wait. */
+enum err relay_received(struct hub *hub, const struct origin *origin, uint64_t last,
+                        struct mark *ret)
+{
+    struct relay_origin known;
+    struct oseq_range *held;
+    uint32_t count;
+    enum err e = own_mark(hub, origin, ret);
+    if (e == ERR_OK)
+        e = relay_origin_get(hub->relay->replica, origin->id, &known);
+    if (e != ERR_OK)
+        return e;
+    if (known.received > ret->upto)
+        ret->upto = known.received;
+    if (last <= ret->upto) {
+        ret->range_count = 0;
+        return ERR_OK;
+    }
+    e = relay_held(hub->relay->replica, origin->id, &hub->turn, &held, &count);
+    if (e == ERR_OK)
+        e = mark_add(hub, ret, held, count);
+    if (e != ERR_OK || ret->upto <= known.received)
+        return e;
+    known.received = ret->upto;
+    return relay_origin_put(hub->relay->replica, &known);
 }
 
 enum err relay_discard(struct hub *hub, struct peer *peer, const struct message_discard *message)
@@ -82,5 +136,6 @@ enum err relay_discard(struct hub *hub, struct peer *peer, const struct message_
                                   (peer->audience.branch && follow_find(peer, message->origin)));
     if (e == ERR_OK && !theirs)
         return ERR_PROTOCOL;
-    return e == ERR_OK ? relay_note_discard(hub->relay->replica, message->origin, message->oseq) : e;
+    return e == ERR_OK ? relay_note_discard(hub->relay->replica, message->origin, message->oseq)
+                       : e;
 }

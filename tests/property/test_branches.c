@@ -13,8 +13,8 @@ enum { PEOPLE = 6, STEPS = 160, RECORDS_MAX = 60, ROUNDS = 10 };
 
 static const struct person {
     const char *login, *role, *branch; /* NULL: at headquarters */
-} people[PEOPLE] = {{"anna", "rep", "North"},    {"boris", "rep", "North"},
-                    {"carl", "rep", "South"},    {"dora", "rep", "Harbour"},
+} people[PEOPLE] = {{"anna", "rep", "North"},       {"boris", "rep", "North"},
+                    {"carl", "rep", "South"},       {"dora", "rep", "Harbour"},
                     {"emil", "manager", "Harbour"}, {"adam", "admin", NULL}};
 
 struct story {
@@ -153,9 +153,7 @@ static void roam(struct story *s, uint32_t who)
     struct pair_device *d = s->devices[who];
     uint64_t where = roll(s, 2 + s->pair.branch_count);
     pair_cut(&s->pair, d);
-    d->at = where == 0   ? NULL
-            : where == 1 ? s->homes[who]
-                         : &s->pair.branches[where - 2];
+    d->at = where == 0 ? NULL : where == 1 ? s->homes[who] : &s->pair.branches[where - 2];
     s->roams++;
     connect(s, d);
 }
@@ -281,8 +279,8 @@ static void assert_quiet(struct pair_device *d, uint32_t i)
     if (!d->peer)
         fail_msg("device %u is not connected: %s", i, d->message);
     if (status.outbox_count || replica_pending_count(d->replica))
-        fail_msg("device %u: %u of its own and %u of others wait", i,
-                 (unsigned)status.outbox_count, (unsigned)replica_pending_count(d->replica));
+        fail_msg("device %u: %u of its own and %u of others wait", i, (unsigned)status.outbox_count,
+                 (unsigned)replica_pending_count(d->replica));
     assert_false(status.differs);
     assert_false(status.reconcile);
 }
@@ -326,7 +324,7 @@ static void play(uint64_t seed, uint64_t sums[4])
     pair_links_again(&s->pair);
     for (uint32_t i = 0; i < PEOPLE; i++) {
         const struct person *person = &people[i];
-        s->homes[i] = !person->branch                      ? NULL
+        s->homes[i] = !person->branch                        ? NULL
                       : strcmp(person->branch, "North") == 0 ? north
                       : strcmp(person->branch, "South") == 0 ? south
                                                              : harbour;
@@ -367,11 +365,11 @@ static void everything_comes_together(void **state)
         (void)fflush(stdout);
         play(i, sums);
     }
-    print_message("%llu histories: %llu writes, %llu times another server, %llu refused and given up, "
-                  "%llu writes beside others' that were not decided\n",
-                  (unsigned long long)count, (unsigned long long)sums[0],
-                  (unsigned long long)sums[1], (unsigned long long)sums[2],
-                  (unsigned long long)sums[3]);
+    print_message(
+        "%llu histories: %llu writes, %llu times another server, %llu refused and given up, "
+        "%llu writes beside others' that were not decided\n",
+        (unsigned long long)count, (unsigned long long)sums[0], (unsigned long long)sums[1],
+        (unsigned long long)sums[2], (unsigned long long)sums[3]);
     assert_true(sums[3] > 0);
 }
 

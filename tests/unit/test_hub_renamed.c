@@ -156,7 +156,8 @@ static void what_was_renumbered_is_given_up_for_both(void **state)
     assert_ok(replica_parked_discard(b->replica, oseq, &info));
     pair_sync(&p, b);
     pair_sync(&p, a);
-    assert_int_equal(status_of(b).outbox_count, 0); /* set aside now: it depends on what was given up */
+    assert_int_equal(status_of(b).outbox_count,
+                     0); /* set aside now: it depends on what was given up */
     assert_int_equal(status_of(a).outbox_count, 0);
     pair_done(&p);
 }
