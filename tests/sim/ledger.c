@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/failing_alloc.h"
 #include "tests/sim/oracle.h"
 
 struct ledger *ledger_new(void)
@@ -29,7 +30,9 @@ static void *grow(void *items, uint32_t count, uint32_t *capacity, size_t size)
     if (count < *capacity)
         return items;
     *capacity = *capacity ? *capacity * 2 : 256;
+    bool paused = failing_alloc_pause(true); /* the oracle's memory is not the device's */
     items = realloc(items, *capacity * size);
+    (void)failing_alloc_pause(paused);
     if (!items)
         abort();
     return items;

@@ -167,6 +167,7 @@ void promise_sent_down(struct node *node, struct link *link, struct bytes frame)
     if (frame.size == 0 || !world->history || !node->running)
         return;
     enum message_type type = (enum message_type)frame.data[0];
+    queues_answered(link, type);
     if (type == MESSAGE_ACK || type == MESSAGE_CHALLENGE || type == MESSAGE_CHECKPOINT)
         look_into(node, frame);
     if (type == MESSAGE_PAGE)
