@@ -270,12 +270,21 @@ static void again(struct node *node)
     device_node_connect(node);
 }
 
+/* What happens to a device happens to it or to a copy of it. */
+static struct node *whom(struct world *world, const struct action *action)
+{
+    uint32_t at = action->node ? 1 + (action->node - 1u) % (world->node_count - 1) : 0;
+    for (uint32_t i = at + 1; at && i < world->node_count; i++)
+        if (world->nodes[i].clone_of == (int32_t)at && (action->dice >> (40 + i % 16) & 1))
+            at = i;
+    return &world->nodes[at];
+}
+
 void act(struct world *world, const struct action *action)
 {
     struct seeded_rng dice;
     seeded_rng_start(&dice, action->dice);
-    struct node *node =
-        &world->nodes[action->node ? 1 + (action->node - 1u) % (world->node_count - 1) : 0];
+    struct node *node = whom(world, action);
     if (action->kind != ACTION_WRITE)
         say(world, "%s: %s", node->name, action_text((enum action_kind)action->kind));
     switch ((int)action->kind) {

@@ -318,8 +318,18 @@ void ledger_cloned(struct world *world, uint16_t device)
             l->txs[i].reached_us = world->now_us;
 }
 
+static bool has_copy(const struct world *world, uint16_t device)
+{
+    for (uint32_t i = 1; i < world->node_count; i++)
+        if (i != device &&
+            uuid_equal(&world->nodes[i].identity.device, &world->nodes[device].identity.device))
+            return true;
+    return false;
+}
+
 /* What the backup does not hold has to be brought again by a device; if that has lost it, or may not
- * come any more, nobody can. */
+ * come any more, nobody can. Where two copies write under one origin, the other one may come first then, and
+ * its numbers are taken for this one's (OPEN.md, seed 5118). */
 void ledger_restored(struct world *world, const struct copy *copy)
 {
     struct ledger *l = world->ledger;
@@ -331,6 +341,6 @@ void ledger_restored(struct world *world, const struct copy *copy)
         if (held)
             continue;
         tx->acked_us = 0; /* until it has been brought again */
-        tx->uncertain |= !tx->here;
+        tx->uncertain |= !tx->here || has_copy(world, tx->device);
     }
 }
