@@ -207,7 +207,8 @@ static void check_lost(struct fates *f, uint32_t number)
     const struct tx *tx = &f->l->txs[number];
     if (tx->fate != FATE_LOST || !tx->committed)
         return;
-    if (f->seen[number] & SEEN_TOKEN)
+    /* what was built upon one that was given up, and is tried again, repeats its texts */
+    if ((f->seen[number] & SEEN_TOKEN) && !tx->discarded)
         broken(f->world, "a group is whole",
                "of transaction %u of %s there are texts, but not its journal row", number,
                who(f, tx));
