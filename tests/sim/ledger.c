@@ -287,6 +287,21 @@ void ledger_take_back(struct ledger *l, uint32_t tx)
     l->op_count--;
 }
 
+void ledger_replaces_own(struct node *node, uint32_t number, uint32_t record, uint16_t column)
+{
+    struct ledger *l = node->world->ledger;
+    struct replica_status status;
+    replica_status(node->replica, &status);
+    for (uint32_t i = 0; i < l->op_count; i++) {
+        const struct op *op = &l->ops[i];
+        const struct tx *tx = &l->txs[op->tx];
+        if (op->kind == OP_TEXT && op->record == record && op->column == column &&
+            op->tx != number && tx->device == node->number && tx->dot.origin == status.origin &&
+            tx->dot.oseq > status.decided_upto)
+            overwrite(l, i, number);
+    }
+}
+
 /* ---- promises that end ---- */
 
 void ledger_disk_lost(struct world *world, uint16_t device, uint32_t from_tx)

@@ -136,6 +136,7 @@ static enum err change_text(struct writing *w, uint32_t at, uint16_t column,
     } else {
         e = text_of_token(w, op, record->bucket, &value);
         ledger_replaces(w->ledger, w->tx, before, value.as.bytes);
+        ledger_replaces_own(w->node, w->tx, at, column);
     }
     return e == ERR_OK ? update(w, record, column, &value) : e;
 }
@@ -356,6 +357,7 @@ static enum err both_twins(struct writing *w)
     struct value value;
     enum err e = text_of_token(w, op, 0, &value);
     ledger_replaces(w->ledger, w->tx, shown[0].record.values[0].as.bytes, value.as.bytes);
+    ledger_replaces_own(w->node, w->tx, twins[0], 0);
     for (int i = 0; e == ERR_OK && i < 2; i++)
         e = update(w, &w->ledger->records[twins[i]], 0, &value);
     return e;
