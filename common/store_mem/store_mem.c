@@ -146,7 +146,7 @@ static void mem_close(struct store *store)
     struct mem_store *s = mem_of(store);
     undo_changes(s, 0);
     free(s->changes);
-    for (uint32_t i = 0; s->maps != NULL && i < s->map_count; i++)
+    for (uint32_t i = 0; i < s->map_count; i++)
         mem_map_done(&s->maps[i]);
     free(s->maps);
     free(s);

@@ -45,15 +45,11 @@ const char *sqlite_store_side_name(enum store_side side)
 
 const char *sqlite_store_column_type(const struct model_column *column)
 {
-    switch (store_column_kind(column)) {
-    case VALUE_INT: return "INTEGER";
-    case VALUE_REAL: return "REAL";
-    case VALUE_TEXT: return "TEXT";
-    case VALUE_BLOB: return "BLOB";
-    case VALUE_NULL: break;
-    }
-    assert(!"a column has a kind");
-    return "BLOB";
+    static const char *const types[] = {[VALUE_INT] = "INTEGER",
+                                        [VALUE_REAL] = "REAL",
+                                        [VALUE_TEXT] = "TEXT",
+                                        [VALUE_BLOB] = "BLOB"};
+    return types[store_column_kind(column)];
 }
 
 static enum err run(struct sqlite_store *s, const char *sql, const char *what,
@@ -75,8 +71,6 @@ enum err sqlite_store_query_int(struct sqlite_store *s, const char *sql, int64_t
         native = sqlite3_step(statement);
     if (native == SQLITE_ROW)
         *ret_value = sqlite3_column_int64(statement, 0);
-    else if (native == SQLITE_DONE)
-        err = err_set(info, ERR_NOT_FOUND, "'%s': nothing found", s->path);
     else
         err = sqlite_store_report(s, native, "cannot be read", info);
     (void)sqlite3_finalize(statement);
@@ -120,44 +114,24 @@ enum err sqlite_store_identify(struct sqlite_store *s, bool *ret_empty, struct e
     return ERR_OK;
 }
 
-static enum err check_names(const struct model_table *table, struct err_info *info)
-{
-    static const char *const reserved[] = {"id", "_version", "_bucket", "_position"};
-    if (sqlite3_strnicmp(table->name, "satchel_", 8) == 0 ||
-        sqlite3_strnicmp(table->name, "sqlite_", 7) == 0)
-        return err_set(info, ERR_MODEL, "table '%s': the store uses such names itself",
-                       table->name);
-    for (uint16_t i = 0; i < table->column_count; i++)
-        for (size_t k = 0; k < sizeof reserved / sizeof reserved[0]; k++)
-            if (sqlite3_stricmp(table->columns[i].name, reserved[k]) == 0)
-                return err_set(info, ERR_MODEL, "table '%s': the store itself has a column '%s'",
-                               table->name, reserved[k]);
-    return ERR_OK;
-}
-
-/* `"name" TYPE DEFAULT literal`. The default is what rows from before the column answer. */
+/* Names are the model's, which takes none that the store has itself (build_name() in common/model_build.c).
+ * `"name" TYPE DEFAULT literal`. The default is what rows from before the column answer. */
 static void append_column(sqlite3_str *sql, const struct model_column *column)
 {
     const struct value *value = &column->fallback;
     sqlite3_str_appendf(sql, "\"%w\" %s", column->name, sqlite_store_column_type(column));
-    switch (value->kind) {
-    case VALUE_NULL: return;
-    case VALUE_INT: sqlite3_str_appendf(sql, " DEFAULT %lld", (long long)value->as.integer); return;
-    case VALUE_REAL: sqlite3_str_appendf(sql, " DEFAULT(%!.17g)", value->as.real); return;
-    case VALUE_TEXT:
-        sqlite3_str_appendall(sql, " DEFAULT '");
-        for (size_t i = 0; i < value->as.bytes.size; i++)
-            sqlite3_str_appendchar(sql, value->as.bytes.data[i] == '\'' ? 2 : 1,
-                                   (char)value->as.bytes.data[i]);
-        sqlite3_str_appendall(sql, "'");
+    assert(value->kind != VALUE_BLOB); /* the model lets no such defaults in */
+    if (value->kind == VALUE_INT)
+        sqlite3_str_appendf(sql, " DEFAULT %lld", (long long)value->as.integer);
+    if (value->kind == VALUE_REAL)
+        sqlite3_str_appendf(sql, " DEFAULT(%!.17g)", value->as.real);
+    if (value->kind != VALUE_TEXT)
         return;
-    case VALUE_BLOB:
-        sqlite3_str_appendall(sql, " DEFAULT x'");
-        for (size_t i = 0; i < value->as.bytes.size; i++)
-            sqlite3_str_appendf(sql, "%02x", value->as.bytes.data[i]);
-        sqlite3_str_appendall(sql, "'");
-        return;
-    }
+    sqlite3_str_appendall(sql, " DEFAULT '");
+    for (size_t i = 0; i < value->as.bytes.size; i++)
+        sqlite3_str_appendchar(sql, value->as.bytes.data[i] == '\'' ? 2 : 1,
+                               (char)value->as.bytes.data[i]);
+    sqlite3_str_appendall(sql, "'");
 }
 
 static enum err create_table(struct sqlite_store *s, const struct model_table *table,
@@ -252,9 +226,7 @@ static enum err migrate_table(struct sqlite_store *s, const struct model_table *
 {
     bool present[MODEL_COLUMNS_MAX] = {false};
     bool exists;
-    enum err err = check_names(table, info);
-    if (err == ERR_OK)
-        err = present_columns(s, table, present, &exists, info);
+    enum err err = present_columns(s, table, present, &exists, info);
     if (err != ERR_OK)
         return err;
     if (!exists)

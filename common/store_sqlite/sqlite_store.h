@@ -148,7 +148,7 @@ enum err sqlite_store_identify(struct sqlite_store *s, bool *ret_empty, struct e
 enum err sqlite_store_refuse_corrupt(const struct sqlite_store *s, struct err_info *info);
 /* Brings the tables to the model (or, read-only, checks that they are). */
 enum err sqlite_store_migrate(struct sqlite_store *s, struct err_info *info);
-/* First column of the first row of a query; ERR_NOT_FOUND: no row. */
+/* First column of the first row of a query that has one. */
 enum err sqlite_store_query_int(struct sqlite_store *s, const char *sql, int64_t *ret_value,
                                 struct err_info *info);
 

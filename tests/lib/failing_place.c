@@ -1,13 +1,14 @@
 #include "tests/lib/failing_place.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
 enum { PLACES = 1 << 16 };
 
 static uint64_t places[PLACES]; /* hashes of those that have failed, 0: free */
 static _Thread_local enum place_kind wanted;
 static _Thread_local bool paused;
-static uint64_t failed_at;
+static uint64_t failed_at, story;
 
 static uint64_t mix(uint64_t hash, uint64_t with)
 {
@@ -37,7 +38,8 @@ bool failing_place_now(enum place_kind kind, unsigned variant, const void *from,
 {
     if (wanted != kind || paused)
         return false;
-    uint64_t hash = mix(mix((uint64_t)(uintptr_t)from, (uint64_t)(uintptr_t)frame), variant) | 1;
+    uint64_t hash =
+        mix(mix((uint64_t)(uintptr_t)from, (uint64_t)(uintptr_t)frame), variant + (story << 8)) | 1;
     if (!is_new(hash))
         return false;
     failed_at = hash;
@@ -53,6 +55,11 @@ uint64_t failing_place_number(void)
 void failing_place_pause(bool pause)
 {
     paused = pause;
+}
+
+void failing_place_story(void)
+{
+    story += getenv("SATCHEL_EACH_STORY") != NULL;
 }
 
 void failing_place_start(enum place_kind kind)

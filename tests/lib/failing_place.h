@@ -4,7 +4,8 @@
  *             depth of the stack. In a round the first place that has not failed yet does, the others go well;
  *             rounds are repeated until one met no new place. So errors are met as deep in a session as they can
  *             arise, in rounds as many as there are places, not as there are calls. What has failed does not
- *             again in the same program.
+ *             again in the same program; with SATCHEL_EACH_STORY=1 in the environment (./dev coverage), not again in
+ *             the same story.
  * Kinds:      PLACE_ERRORS: allocations (of arenas and buffers too), calls of a store, of the cipher library, of
  *             randomness. PLACE_DAMAGE: what a store hands out is empty, a byte shorter or a byte longer than what
  *             was put there, each once per place. PLACE_NATIVE: calls of SQLite.
@@ -17,6 +18,8 @@
 
 enum place_kind { PLACE_NONE, PLACE_ERRORS, PLACE_DAMAGE, PLACE_NATIVE };
 
+/* Another story begins. */
+void failing_place_story(void);
 /* From now on the first new place of this kind fails, once. */
 void failing_place_start(enum place_kind kind);
 /* Back to normal; whether one failed. */

@@ -77,6 +77,7 @@ void stage_each_place(struct stage *s, const char *name, step_fn *prepare, step_
                       step_fn *check)
 {
     static const enum place_kind kinds[] = {PLACE_ERRORS, PLACE_DAMAGE};
+    failing_place_story();
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         uint32_t before = s->places;
         assert_false(stage_some_places(s, kinds[i], STAGE_PLACES_MAX, prepare, step, check));
@@ -90,6 +91,7 @@ void stage_each_world(const char *name, uint64_t seed, uint32_t most, step_fn *b
 {
     static const enum place_kind kinds[] = {PLACE_ERRORS, PLACE_DAMAGE};
     uint32_t places = 0, worlds = 0;
+    failing_place_story();
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         for (bool more = true; more; worlds++) {
             struct stage s;

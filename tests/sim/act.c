@@ -127,6 +127,7 @@ struct given_up {
     } replaced[REPLACED_MOST];
     struct bytes value;
     uint32_t count, tx; /* tx: the newest that its texts are of; NONE */
+    uint32_t account;   /* that it inserts: a record; NONE */
 };
 
 static void newest(void *context, uint32_t tx, uint32_t op)
@@ -153,6 +154,16 @@ static void look_at_write(struct given_up *given, const struct unit_write *write
     }
 }
 
+static void look_at_insert(struct given_up *given, const struct mutation *mutation)
+{
+    const struct ledger *l = given->world->ledger;
+    for (uint32_t i = 0; mutation->op == MUTATION_INSERT && i < l->record_count; i++)
+        if (l->records[i].table == mutation->table->index &&
+            mutation->table->bucket_rule == BUCKET_ROUTED &&
+            uuid_equal(&l->records[i].id, &mutation->id))
+            given->account = i;
+}
+
 static void look_at_given(struct given_up *given, struct bytes value)
 {
     const struct model *model = given->world->kit->model;
@@ -166,6 +177,7 @@ static void look_at_given(struct given_up *given, struct bytes value)
     for (uint32_t m = 0; m < group.mutation_count; m++) {
         const struct mutation *mutation = &group.mutations[m];
         struct replica_record shown;
+        look_at_insert(given, mutation);
         if (mutation->op == MUTATION_INSERT ||
             replica_get(given->node->replica, mutation->table, &mutation->id, &given->arena,
                         &shown) != ERR_OK)
@@ -213,7 +225,8 @@ static void parked(struct node *from, struct seeded_rng *dice)
     struct node *node = with_parked(from, &oseq);
     if (!node)
         return;
-    struct given_up given = {.node = node, .world = world, .oseq = oseq, .tx = NONE};
+    struct given_up given = {
+        .node = node, .world = world, .oseq = oseq, .tx = NONE, .account = NONE};
     arena_init(&given.arena, 64 << 20);
     bool again = seeded_below(dice, 2);
     if (store_begin(node->store, STORE_READ) == ERR_OK) {
@@ -237,6 +250,9 @@ static void parked(struct node *from, struct seeded_rng *dice)
     }
     world->cover[again ? COVER_RETRIES : COVER_DISCARDS]++;
     device_node_wrote(node);
+    /* Who has mended a customer goes on with it. */
+    if (again && e == ERR_OK && given.account != NONE && node->running)
+        write_line(node, dice, given.account);
 }
 
 static void again(struct node *node)
@@ -254,12 +270,21 @@ static void again(struct node *node)
     device_node_connect(node);
 }
 
+/* What happens to a device happens to it or to a copy of it. */
+static struct node *whom(struct world *world, const struct action *action)
+{
+    uint32_t at = action->node ? 1 + (action->node - 1u) % (world->node_count - 1) : 0;
+    for (uint32_t i = at + 1; at && i < world->node_count; i++)
+        if (world->nodes[i].clone_of == (int32_t)at && (action->dice >> (40 + i % 16) & 1))
+            at = i;
+    return &world->nodes[at];
+}
+
 void act(struct world *world, const struct action *action)
 {
     struct seeded_rng dice;
     seeded_rng_start(&dice, action->dice);
-    struct node *node =
-        &world->nodes[action->node ? 1 + (action->node - 1u) % (world->node_count - 1) : 0];
+    struct node *node = whom(world, action);
     if (action->kind != ACTION_WRITE)
         say(world, "%s: %s", node->name, action_text((enum action_kind)action->kind));
     switch ((int)action->kind) {

@@ -27,6 +27,8 @@ bool act_byzantine(struct world *world, struct node *node, const struct action *
 /* write.c: one local transaction, of whatever the dice say. forged: among it something that headquarters
  * has to refuse. */
 void write_transaction(struct node *node, struct seeded_rng *dice, bool forged);
+/* A line below that account. */
+void write_line(struct node *node, struct seeded_rng *dice, uint32_t account);
 /* The pairs of records that are always written together. */
 void write_twins(struct node *node);
 

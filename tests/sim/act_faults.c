@@ -32,6 +32,31 @@ static void clog_node(struct world *world, struct node *node, int side, int64_t 
             link_clog(world->links[i], (enum side)side, until_us);
 }
 
+static bool is_live(const struct node *node)
+{
+    return !node->serves && node->running && node->up && node->mode == MODE_LIVE;
+}
+
+/* What comes down waits for the time that a session survives it, in a small buffer and thus at headquarters,
+ * while the others write a lot; what goes up passes. */
+static void slow_consumer(struct world *world, struct node *node, struct seeded_rng *dice)
+{
+    uint32_t first = node->number, devices = world->node_count - 1;
+    for (uint32_t i = 0; i < devices && !is_live(node); i++)
+        node = &world->nodes[1 + (first + i) % devices];
+    if (!is_live(node))
+        return;
+    node->profile.window = node->up->profile.window = 64u << seeded_below(dice, 4);
+    clog_node(world, node, UPPER, world->now_us + (5 + (int64_t)seeded_below(dice, 35)) * second);
+    count(world, COVER_SLOW);
+    say(world, "%s: reads slowly", node->name);
+    for (uint64_t i = 5 + seeded_below(dice, 20); i > 0; i--) {
+        struct node *other = &world->nodes[1 + seeded_below(dice, devices)];
+        if (other != node && is_live(other))
+            write_transaction(other, dice, false);
+    }
+}
+
 static void clog_many(struct world *world, struct seeded_rng *dice)
 {
     for (uint32_t i = 1; i < world->node_count; i++) {
@@ -92,6 +117,10 @@ static bool network(struct world *world, struct node *node, const struct action 
         break;
     case ACTION_CLOG: {
         int64_t until = world->now_us + a_while(dice);
+        if (seeded_below(dice, 3) == 0) {
+            slow_consumer(world, node, dice);
+            break;
+        }
         clog_node(world, node, LOWER, until);
         clog_node(world, node, UPPER, until);
         count(world, COVER_CLOGS);

@@ -187,6 +187,8 @@ bool act_byzantine(struct world *world, struct node *node, const struct action *
     }
     if (!in_session(node))
         return true;
+    node->dishonest |= action->kind == ACTION_REPLAY || action->kind == ACTION_CHANGE ||
+                       action->kind == ACTION_STEAL;
     switch ((int)action->kind) {
     case ACTION_REPLAY: world->cover[COVER_REPLAYED] += replay(node, dice); break;
     case ACTION_CHANGE: world->cover[COVER_CHANGED] += push_again(node, dice, true); break;

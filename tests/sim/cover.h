@@ -58,6 +58,7 @@
     X(STOLEN, 1, "Byzantine: another's origin")                            \
     X(GARBAGE, 1, "Byzantine: frames of garbage")                          \
     X(FORKS, 0, "devices that took a new origin")                          \
+    X(CLASHES, 0, "groups whose number another group had")                 \
     X(DIVERGED, 0, "devices that saw a restored headquarters")             \
     X(DIFFERS, 0, "buckets that differed from their digest")               \
     X(GAPS, 0, "sessions ended by an error of the store")                  \

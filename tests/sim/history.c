@@ -129,13 +129,14 @@ static void note_clock(struct history *h, const struct node *node)
         h->latest_ms = now_ms;
 }
 
-void history_reached(struct node *node, const struct link *link, struct bytes frame)
+void history_reached(struct node *node, struct link *link, struct bytes frame)
 {
     struct world *world = node->world;
     struct history *h = history_of(world);
     note_clock(h, node);
     if (frame.size == 0 || frame.data[0] != MESSAGE_PUSH)
         return;
+    link->asked++;
     struct arena arena;
     struct buf inflated;
     struct message message;

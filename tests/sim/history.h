@@ -47,7 +47,7 @@ struct history {
 
 void history_free(struct world *world);
 /* A frame has reached headquarters. */
-void history_reached(struct node *node, const struct link *link, struct bytes frame);
+void history_reached(struct node *node, struct link *link, struct bytes frame);
 /* A turn is over. */
 void history_turned(struct node *node);
 /* Headquarters has started, maybe from a backup: what is decided is looked up anew. */
@@ -68,6 +68,17 @@ void view_check(struct node *node);
 /* queues.c: around each turn. */
 void queues_before(struct node *node);
 void queues_after(struct node *node);
+/* Before a frame is asked for, and after. */
+int64_t queues_credit(const struct link *link);
+void queues_gave(struct node *node, const struct link *link, int64_t credit);
+/* A frame of this type leaves headquarters. */
+void queues_answered(struct link *link, enum message_type type);
+
+/* forks.c: a device goes on under a new origin; it had `old` before. */
+void fork_check(struct node *node, uint64_t old);
+
+/* drafts.c: who was refused knows it. */
+void drafts_end(struct world *world);
 
 /* judge.c: headquarters' records are what the naive oracle makes of the groups that are in effect. */
 void judge_world(struct world *world);

@@ -80,6 +80,7 @@ void hub_node_count(struct node *node)
     cover[COVER_MERGED] += now.groups_merged - node->stats.groups_merged;
     cover[COVER_PARKED] += now.groups_parked - node->stats.groups_parked;
     cover[COVER_WAITED] += now.groups_waiting - node->stats.groups_waiting;
+    cover[COVER_CLASHES] += now.forks - node->stats.forks;
     cover[COVER_DUPLICATES] += now.duplicates - node->stats.duplicates;
     cover[COVER_CONFLICTS] += now.conflicts - node->stats.conflicts;
     cover[COVER_FALL_BACKS] += now.fallbacks - node->stats.fallbacks;

@@ -118,6 +118,103 @@ static void check_waiting(struct world *world)
     arena_done(&arena);
 }
 
+/* ---- lines of what is set aside ---- */
+
+static bool is_held(sqlite3 *db, const struct model_table *table, struct bytes id)
+{
+    char sql[200];
+    sqlite3_stmt *row;
+    (void)snprintf(sql, sizeof sql,
+                   "SELECT 1 FROM \"%s\" WHERE id=?1 UNION SELECT 1 FROM satchel_dead WHERE id=?1",
+                   table->name);
+    if (sqlite3_prepare_v2(db, sql, -1, &row, NULL) != SQLITE_OK)
+        return true;
+    sqlite3_bind_blob(row, 1, id.data, (int)id.size, SQLITE_TRANSIENT);
+    bool held = sqlite3_step(row) != SQLITE_DONE;
+    sqlite3_finalize(row);
+    return held;
+}
+
+struct aside { /* a group that is set aside, and the record that it would insert */
+    struct world *world;
+    const struct told *told;
+    const struct mutation *insert;
+};
+
+static void look_at_line(const struct aside *a, const struct told *told,
+                         const struct mutation *line)
+{
+    const struct model_table *table = line->table;
+    for (uint16_t i = 0; line->op == MUTATION_INSERT && i < line->write_count; i++) {
+        const struct unit_write *write = &line->writes[i];
+        uint16_t column = write->unit->columns[0];
+        const struct value *value = write->values;
+        if (table->parent_column != (int)column || !value || value->kind != VALUE_BLOB ||
+            !bytes_equal(value->as.bytes, bytes_of(a->insert->id.byte, 16)) ||
+            is_held(store_sqlite_handle(a->world->nodes[0].store), a->insert->table,
+                    value->as.bytes))
+            continue;
+        broken(a->world, "causes before effects",
+               "group %016llx/%llu is in effect with a %s of a %s that group %016llx/%llu inserts, "
+               "which was set "
+               "aside before",
+               (unsigned long long)told->origin, (unsigned long long)told->oseq, table->name,
+               a->insert->table->name, (unsigned long long)a->told->origin,
+               (unsigned long long)a->told->oseq);
+    }
+}
+
+/* Lines of a customer that is set aside wait with it. */
+static void check_aside(struct aside *a)
+{
+    const struct history *h = a->world->history;
+    struct arena arena;
+    arena_init(&arena, 64 << 20);
+    for (uint32_t i = 0; i < h->count && !a->world->failed; i++) {
+        const struct told *told = &h->items[i];
+        struct group group;
+        arena_reset(&arena);
+        if (told->turn <= a->told->turn || told->vague ||
+            (told->code != RESULT_APPLIED && told->code != RESULT_MERGED) ||
+            group_decode(a->world->kit->model, told->raw, &arena, &group, NULL) != ERR_OK)
+            continue;
+        for (uint32_t m = 0; m < group.mutation_count; m++)
+            look_at_line(a, told, &group.mutations[m]);
+    }
+    arena_done(&arena);
+}
+
+static void check_orphans(struct world *world)
+{
+    sqlite3 *db = store_sqlite_handle(world->nodes[0].store);
+    const struct history *h = world->history;
+    struct arena arena;
+    arena_init(&arena, 64 << 20);
+    for (uint32_t i = 0; i < h->count && !world->failed; i++) {
+        struct aside a = {.world = world, .told = &h->items[i]};
+        struct group group;
+        uint8_t key[16];
+        sqlite3_stmt *row;
+        be64_put(key, a.told->origin);
+        be64_put(key + 8, a.told->oseq);
+        arena_reset(&arena);
+        if (a.told->turn == 0 || a.told->code != RESULT_PARKED ||
+            group_decode(world->kit->model, a.told->raw, &arena, &group, NULL) != ERR_OK ||
+            sqlite3_prepare_v2(db, "SELECT 1 FROM satchel_parked WHERE k=?", -1, &row, NULL) !=
+                SQLITE_OK)
+            continue;
+        sqlite3_bind_blob(row, 1, key, 16, SQLITE_TRANSIENT);
+        bool still = sqlite3_step(row) == SQLITE_ROW;
+        sqlite3_finalize(row);
+        for (uint32_t m = 0; still && m < group.mutation_count; m++) {
+            a.insert = &group.mutations[m];
+            if (a.insert->op == MUTATION_INSERT)
+                check_aside(&a);
+        }
+    }
+    arena_done(&arena);
+}
+
 /* ---- who may write what ---- */
 
 static const struct ledger_record *record_of(const struct ledger *l,
@@ -235,6 +332,8 @@ void judge_rest(struct world *world)
     if (!world->history || !world->nodes[0].running)
         return;
     check_waiting(world);
+    if (!world->failed)
+        check_orphans(world);
     if (!world->failed)
         check_rights(world);
     if (!world->failed)

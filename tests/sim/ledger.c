@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/failing_alloc.h"
 #include "tests/sim/oracle.h"
 
 struct ledger *ledger_new(void)
@@ -29,7 +30,9 @@ static void *grow(void *items, uint32_t count, uint32_t *capacity, size_t size)
     if (count < *capacity)
         return items;
     *capacity = *capacity ? *capacity * 2 : 256;
+    bool paused = failing_alloc_pause(true); /* the oracle's memory is not the device's */
     items = realloc(items, *capacity * size);
+    (void)failing_alloc_pause(paused);
     if (!items)
         abort();
     return items;
@@ -284,6 +287,21 @@ void ledger_take_back(struct ledger *l, uint32_t tx)
     l->op_count--;
 }
 
+void ledger_replaces_own(struct node *node, uint32_t number, uint32_t record, uint16_t column)
+{
+    struct ledger *l = node->world->ledger;
+    struct replica_status status;
+    replica_status(node->replica, &status);
+    for (uint32_t i = 0; i < l->op_count; i++) {
+        const struct op *op = &l->ops[i];
+        const struct tx *tx = &l->txs[op->tx];
+        if (op->kind == OP_TEXT && op->record == record && op->column == column &&
+            op->tx != number && tx->device == node->number && tx->dot.origin == status.origin &&
+            tx->dot.oseq > status.decided_upto)
+            overwrite(l, i, number);
+    }
+}
+
 /* ---- promises that end ---- */
 
 void ledger_disk_lost(struct world *world, uint16_t device, uint32_t from_tx)
@@ -315,8 +333,18 @@ void ledger_cloned(struct world *world, uint16_t device)
             l->txs[i].reached_us = world->now_us;
 }
 
+static bool has_copy(const struct world *world, uint16_t device)
+{
+    for (uint32_t i = 1; i < world->node_count; i++)
+        if (i != device &&
+            uuid_equal(&world->nodes[i].identity.device, &world->nodes[device].identity.device))
+            return true;
+    return false;
+}
+
 /* What the backup does not hold has to be brought again by a device; if that has lost it, or may not
- * come any more, nobody can. */
+ * come any more, nobody can. Where two copies write under one origin, the other one may come first then, and
+ * its numbers are taken for this one's (OPEN.md, seed 5118). */
 void ledger_restored(struct world *world, const struct copy *copy)
 {
     struct ledger *l = world->ledger;
@@ -328,6 +356,6 @@ void ledger_restored(struct world *world, const struct copy *copy)
         if (held)
             continue;
         tx->acked_us = 0; /* until it has been brought again */
-        tx->uncertain |= !tx->here;
+        tx->uncertain |= !tx->here || has_copy(world, tx->device);
     }
 }

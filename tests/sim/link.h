@@ -53,6 +53,7 @@ struct link {
     uint64_t scopes;   /* oracle: buckets that its user has seen in this connection's time */
     bool welcomed;
     uint32_t pieces;   /* small segments until now */
+    int32_t asked;     /* pushes that came less answers that went */
     size_t feed_bytes; /* queues.c: before this turn, if too many wait; else SIZE_MAX */
 };
 

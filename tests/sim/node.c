@@ -240,9 +240,11 @@ void node_next_frame(struct node *node, struct link *link, enum side side, struc
     if (!node->running)
         return;
     if (side == UPPER) {
+        int64_t credit = queues_credit(link);
         node_enter(node);
         hub_next_frame(node->hub, link->peer, node_hub_now(node), out);
         node_leave(node);
+        queues_gave(node, link, credit);
         if (out->size) {
             oracle_sent_down(node, link, buf_view(out));
             promise_sent_down(node, link, buf_view(out));
@@ -283,11 +285,16 @@ void node_received(struct node *node, struct link *link, enum side side, struct 
     if (!node->uplink || node->up != link || link->closing[LOWER])
         return;
     struct uplink_effects effects;
+    struct replica_status before, after;
+    replica_status(node->replica, &before);
     node_enter(node);
     uplink_receive(node->uplink, frame, node_now(node), &effects);
     node_leave(node);
     if (node_check_power(node))
         return;
+    replica_status(node->replica, &after);
+    if (after.origin != before.origin)
+        fork_check(node, before.origin);
     oracle_received(node, link);
     device_node_apply(node, link, &effects);
 }

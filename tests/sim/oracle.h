@@ -103,6 +103,9 @@ uint32_t ledger_insert(struct ledger *ledger, uint32_t tx, uint16_t table, uint1
                        uint32_t parent, const struct uuid *id);
 /* tx replaces a text that held these tokens; those of `kept` stay. */
 void ledger_replaces(struct ledger *ledger, uint32_t tx, struct bytes before, struct bytes kept);
+/* tx replaces what its device wrote to the cell and still waits, even where its view shows something else: with
+ * headquarters' clock a year off and a restore, what all have may hide it. */
+void ledger_replaces_own(struct node *node, uint32_t tx, uint32_t record, uint16_t column);
 /* One element more, or one less, of a set that is shown as this JSON. ERR_LIMIT: no room. */
 struct set_edit {
     char text[1024];

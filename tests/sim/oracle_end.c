@@ -207,6 +207,8 @@ void oracle_end(struct world *world)
     if (!world->failed)
         oracle_fates(world);
     if (!world->failed)
+        drafts_end(world);
+    if (!world->failed)
         promise_end(world);
     if (!world->failed)
         judge_world(world);

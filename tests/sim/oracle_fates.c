@@ -21,7 +21,8 @@ enum {
     SEEN_PARKED = 4,
     SEEN_WAITING = 8,
     SEEN_OUTBOX = 16,
-    SEEN_HELD = 32
+    SEEN_HELD = 32,
+    SEEN_REFUSED = 64 /* set aside at headquarters, by its journal row */
 };
 
 /* ---- looking ---- */
@@ -131,6 +132,11 @@ static void mark(struct fates *f, struct bytes raw, uint8_t bit)
     if (group_decode(f->world->kit->model, raw, &arena, &group, NULL) == ERR_OK)
         look_at_writes(&a, &group);
     arena_done(&arena);
+    if (bit == SEEN_REFUSED) {
+        if (a.journal != NONE)
+            f->seen[a.journal] |= SEEN_REFUSED;
+        bit = SEEN_PARKED;
+    }
     if (a.newest != NONE)
         f->seen[a.journal != NONE ? a.journal : a.newest] |= bit;
 }
@@ -201,7 +207,8 @@ static void check_lost(struct fates *f, uint32_t number)
     const struct tx *tx = &f->l->txs[number];
     if (tx->fate != FATE_LOST || !tx->committed)
         return;
-    if (f->seen[number] & SEEN_TOKEN)
+    /* what was built upon one that was given up, and is tried again, repeats its texts */
+    if ((f->seen[number] & SEEN_TOKEN) && !tx->discarded)
         broken(f->world, "a group is whole",
                "of transaction %u of %s there are texts, but not its journal row", number,
                who(f, tx));
@@ -221,6 +228,16 @@ static void check_failed(struct fates *f, uint32_t number)
     if (tx->forged && tx->fate == FATE_APPLIED && f->world->cover[COVER_RIGHTS] == 0)
         broken(f->world, "rights", "transaction %u of %s wrote out of its scope, and was applied",
                number, who(f, tx));
+}
+
+/* One that is tried again is another group with the same texts. */
+static void check_once(struct fates *f, uint32_t number)
+{
+    const struct tx *tx = &f->l->txs[number];
+    uint8_t both = SEEN_JOURNAL | SEEN_REFUSED;
+    if ((f->seen[number] & both) == both && !tx->discarded && f->world->cover[COVER_STOLEN] == 0)
+        broken(f->world, "a group is decided once",
+               "transaction %u of %s is in effect, and set aside as well", number, who(f, tx));
 }
 
 static void check_texts(struct fates *f, const uint32_t *first, uint32_t number)
@@ -372,7 +389,7 @@ void oracle_fates(struct world *world)
         abort();
     look_at_headquarters(&f);
     (void)look_at_side(&f, &world->nodes[0], "SELECT v FROM satchel_parked", head_of_parked,
-                       SEEN_PARKED);
+                       SEEN_REFUSED);
     check_waiting(&f);
     for (uint32_t i = 1; i < world->node_count; i++)
         if (!world->nodes[i].erased)
@@ -387,6 +404,7 @@ void oracle_fates(struct world *world)
     for (uint32_t i = 0; i < l->tx_count && !world->failed; i++) {
         check_failed(&f, i);
         check_lost(&f, i);
+        check_once(&f, i);
         check_texts(&f, first, i);
     }
     if (!world->failed)

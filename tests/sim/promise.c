@@ -144,6 +144,12 @@ static void check_scope(struct node *node, const struct node *device, struct byt
                (double)(world->now_us - h->scope_us[device->user]) / 1e6);
 }
 
+/* One that was made later may come to headquarters first, and end before. */
+static bool is_open(const struct link *link)
+{
+    return link && link->open[UPPER] && !link->closing[UPPER];
+}
+
 static void check_session(struct node *node, const struct node *device, const struct link *link,
                           bool welcome)
 {
@@ -154,6 +160,7 @@ static void check_session(struct node *node, const struct node *device, const st
         h->newest[who] = link->number + 1;
         h->welcomed_us[who] = world->now_us;
     } else if (link->number + 1 < h->newest[who] &&
+               is_open(world_link(world, h->newest[who] - 1)) &&
                world->now_us - h->welcomed_us[who] > GRACE_US) {
         broken(world, "one session of a device",
                "%s is served on an older connection than its last one", device->name);
@@ -167,6 +174,7 @@ void promise_sent_down(struct node *node, struct link *link, struct bytes frame)
     if (frame.size == 0 || !world->history || !node->running)
         return;
     enum message_type type = (enum message_type)frame.data[0];
+    queues_answered(link, type);
     if (type == MESSAGE_ACK || type == MESSAGE_CHALLENGE || type == MESSAGE_CHECKPOINT)
         look_into(node, frame);
     if (type == MESSAGE_PAGE)

@@ -1,4 +1,5 @@
-/* queues.c - every queue keeps its bound: looked at inside of the hub. */
+/* queues.c - every queue keeps its bound, and each push that came is in one until it is answered: looked at
+ * inside of the hub. */
 #include "server/core/hub_internal.h"
 #include "tests/sim/history.h"
 
@@ -44,8 +45,34 @@ void queues_after(struct node *node)
         if (peer->page_credit < -(int64_t)(hub->limits.page_bytes + SLACK))
             broken(node->world, "queues keep their bounds",
                    "%lld bytes of pages were sent without credit", (long long)-peer->page_credit);
+        if (link && link->asked > 0 && peer->session.state == PEER_OPEN && peer->in_bytes == 0 &&
+            !peer->out_head)
+            broken(node->world, "each push is answered",
+                   "%d pushes of %s have come, and nothing is queued that answers them",
+                   link->asked, node->world->nodes[link->ends[LOWER]].name);
         if (peer->answers > ANSWERS_MAX)
             broken(node->world, "queues keep their bounds", "%u answers wait for a peer",
                    peer->answers);
     }
+}
+
+/* A page needs some credit, if only a byte of it. */
+int64_t queues_credit(const struct link *link)
+{
+    return link->peer ? link->peer->page_credit : 0;
+}
+
+void queues_gave(struct node *node, const struct link *link, int64_t credit)
+{
+    if (node->running && link->peer && credit <= 0 && link->peer->page_credit < credit)
+        broken(node->world, "queues keep their bounds", "%s was sent a page without credit",
+               node->world->nodes[link->ends[LOWER]].name);
+}
+
+void queues_answered(struct link *link, enum message_type type)
+{
+    if (type == MESSAGE_ACK)
+        link->asked--;
+    else if (type == MESSAGE_FORK || type == MESSAGE_FAILURE)
+        link->asked = INT32_MIN / 2; /* the session is over */
 }

@@ -14,6 +14,7 @@ struct writing {
     const struct model *model;
     struct ledger *ledger;
     uint32_t tx;
+    uint32_t account; /* whose line it is to be; NONE: any */
     struct arena arena;
     struct err_info info;
 };
@@ -135,6 +136,7 @@ static enum err change_text(struct writing *w, uint32_t at, uint16_t column,
     } else {
         e = text_of_token(w, op, record->bucket, &value);
         ledger_replaces(w->ledger, w->tx, before, value.as.bytes);
+        ledger_replaces_own(w->node, w->tx, at, column);
     }
     return e == ERR_OK ? update(w, record, column, &value) : e;
 }
@@ -277,7 +279,7 @@ static enum err insert_account(struct writing *w, bool forged)
 static enum err insert_line(struct writing *w)
 {
     const struct model_table *table = table_of(w, "line");
-    uint32_t parent = any_record(w, table_of(w, "account"));
+    uint32_t parent = w->account != NONE ? w->account : any_record(w, table_of(w, "account"));
     struct replica_record shown;
     if (parent == NONE)
         return ERR_OK;
@@ -355,6 +357,7 @@ static enum err both_twins(struct writing *w)
     struct value value;
     enum err e = text_of_token(w, op, 0, &value);
     ledger_replaces(w->ledger, w->tx, shown[0].record.values[0].as.bytes, value.as.bytes);
+    ledger_replaces_own(w->node, w->tx, twins[0], 0);
     for (int i = 0; e == ERR_OK && i < 2; i++)
         e = update(w, &w->ledger->records[twins[i]], 0, &value);
     return e;
@@ -438,7 +441,7 @@ static enum err run(struct writing *w, enum err (*body)(struct writing *w), stru
 }
 
 static void transact(struct node *node, struct seeded_rng *dice,
-                     enum err (*body)(struct writing *w), bool forged)
+                     enum err (*body)(struct writing *w), bool forged, uint32_t account)
 {
     struct world *world = node->world;
     struct dot dot = {0};
@@ -449,6 +452,7 @@ static void transact(struct node *node, struct seeded_rng *dice,
                         .dice = dice,
                         .model = world->kit->model,
                         .ledger = world->ledger,
+                        .account = account,
                         .tx = ledger_begin(world, node->number)};
     arena_init(&w.arena, 1 << 24);
     world->ledger->txs[w.tx].forged = forged;
@@ -496,7 +500,18 @@ static enum err forged_changes(struct writing *w)
 
 void write_transaction(struct node *node, struct seeded_rng *dice, bool forged)
 {
-    transact(node, dice, forged ? forged_changes : some_changes, forged);
+    transact(node, dice, forged ? forged_changes : some_changes, forged, NONE);
+}
+
+static enum err line_alone(struct writing *w)
+{
+    enum err e = insert_journal(w);
+    return e == ERR_OK ? insert_line(w) : e;
+}
+
+void write_line(struct node *node, struct seeded_rng *dice, uint32_t account)
+{
+    transact(node, dice, line_alone, false, account);
 }
 
 static enum err make_twins(struct writing *w)
@@ -525,5 +540,5 @@ void write_twins(struct node *node)
 {
     struct seeded_rng dice;
     seeded_rng_start(&dice, 1);
-    transact(node, &dice, make_twins, false);
+    transact(node, &dice, make_twins, false, NONE);
 }

@@ -208,6 +208,8 @@ static void one_that_has_ended_answers_nothing(void **state)
     assert_err(store_sqlite_count(kit->store, kit->thing, &query, &all, NULL), ERR_IO);
     assert_err(store_sqlite_sql(kit->store, "SELECT 1", take_row, &count, NULL), ERR_IO);
     assert_err(query_lookup_run(lookup, &value, count_id, &count), ERR_IO);
+    struct query_lookup *second;
+    assert_err(query_lookup_new(kit->store, kit->thing, &name, 1, true, &second, NULL), ERR_IO);
     assert_err(
         store_sqlite_find(kit->store, kit->thing, bytes_of_text("x"), 1, count_hit, &count, NULL),
         ERR_IO);

@@ -63,6 +63,7 @@ function run(program, args) {
 }
 
 const clean = new Map(); // seed -> its run without a bug
+const made = revision();  // of the program, if it was built just now
 
 // Crashes count: an assertion of the product is an invariant as well.
 async function examine(given, bug, from) {
@@ -99,15 +100,25 @@ async function examine(given, bug, from) {
   return { bug: bug.name, found: false, seconds: spent() };
 }
 
-// ---- the table: one row for each bug, kept when it is not run again ----
+// ---- the table: one row for each bug, kept when it is not run again, with the revision it is of ----
+
+function revision() {
+  const git = (...args) => execFileSync('git', args, { cwd: __dirname, encoding: 'utf8' }).trim();
+  try {
+    const changed = git('status', '--porcelain', '--untracked-files=no', '--', ':/*.c', ':/*.h', ':/tests/sim/exam/bugs');
+    return git('rev-parse', '--short=7', 'HEAD') + (changed ? '+' : '');
+  } catch {
+    return '';
+  }
+}
 
 function readTable() {
   const rows = new Map();
   if (fs.existsSync(table)) {
     for (const line of fs.readFileSync(table, 'utf8').split('\n')) {
       const cells = line.split('|').map((cell) => cell.trim());
-      if (cells.length === 9 && /^`[a-z0-9-]+`$/.test(cells[1])) {
-        rows.set(cells[1].slice(1, -1), cells.slice(3, 7));
+      if (cells.length === 10 && /^`[a-z0-9-]+`$/.test(cells[1])) {
+        rows.set(cells[1].slice(1, -1), cells.slice(3, 8));
       }
     }
   }
@@ -116,8 +127,8 @@ function readTable() {
 
 function cellsOf(result) {
   return result.found
-    ? [result.invariant, String(result.seed), result.seconds.toFixed(1), String(result.seeds)]
-    : [`**not found** within ${Math.round(result.seconds)} s`, '', result.seconds.toFixed(1), ''];
+    ? [result.invariant, String(result.seed), result.seconds.toFixed(1), String(result.seeds), made]
+    : [`**not found** within ${Math.round(result.seconds)} s`, '', result.seconds.toFixed(1), '', made];
 }
 
 function writeTable(results) {
@@ -134,16 +145,16 @@ function writeTable(results) {
     'Written by `./dev sim --exam` (tests/sim/exam/run.js), not by hand. Each bug is planted into a copy of'
       + ' the sources (tests/sim/exam/bugs/), chosen at run time, and looked for with fresh seeds on one'
       + ' core of a machine that does other things as well; it counts as found only if the same seed'
-      + ' passes without it. Again: `build/exam/bin/satchel_exam --seed SEED --bug NAME`.',
+      + ' passes without it. Again: `build/exam/bin/satchel_exam --seed SEED --bug NAME`. Of: the revision'
+      + ' that the row was made with (+: and what was not committed yet); another one may need other seeds.',
     '',
     `**${found.length} of ${bugs.length} found**, the slowest after ${longest.toFixed(1)} s.`
       + (known.length < bugs.length ? ` ${bugs.length - known.length} were not looked for yet.` : ''),
     '',
-    '| bug | area | broken invariant | seed | seconds | seeds | what it would do |',
-    '|---|---|---|---|---|---|---|',
+    '| bug | area | broken invariant | seed | seconds | seeds | of | what it would do |',
+    '|---|---|---|---|---|---|---|---|',
     ...known.map((bug) => {
-      const [invariant, seed, seconds, seeds] = rows.get(bug.name);
-      return `| \`${bug.name}\` | ${bug.area} | ${invariant} | ${seed} | ${seconds} | ${seeds} | ${bug.why} |`;
+      return `| \`${bug.name}\` | ${bug.area} | ${rows.get(bug.name).join(' | ')} | ${bug.why} |`;
     }),
     '',
   ];
