@@ -390,6 +390,10 @@ struct dot dot_before(struct bytes raw);
 enum err renamed_find(struct hub *hub, const struct dot *dot, struct dot *ret);
 /* From now on `stands` stands for this dot, unless another one does already. */
 enum err renamed_put(struct hub *hub, const struct dot *dot, const struct dot *stands);
+/* All dots of the group that this one is of, that which stands for it first; arena of the turn. Reads the whole
+ * table: for what is rare. */
+enum err renamed_selves(struct hub *hub, const struct dot *dot, const struct dot **ret,
+                        uint32_t *ret_count);
 /* The group's references become those that stand for them. */
 enum err renamed_translate(struct hub *hub, struct group *group, bool *ret_changed);
 

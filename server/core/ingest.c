@@ -431,27 +431,26 @@ static enum err tell_discarded(struct hub *hub, struct peer *peer, uint64_t orig
 
 static enum err give_up_one(struct hub *hub, const struct dot *dot)
 {
-    enum err e = receipt_change(hub, dot->origin, dot->oseq, RESULT_DISCARDED);
-    if (e == ERR_OK)
-        e = forget_parked(hub, dot);
-    return e == ERR_OK ? decide_waiting(hub, dot) : e;
+    struct receipt receipt;
+    enum err e = receipt_find(hub, dot->origin, dot->oseq, &receipt);
+    if (e != ERR_OK || receipt.code != RESULT_PARKED || receipt.tag != dot->tag)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    e = receipt_change(hub, dot->origin, dot->oseq, RESULT_DISCARDED);
+    return e == ERR_OK ? forget_parked(hub, dot) : e;
 }
 
-/* A group that was renumbered is given up under the dot that stands for it, too: it is that one that is set
- * aside, and that others wait for. */
+/* A group that was renumbered is given up under each of its dots: one of them is set aside, and others may
+ * wait for any. */
 static enum err give_up(struct hub *hub, const struct dot *dot)
 {
-    struct dot stands;
-    struct receipt receipt;
-    enum err e = give_up_one(hub, dot);
-    if (e == ERR_OK)
-        e = renamed_find(hub, dot, &stands);
-    if (e == ERR_OK)
-        e = receipt_find(hub, stands.origin, stands.oseq, &receipt);
-    if (e != ERR_OK)
-        return e == ERR_NOT_FOUND ? ERR_OK : e;
-    return receipt.code == RESULT_PARKED && receipt.tag == stands.tag ? give_up_one(hub, &stands)
-                                                                      : ERR_OK;
+    const struct dot *selves;
+    uint32_t count;
+    enum err e = renamed_selves(hub, dot, &selves, &count);
+    for (uint32_t i = 0; e == ERR_OK && i < count; i++)
+        e = give_up_one(hub, &selves[i]);
+    for (uint32_t i = 0; e == ERR_OK && i < count; i++)
+        e = decide_waiting(hub, &selves[i]);
+    return e;
 }
 
 enum err handle_discard(struct hub *hub, struct peer *peer, const struct message_discard *message)

@@ -53,6 +53,56 @@ enum err renamed_put(struct hub *hub, const struct dot *dot, const struct dot *s
                           bytes_of(value, sizeof value));
 }
 
+struct selves {
+    struct arena *arena;
+    struct dot *dots;
+    uint32_t count, capacity;
+};
+
+static enum err add_self(struct selves *selves, const struct dot *dot)
+{
+    struct dot *dots =
+        arena_extend(selves->arena, selves->dots, selves->count, &selves->capacity, sizeof *dots);
+    if (!dots)
+        return ERR_NOMEM;
+    selves->dots = dots;
+    dots[selves->count++] = *dot;
+    return ERR_OK;
+}
+
+static int collect_self(void *context, struct bytes key, struct bytes value)
+{
+    struct selves *selves = context;
+    uint8_t stands[DOT_SIZE];
+    dot_key(&selves->dots[0], stands);
+    if (key.size != DOT_SIZE || value.size != DOT_SIZE)
+        return ERR_CORRUPT;
+    if (memcmp(value.data, stands, DOT_SIZE) != 0)
+        return 0;
+    return (int)add_self(selves, &(struct dot){be64_get(key.data), be64_get(key.data + 8),
+                                               be32_get(key.data + 16)});
+}
+
+enum err renamed_selves(struct hub *hub, const struct dot *dot, const struct dot **ret,
+                        uint32_t *ret_count)
+{
+    struct selves selves = {.arena = &hub->turn};
+    struct dot stands;
+    enum err e = renamed_find(hub, dot, &stands);
+    if (e == ERR_NOT_FOUND) {
+        stands = *dot;
+        e = ERR_OK;
+    }
+    if (e == ERR_OK)
+        e = add_self(&selves, &stands);
+    if (e == ERR_OK && hub->renamed_count)
+        e = store_side_scan(hub->store, SIDE_RENAMED, bytes_of(NULL, 0), bytes_of(NULL, 0),
+                            collect_self, &selves);
+    *ret = selves.dots;
+    *ret_count = selves.count;
+    return e;
+}
+
 struct translation {
     struct hub *hub;
     bool changed;
