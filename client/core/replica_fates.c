@@ -86,7 +86,10 @@ struct covered {
     const struct mark *mark;
     uint64_t archived;
     struct arena *arena;
-    uint64_t *decided, *archive; /* oseqs */
+    uint64_t *decided; /* oseqs */
+    struct archived {
+        uint64_t oseq, run;
+    } * archive;
     uint32_t decided_count, decided_capacity, archive_count, archive_capacity;
 };
 
@@ -118,12 +121,12 @@ static int collect_covered(void *context, struct bytes key, struct bytes value)
     }
     if (!decided || oseq > list->archived)
         return 0;
-    uint64_t *grown = arena_extend(list->arena, list->archive, list->archive_count,
-                                   &list->archive_capacity, sizeof *grown);
-    if (!grown)
+    struct archived *more = arena_extend(list->arena, list->archive, list->archive_count,
+                                         &list->archive_capacity, sizeof *more);
+    if (!more)
         return ERR_NOMEM;
-    list->archive = grown;
-    grown[list->archive_count++] = oseq;
+    list->archive = more;
+    more[list->archive_count++] = (struct archived){oseq, be64_get(value.data + 9)};
     return 0;
 }
 
@@ -135,6 +138,15 @@ static bool in_effect(const struct message_fates *fates, uint64_t oseq)
             return result->code == RESULT_APPLIED || result->code == RESULT_MERGED;
     }
     return true;
+}
+
+static enum err pending_delete(struct replica *r, uint64_t origin, uint64_t oseq, uint64_t run)
+{
+    uint8_t key[REPLICA_KEY];
+    own_key(origin, oseq, key);
+    cache_drop(r);
+    enum err e = store_side_delete(r->store, SIDE_PENDING, bytes_of(key, sizeof key));
+    return e == ERR_OK ? relay_run_gone(r, run, oseq) : e;
 }
 
 static enum err leave(struct install *in, const struct message_fates *fates, uint64_t oseq)
@@ -156,10 +168,8 @@ static enum err leave(struct install *in, const struct message_fates *fates, uin
     if (e != ERR_OK)
         return e;
     (void)hash_map_remove(&r->pending, bytes_of(key, sizeof key), NULL);
-    if (!(value.data[0] & PENDING_WHOLE)) {
-        cache_drop(r);
-        return store_side_delete(r->store, SIDE_PENDING, bytes_of(key, sizeof key));
-    }
+    if (!(value.data[0] & PENDING_WHOLE))
+        return pending_delete(r, origin, oseq, be64_get(value.data + 9));
     buf_reset(&r->encode);
     buf_append(&r->encode, value.data, value.size);
     if (r->encode.error != ERR_OK)
@@ -183,14 +193,14 @@ enum err install_forget(struct install *in, const struct dot *dot)
         e = ERR_CORRUPT;
     if (e != ERR_OK || (value.data[0] & PENDING_WHOLE))
         return e;
+    uint64_t run = be64_get(value.data + 9);
     e = outbox_group(r, dot->origin, dot->oseq, &group);
     if (e == ERR_OK)
         e = install_leave(in, group, false);
     if (e != ERR_OK)
         return e;
     (void)hash_map_remove(&r->pending, bytes_of(key, sizeof key), NULL);
-    cache_drop(r);
-    return store_side_delete(r->store, SIDE_PENDING, bytes_of(key, sizeof key));
+    return pending_delete(r, dot->origin, dot->oseq, run);
 }
 
 static enum err take_fate(struct install *in, const struct message_fates *fates)
@@ -207,10 +217,8 @@ static enum err take_fate(struct install *in, const struct message_fates *fates)
                                  bytes_of(to, sizeof to), collect_covered, &list);
     for (uint32_t i = 0; e == ERR_OK && i < list.decided_count; i++)
         e = leave(in, fates, list.decided[i]);
-    for (uint32_t i = 0; e == ERR_OK && i < list.archive_count; i++) {
-        own_key(mark->origin, list.archive[i], from);
-        e = store_side_delete(r->store, SIDE_PENDING, bytes_of(from, sizeof from));
-    }
+    for (uint32_t i = 0; e == ERR_OK && i < list.archive_count; i++)
+        e = pending_delete(r, mark->origin, list.archive[i].oseq, list.archive[i].run);
     return e == ERR_OK && r->config.branch ? relay_note_fate(r, fates, &in->arena) : e;
 }
 

@@ -409,9 +409,9 @@ enum err replica_pending(struct replica *r, const struct message_pending *m, int
     if (e != ERR_OK)
         return e;
     arena_init(&arena, REPLICA_ARENA_MAX);
-    uint64_t run = r->config.branch ? r->run_next : 0;
+    uint64_t run = r->config.branch ? r->run_next : 0; /* as relay_note_above() numbers them */
     for (uint32_t i = 0; e == ERR_OK && i < m->groups_count; i++) {
-        e = pending_take(r, m->groups[i].stamp, 0, run, m->groups[i].group, &arena);
+        e = pending_take(r, m->groups[i].stamp, 0, run + i, m->groups[i].group, &arena);
         r->hlc = hlc_learn(r->hlc, m->groups[i].stamp, wall_ms);
     }
     if (e == ERR_OK && r->config.branch && m->groups_count)

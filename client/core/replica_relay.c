@@ -270,6 +270,19 @@ enum err relay_take(struct replica *r, struct relay_run *run, const struct bytes
     return e;
 }
 
+enum err relay_run_gone(struct replica *r, uint64_t number, uint64_t oseq)
+{
+    struct relay_run run;
+    uint8_t key[8];
+    if (!r->config.branch || number == 0)
+        return ERR_OK;
+    enum err e = relay_run_next(r, number, &run);
+    if (e != ERR_OK || run.number != number || run.first + run.count - 1 != oseq)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    be64_put(key, number);
+    return store_side_delete(r->store, SIDE_RUN, bytes_of(key, 8));
+}
+
 enum err relay_note_above(struct replica *r, const struct message_pending *pending)
 {
     struct group head;

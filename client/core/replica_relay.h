@@ -69,6 +69,8 @@ enum err relay_origins(struct replica *replica, struct arena *arena, struct orig
                        uint32_t *ret_count);
 enum err relay_note_fate(struct replica *replica, const struct message_fates *fates,
                          struct arena *arena);
+/* A run is forgotten with its last group: it is archived, or has left a branch that has it from above. */
+enum err relay_run_gone(struct replica *replica, uint64_t number, uint64_t oseq);
 enum err relay_note_above(struct replica *replica, const struct message_pending *pending);
 /* Headquarters was restored: what was known to be decided may be lost, and goes up again. */
 enum err relay_start_over(struct replica *replica);

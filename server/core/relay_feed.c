@@ -358,6 +358,8 @@ void hub_installed(struct hub *hub, const struct message_checkpoint *checkpoint,
     }
     feed_all(hub, checkpoint);
     hub->scope_due |= replica_people_changed(hub->relay->replica);
+    if (hub_renew_rights(hub) != ERR_OK) /* store errors show in the next turn */
+        log_write(hub->config.log, LOG_LEVEL_ERROR, "rights could not be looked at");
     relay_published(hub);
 }
 

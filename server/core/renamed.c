@@ -79,8 +79,8 @@ static int collect_self(void *context, struct bytes key, struct bytes value)
         return ERR_CORRUPT;
     if (memcmp(value.data, stands, DOT_SIZE) != 0)
         return 0;
-    return (int)add_self(selves, &(struct dot){be64_get(key.data), be64_get(key.data + 8),
-                                               be32_get(key.data + 16)});
+    return (int)add_self(
+        selves, &(struct dot){be64_get(key.data), be64_get(key.data + 8), be32_get(key.data + 16)});
 }
 
 enum err renamed_selves(struct hub *hub, const struct dot *dot, const struct dot **ret,

@@ -89,10 +89,12 @@ struct pair_branch *pair_branch_new(struct pair *pair, const char *name, struct 
 /* A device of a new user of the branch; it connects there from now on. */
 struct pair_device *pair_enrol_at(struct pair *pair, const char *login, const char *branch,
                                   struct pair_branch *at);
-/* Links that were closed as their rights have changed connect again. */
+/* Links that were closed, not cut, connect again, from the top down: rights have changed, say. */
 void pair_links_again(struct pair *pair);
 /* The branch's process dies and starts again from its store. */
 void pair_restart_branch(struct pair *pair, struct pair_branch *branch);
+/* Its disk is gone: another machine is enrolled in its place, and connected. */
+void pair_replace_branch(struct pair *pair, struct pair_branch *branch);
 void pair_close_branch(struct pair_branch *branch);
 
 /* Of pair.c, for pair_branch.c. */

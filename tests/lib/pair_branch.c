@@ -58,6 +58,7 @@ struct pair_branch *pair_branch_new(struct pair *pair, const char *name, struct 
     open_hub(pair, branch);
     pair_connect(pair, link, false);
     pair_run(pair);
+    pair_links_again(pair); /* those above have heard of it now */
     return branch;
 }
 
@@ -65,10 +66,10 @@ void pair_links_again(struct pair *pair)
 {
     for (uint32_t i = 0; i < pair->branch_count; i++) {
         struct pair_device *link = pair->branches[i].link;
-        if (!link->up && link->ended && link->why == ERR_CLOSED)
+        if (link && !link->up && link->ended && link->why != ERR_LINK)
             pair_connect(pair, link, false);
+        pair_run(pair);
     }
-    pair_run(pair);
 }
 
 struct pair_device *pair_enrol_at(struct pair *pair, const char *login, const char *branch,
@@ -91,4 +92,30 @@ void pair_restart_branch(struct pair *pair, struct pair_branch *branch)
     pair_close_branch(branch);
     pair_restart_device(pair, branch->link);
     open_hub(pair, branch);
+}
+
+void pair_replace_branch(struct pair *pair, struct pair_branch *branch)
+{
+    struct pair_device *old = branch->link;
+    char login[100];
+    for (uint32_t i = 0; i < pair->device_count; i++)
+        if (pair->devices[i].at == branch)
+            pair_cut(pair, &pair->devices[i]);
+    pair_cut(pair, old);
+    pair_close_branch(branch);
+    snprintf(login, sizeof login, "server-%s", branch->name);
+    struct pair_device *fresh = pair_enrol(pair, login, "branch");
+    const struct uplink_identity identity = fresh->identity;
+    replica_close(fresh->replica);
+    replica_close(old->replica);
+    store_close(old->store);
+    old->store = fresh->store;
+    old->identity = identity;
+    uplink_free(fresh->uplink);
+    *fresh = (struct pair_device){0};
+    pair->device_count--;
+    pair_open_device(pair, old);
+    open_hub(pair, branch);
+    pair_connect(pair, old, false);
+    pair_run(pair);
 }

@@ -3,6 +3,7 @@
 #include "client/core/replica_internal.h"
 #include "server/core/hub_internal.h"
 #include "tests/lib/hands.h"
+#include "tests/lib/pair_copy.h"
 
 static void go_live(struct pair *p, struct pair_device *d)
 {
@@ -125,12 +126,309 @@ static void a_cut_off_branch_is_a_working_office(void **state)
     pair_done(&t.p);
 }
 
+static void who_was_away_catches_up_from_the_branch(void **state)
+{
+    struct town t;
+    (void)state;
+    town_open(&t, 4);
+    pair_cut(&t.p, t.boris);
+    for (int i = 0; i < 5; i++)
+        set_and_say(&t.p, t.maria, t.customer, "name", i % 2 ? "Acme" : "Acme Ltd");
+    pair_delete(&t.p, t.maria, "party", add_customer(&t, t.maria, "Gone again"));
+    say(&t.p, t.maria);
+    pair_cut(&t.p, t.kazan->link);
+    set_and_say(&t.p, t.anna, t.customer, "tax_id", "555");
+    go_live(&t.p, t.boris);
+    assert_string_equal(cell(&t, t.boris, "name"), "Acme Ltd");
+    assert_string_equal(cell(&t, t.boris, "tax_id"), "555");
+    go_live(&t.p, t.kazan->link);
+    assert_all_settled(&t);
+    pair_done(&t.p);
+}
+
+static void both_sides_of_the_line_write_the_same_field(void **state)
+{
+    struct town t;
+    (void)state;
+    town_open(&t, 5);
+    pair_cut(&t.p, t.kazan->link);
+    set_and_say(&t.p, t.anna, t.customer, "tax_id", "anna's");
+    t.p.now_ms += 1000;
+    set_and_say(&t.p, t.maria, t.customer, "tax_id", "maria's");
+    go_live(&t.p, t.kazan->link);
+    assert_string_equal(cell(&t, t.anna, "tax_id"), "maria's");
+    assert_int_equal(pair_count(&t.p, t.boris, "conflict"), 1);
+    assert_all_settled(&t);
+    pair_done(&t.p);
+}
+
+/* Only administrators write territories: Anna was one when she wrote. */
+static void what_headquarters_sets_aside_leaves_the_colleagues_view(void **state)
+{
+    struct town t;
+    (void)state;
+    town_open(&t, 6);
+    pair_admin(&t.p, "{\"do\":\"user-set\",\"login\":\"anna\",\"role\":\"admin\"}");
+    pair_links_again(&t.p);
+    pair_cut(&t.p, t.kazan->link);
+    pair_admin(&t.p, "{\"do\":\"user-set\",\"login\":\"anna\",\"role\":\"rep\"}");
+    if (!t.anna->peer)
+        go_live(&t.p, t.anna);
+    struct uuid id = pair_insert(&t.p, t.anna, "territory", "name", "Far East");
+    say(&t.p, t.anna);
+    assert_string_equal(pair_cell(&t.p, t.boris, "territory", id, "name"), "Far East");
+    go_live(&t.p, t.kazan->link);
+    pair_links_again(&t.p);
+    if (!t.anna->peer)
+        go_live(&t.p, t.anna);
+    pair_run(&t.p);
+    assert_string_equal(pair_cell(&t.p, t.boris, "territory", id, "name"), "-");
+    assert_string_equal(pair_cell(&t.p, t.anna, "territory", id, "name"), "-");
+    assert_int_equal(pair_status(t.anna).parked_count, 1);
+    assert_all_settled(&t);
+    pair_done(&t.p);
+}
+
+static int find_text(void *context, struct bytes key, struct bytes value)
+{
+    const char *text = context;
+    size_t size = strlen(text);
+    (void)key;
+    for (size_t i = 0; i + size <= value.size; i++)
+        assert_int_not_equal(memcmp(value.data + i, text, size), 0);
+    return 0;
+}
+
+static void assert_nowhere(struct pair_device *d, const char *text)
+{
+    assert_ok(store_begin(d->store, STORE_READ));
+    for (int side = 0; side < SIDE_COUNT; side++)
+        assert_ok(store_side_scan(d->store, (enum store_side)side, bytes_of(NULL, 0),
+                                  bytes_of(NULL, 0), find_text, (void *)(uintptr_t)text));
+    store_rollback(d->store);
+}
+
+/* One transaction writes a customer of the branch and one that is Anna's alone. */
+static void colleagues_get_the_part_that_they_may_see(void **state)
+{
+    struct town t;
+    (void)state;
+    town_open(&t, 7);
+    const struct model_table *party = model_table_by_name(t.p.model, bytes_of_text("party"));
+    const uint16_t columns[] = {model_column_by_name(party, bytes_of_text("name"))->index,
+                                model_column_by_name(party, bytes_of_text("visibility"))->index,
+                                model_column_by_name(party, bytes_of_text("owner"))->index,
+                                model_column_by_name(party, bytes_of_text("branch"))->index};
+    struct uuid anna = hands_user(&t.p, "anna"), shared = {{0}}, own = {{0}};
+    struct err_info info;
+    struct dot dot;
+    struct value values[] = {value_text(bytes_of_text("For all")),
+                             value_text(bytes_of_text("company")),
+                             value_blob(bytes_of(anna.byte, 16)), value_null()};
+    pair_cut(&t.p, t.kazan->link);
+    assert_ok(replica_begin(t.anna->replica, t.p.now_ms));
+    assert_ok(replica_insert(t.anna->replica, party, &shared, columns, values, 3, &info));
+    values[0] = value_text(bytes_of_text("CANARY"));
+    values[1] = value_text(bytes_of_text("owner"));
+    assert_ok(replica_insert(t.anna->replica, party, &own, columns, values, 3, &info));
+    assert_ok(replica_commit(t.anna->replica, &dot));
+    say(&t.p, t.anna);
+    assert_string_equal(pair_cell(&t.p, t.boris, "party", shared, "name"), "For all");
+    assert_string_equal(pair_cell(&t.p, t.boris, "party", own, "name"), "-");
+    assert_nowhere(t.boris, "CANARY");
+    go_live(&t.p, t.kazan->link);
+    assert_string_equal(pair_cell(&t.p, NULL, "party", own, "name"), "CANARY");
+    assert_nowhere(t.boris, "CANARY");
+    assert_all_settled(&t);
+    pair_done(&t.p);
+}
+
+/* Boris has seen what Anna wrote, and goes to headquarters before the branch has sent it. */
+static void a_roaming_device_keeps_what_it_has_seen(void **state)
+{
+    struct town t;
+    (void)state;
+    town_open(&t, 8);
+    pair_cut(&t.p, t.kazan->link);
+    set_and_say(&t.p, t.anna, t.customer, "tax_id", "555");
+    pair_cut(&t.p, t.boris);
+    t.boris->at = NULL;
+    go_live(&t.p, t.boris);
+    assert_string_equal(cell(&t, t.boris, "tax_id"), "555");
+    assert_int_equal(replica_pending_count(t.boris->replica), 1);
+    set_and_say(&t.p, t.boris, t.customer, "tax_id", "777"); /* waits there for Anna's */
+    assert_string_equal(cell(&t, t.maria, "tax_id"), "");
+    go_live(&t.p, t.kazan->link);
+    assert_string_equal(cell(&t, t.maria, "tax_id"), "777");
+    assert_string_equal(cell(&t, t.boris, "tax_id"), "777");
+    assert_all_settled(&t);
+    pair_done(&t.p);
+}
+
+static void a_branch_goes_on_after_a_restart(void **state)
+{
+    struct town t;
+    (void)state;
+    town_open(&t, 9);
+    pair_cut(&t.p, t.kazan->link);
+    set_and_say(&t.p, t.anna, t.customer, "tax_id", "555");
+    pair_restart_branch(&t.p, t.kazan);
+    go_live(&t.p, t.boris);
+    go_live(&t.p, t.anna);
+    assert_string_equal(cell(&t, t.boris, "tax_id"), "555");
+    set_and_say(&t.p, t.boris, t.customer, "website", "acme.example");
+    assert_string_equal(cell(&t, t.anna, "website"), "acme.example");
+    go_live(&t.p, t.kazan->link);
+    assert_string_equal(cell(&t, t.maria, "tax_id"), "555");
+    assert_all_settled(&t);
+    pair_done(&t.p);
+}
+
+/* A new machine takes the place of the one whose disk is gone; what the branch had acknowledged, and not sent,
+ * comes from its authors again. */
+static void a_branch_that_lost_its_disk_is_built_anew(void **state)
+{
+    struct town t;
+    (void)state;
+    town_open(&t, 10);
+    pair_cut(&t.p, t.kazan->link);
+    set_and_say(&t.p, t.anna, t.customer, "tax_id", "555");
+    set_and_say(&t.p, t.boris, t.customer, "tax_id", "777");
+    pair_replace_branch(&t.p, t.kazan);
+    go_live(&t.p, t.anna);
+    go_live(&t.p, t.boris);
+    assert_string_equal(cell(&t, t.maria, "tax_id"), "777");
+    set_and_say(&t.p, t.anna, t.customer, "website", "acme.example");
+    assert_string_equal(cell(&t, t.boris, "website"), "acme.example");
+    assert_all_settled(&t);
+    pair_done(&t.p);
+}
+
+static void copies_of_a_device_are_told_apart_at_a_branch(void **state)
+{
+    struct town t;
+    (void)state;
+    town_open(&t, 11);
+    struct uuid fresh = add_customer(&t, t.anna, "Fresh");
+    pair_cut(&t.p, t.anna);
+    struct pair_device *copy = pair_clone_device(&t.p, t.anna);
+    copy->at = t.kazan;
+    pair_cut(&t.p, t.kazan->link);
+    pair_set(&t.p, t.anna, "party", fresh, "tax_id", "the one");
+    pair_set(&t.p, copy, "party", fresh, "website", "the other");
+    go_live(&t.p, t.anna);
+    pair_cut(&t.p, t.anna);
+    go_live(&t.p, copy);
+    assert_int_equal(copy->why, ERR_CONFLICT);
+    go_live(&t.p, copy);
+    assert_int_not_equal(pair_status(copy).origin, pair_status(t.anna).origin);
+    pair_cut(&t.p, copy);
+    go_live(&t.p, t.anna);
+    go_live(&t.p, t.kazan->link);
+    assert_string_equal(pair_cell(&t.p, t.maria, "party", fresh, "tax_id"), "the one");
+    assert_string_equal(pair_cell(&t.p, t.maria, "party", fresh, "website"), "the other");
+    assert_string_equal(pair_cell(&t.p, t.boris, "party", fresh, "website"), "the other");
+    go_live(&t.p, copy);
+    assert_settled(&t, copy);
+    pair_done(&t.p);
+}
+
+/* Headquarters comes back from a backup; the branch has what it lost, and nobody else is there. */
+static void a_branch_brings_back_what_headquarters_lost(void **state)
+{
+    struct town t;
+    (void)state;
+    town_open(&t, 12);
+    struct store *backup = pair_copy_store(&t.p, t.p.hub_store);
+    set_and_say(&t.p, t.anna, t.customer, "tax_id", "555");
+    struct uuid fresh = add_customer(&t, t.boris, "Fresh");
+    say(&t.p, t.boris);
+    assert_string_equal(cell(&t, t.maria, "tax_id"), "555");
+    pair_put_hub_store(&t.p, backup);
+    pair_cut(&t.p, t.anna); /* lost for good, with her device */
+    pair_cut(&t.p, t.boris);
+    go_live(&t.p, t.kazan->link);
+    assert_string_equal(pair_cell(&t.p, NULL, "party", t.customer, "tax_id"), "555");
+    assert_string_equal(pair_cell(&t.p, NULL, "party", fresh, "name"), "Fresh");
+    go_live(&t.p, t.anna);
+    go_live(&t.p, t.boris);
+    go_live(&t.p, t.maria);
+    assert_all_settled(&t);
+    pair_done(&t.p);
+}
+
+static void a_revoked_device_is_not_let_in(void **state)
+{
+    struct town t;
+    char id[UUID_TEXT_SIZE], request[100];
+    (void)state;
+    town_open(&t, 13);
+    uuid_format(&t.anna->identity.device, id);
+    snprintf(request, sizeof request, "{\"do\":\"revoke\",\"device\":\"%s\"}", id);
+    pair_admin(&t.p, request);
+    pair_run(&t.p);
+    assert_false(t.anna->up);
+    assert_int_equal(t.anna->why, ERR_REVOKED);
+    pair_cut(&t.p, t.kazan->link);
+    go_live(&t.p, t.anna);
+    assert_int_equal(t.anna->why, ERR_REVOKED);
+    pair_done(&t.p);
+}
+
+/* Headquarters, a region, a city, a shop, a device: four tiers of servers. */
+static void changes_pass_through_a_chain_of_servers(void **state)
+{
+    struct pair p;
+    (void)state;
+    pair_init(&p, NULL, 14);
+    struct pair_branch *region = pair_branch_new(&p, "Region", NULL),
+                       *city = pair_branch_new(&p, "City", region),
+                       *shop = pair_branch_new(&p, "Shop", city);
+    struct pair_device *olga = pair_enrol_at(&p, "olga", "Shop", shop),
+                       *pyotr = pair_enrol_at(&p, "pyotr", "City", city);
+    for (int i = 0; i < 3; i++)
+        pair_links_again(&p);
+    go_live(&p, olga);
+    go_live(&p, pyotr);
+    struct uuid id = pair_insert(&p, olga, "party", "name", "Below");
+    hands_put(&p, olga, "party", id, (struct hands_cell[]){{"visibility", "branch", {{0}}}}, 1);
+    const struct hands_cell cells[] = {{"name", "Everybody's", {{0}}},
+                                       {"visibility", "company", {{0}}}};
+    struct uuid all = hands_put(&p, olga, "party", (struct uuid){{0}}, cells, 2);
+    pair_cut(&p, region->link);
+    say(&p, olga);
+    assert_string_equal(pair_cell(&p, pyotr, "party", all, "name"), "Everybody's");
+    pair_set(&p, pyotr, "party", all, "name", "Everybody's, said Pyotr");
+    say(&p, pyotr);
+    assert_string_equal(pair_cell(&p, olga, "party", all, "name"), "Everybody's, said Pyotr");
+    pair_connect(&p, region->link, false);
+    pair_run(&p);
+    assert_string_equal(pair_cell(&p, NULL, "party", all, "name"), "Everybody's, said Pyotr");
+    for (uint32_t i = 0; i < p.device_count; i++) {
+        assert_int_equal(pair_status(&p.devices[i]).outbox_count, 0);
+        assert_int_equal(replica_pending_count(p.devices[i].replica), 0);
+        pair_assert_equal(&p, &p.devices[i]);
+    }
+    pair_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headquarters_changes_reach_the_devices),
         cmocka_unit_test(a_device_s_changes_reach_headquarters),
         cmocka_unit_test(a_cut_off_branch_is_a_working_office),
+        cmocka_unit_test(who_was_away_catches_up_from_the_branch),
+        cmocka_unit_test(both_sides_of_the_line_write_the_same_field),
+        cmocka_unit_test(what_headquarters_sets_aside_leaves_the_colleagues_view),
+        cmocka_unit_test(colleagues_get_the_part_that_they_may_see),
+        cmocka_unit_test(a_roaming_device_keeps_what_it_has_seen),
+        cmocka_unit_test(a_branch_goes_on_after_a_restart),
+        cmocka_unit_test(a_branch_that_lost_its_disk_is_built_anew),
+        cmocka_unit_test(copies_of_a_device_are_told_apart_at_a_branch),
+        cmocka_unit_test(a_branch_brings_back_what_headquarters_lost),
+        cmocka_unit_test(a_revoked_device_is_not_let_in),
+        cmocka_unit_test(changes_pass_through_a_chain_of_servers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
