@@ -341,11 +341,15 @@ enum err install_remove(struct install *in, const struct model_table *table, con
  * they came from above. What they do to other records shows again when they are decided. */
 static enum err forget_departed(struct install *in, struct touched *t)
 {
-    const struct base base = t->base;
+    uint16_t count = t->base.pending_count;
+    struct dot *dots = arena_calloc(&in->arena, count + 1u, sizeof *dots); /* the base loses them */
+    if (!dots)
+        return ERR_NOMEM;
+    memcpy(dots, t->base.pending, count * sizeof *dots);
     enum err e = ERR_OK;
-    for (uint16_t i = 0; e == ERR_OK && i < base.pending_count; i++)
-        if (base.pending[i].origin != in->r->origin)
-            e = install_forget(in, &base.pending[i]);
+    for (uint16_t i = 0; e == ERR_OK && i < count; i++)
+        if (dots[i].origin != in->r->origin)
+            e = install_forget(in, &dots[i]);
     return e;
 }
 
