@@ -314,7 +314,10 @@ struct pair_device *pair_enrol(struct pair *pair, const char *login, const char 
         fail_msg("%s", device->message);
     assert_ok(uplink_enrolled(device->uplink, &device->identity.device, &user, &history, &name));
     assert_string_equal(name, login);
-    assert_ok(store_mem_open(pair->model, &device->store));
+    if (pair->open_store)
+        device->store = pair->open_store(pair, pair->device_count - 1);
+    else
+        assert_ok(store_mem_open(pair->model, &device->store));
     pair_open_device(pair, device);
     return device;
 }

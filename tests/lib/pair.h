@@ -57,6 +57,8 @@ struct pair {
     struct pair_branch branches[PAIR_BRANCHES];
     uint32_t branch_count;
     uint32_t frames; /* exchanged */
+    /* Opens the store of device number n; NULL: in memory. */
+    struct store *(*open_store)(struct pair *pair, uint32_t n);
 };
 
 /* model_json NULL: the built-in model. */
