@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "text.h"
 
@@ -148,4 +149,18 @@ int cli_fields(struct cli *cli, const struct satchel_table *table, int argc, cha
     }
     *ret_fields = fields;
     return EXIT_DONE;
+}
+
+int cli_agree(struct cli *cli, bool yes, const char *question, const char *nothing)
+{
+    char answer[16];
+    if (yes)
+        return 0;
+    if (!isatty(STDIN_FILENO))
+        return cli_failf(cli, EXIT_USAGE, "%s: say --yes, as nobody can be asked", nothing);
+    fprintf(stderr, "%s [y/N] ", question);
+    fflush(stderr);
+    if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
+        return 0;
+    return cli_failf(cli, EXIT_NOT_FOUND, "%s", nothing);
 }

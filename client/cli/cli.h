@@ -96,6 +96,10 @@ void cli_time(int64_t at_ms, char out[32]);
 /* Who: "Nancy Davolio (laptop)". Freed by the caller. */
 char *cli_author(const struct satchel_author *author);
 
+/* Whether to go on: `yes` was said, or the person at the terminal says so now. 0, or the exit code with which
+ * the command ends (told: `nothing` says that nothing was done). */
+int cli_agree(struct cli *cli, bool yes, const char *question, const char *nothing);
+
 /* --- JSON --------------------------------------------------------------------------------------- */
 
 /* Numbers and booleans as such, money as decimal text, sets as arrays, references as UUID. */

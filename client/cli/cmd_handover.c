@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "args.h"
 #include "text.h"
@@ -114,14 +113,6 @@ static int hand_over(struct handover *h)
     return satchel_commit(handle, NULL) == SATCHEL_OK ? EXIT_DONE : cli_failed(h->cli);
 }
 
-static bool agreed(void)
-{
-    char answer[16];
-    fputs("hand over? [y/N] ", stderr);
-    fflush(stderr);
-    return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 static int tell(const struct handover *h, bool done)
 {
     if (!h->cli->json) {
@@ -151,12 +142,9 @@ static int decide(struct handover *h, bool yes, bool dry)
     preview(h);
     if (dry)
         return tell(h, false);
-    if (!yes && !isatty(STDIN_FILENO))
-        return cli_failf(h->cli, EXIT_USAGE,
-                         "nothing was changed: say --yes, as nobody can be asked");
-    if (!yes && !agreed())
-        return cli_failf(h->cli, EXIT_NOT_FOUND, "nothing was changed");
-    failed = hand_over(h);
+    failed = cli_agree(h->cli, yes, "hand over?", "nothing was changed");
+    if (!failed)
+        failed = hand_over(h);
     return failed ? failed : tell(h, true);
 }
 

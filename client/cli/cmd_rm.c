@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "args.h"
 
@@ -32,14 +31,6 @@ static uint64_t tell_children(struct cli *cli, const struct satchel_table *paren
     return sum;
 }
 
-static bool confirmed(void)
-{
-    char answer[16];
-    fputs("delete? [y/N] ", stderr);
-    fflush(stderr);
-    return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 static int rm(struct cli *cli, int argc, char **argv)
 {
     bool yes = false;
@@ -62,10 +53,9 @@ static int rm(struct cli *cli, int argc, char **argv)
     cli_say(cli, "%s '%s'", table->label.text[SATCHEL_EN], record->title);
     uint64_t children = tell_children(cli, table, &id);
     satchel_record_free(record);
-    if (!yes && !isatty(STDIN_FILENO))
-        return cli_failf(cli, EXIT_USAGE, "nothing was deleted: say --yes, as nobody can be asked");
-    if (!yes && !confirmed())
-        return cli_failf(cli, EXIT_NOT_FOUND, "nothing was deleted");
+    failed = cli_agree(cli, yes, "delete?", "nothing was deleted");
+    if (failed)
+        return failed;
     if (satchel_delete(cli->handle, table->id, &id) != SATCHEL_OK)
         return cli_failed(cli);
     if (cli->json)

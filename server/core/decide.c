@@ -381,6 +381,23 @@ static enum err wait_for(struct judging *j)
                           buf_view(b));
 }
 
+/* Records that stay in their buckets, or are new. */
+static enum err write_in_place(struct hub *hub, const struct apply_report *report,
+                               const struct write_origin *of)
+{
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < report->count; i++) {
+        const struct applied_record *applied = &report->records[i];
+        const struct store_row *old = world_row(hub, applied->table, &applied->id);
+        struct write_origin origin = *of;
+        if (!applied->result.revision_changes)
+            continue; /* a delete that was lost: only told of */
+        origin.mutation = i;
+        e = write_record(hub, applied, old ? old->bucket : 0, &origin);
+    }
+    return e;
+}
+
 static enum err write_group(struct judging *j, const struct merge_context *context,
                             const struct apply_report *report)
 {
@@ -392,17 +409,8 @@ static enum err write_group(struct judging *j, const struct merge_context *conte
                                   .oseq = context->dot.oseq,
                                   .dot = context->dot,
                                   .stamp = context->stamp};
-    enum err e = moves ? move_write(hub, report, &origin) : ERR_OK;
-    for (uint32_t i = 0; i < report->count && !moves; i++) {
-        const struct applied_record *applied = &report->records[i];
-        const struct store_row *old = world_row(hub, applied->table, &applied->id);
-        if (!applied->result.revision_changes)
-            continue; /* a delete that was lost: only told of */
-        origin.mutation = i;
-        e = write_record(hub, applied, old ? old->bucket : 0, &origin);
-        if (e != ERR_OK)
-            return e;
-    }
+    enum err e =
+        moves ? move_write(hub, report, &origin) : write_in_place(hub, report, &origin);
     for (uint32_t i = 0; e == ERR_OK && i < report->count; i++) {
         const struct applied_record *applied = &report->records[i];
         if (!needs_conflicts(applied))
