@@ -177,6 +177,8 @@ enum err pending_take(struct replica *r, uint64_t stamp, uint8_t flags, uint64_t
  * before effects. */
 enum err pending_order(struct replica *r, const struct model_table *table, const struct uuid *id,
                        struct base *base, struct arena *arena);
+/* The own origin was this one, before a fork: its groups that come from a branch are own ones. */
+enum err pending_note_former(struct replica *r, uint64_t origin);
 /* What came from above goes: some of it may be out of scope now. The branch is asked for all anew. */
 enum err pending_drop_filtered(struct replica *r, struct arena *arena);
 /* The stamp that a pending group is merged by; authored: that of the group itself. */

@@ -243,6 +243,8 @@ static enum err fork_all(struct replica *r, uint64_t from)
         free(decided.ranges);
     }
     if (e == ERR_OK)
+        e = pending_note_former(r, old);
+    if (e == ERR_OK)
         e = mark_save(r);
     if (e == ERR_OK)
         e = replica_save(r);

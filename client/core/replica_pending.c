@@ -277,6 +277,42 @@ static enum err put(struct replica *r, const struct dot *dot, uint64_t stamp, ui
     return hash_map_put_number(&r->pending, bytes_of(key, sizeof key), stamp);
 }
 
+/* ---- own origins of before ---- */
+
+/* META "former": the origins that this replica had before forks, BE8 each. */
+static enum err former_get(struct replica *r, struct arena *arena, struct bytes *ret)
+{
+    *ret = bytes_of(NULL, 0);
+    enum err e = store_side_get(r->store, SIDE_META, bytes_of_text("former"), arena, ret);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+static enum err is_former(struct replica *r, uint64_t origin, struct arena *arena, bool *ret)
+{
+    struct bytes list;
+    enum err e = former_get(r, arena, &list);
+    *ret = false;
+    for (size_t at = 0; e == ERR_OK && at + 8 <= list.size && !*ret; at += 8)
+        *ret = be64_get(list.data + at) == origin;
+    return e;
+}
+
+enum err pending_note_former(struct replica *r, uint64_t origin)
+{
+    uint8_t raw[8];
+    struct bytes list;
+    enum err e = former_get(r, &r->arena, &list);
+    be64_put(raw, origin);
+    buf_reset(&r->scratch);
+    buf_append(&r->scratch, list.data, list.size);
+    buf_append(&r->scratch, raw, sizeof raw);
+    if (e == ERR_OK)
+        e = r->scratch.error;
+    return e == ERR_OK
+               ? store_side_put(r->store, SIDE_META, bytes_of_text("former"), buf_view(&r->scratch))
+               : e;
+}
+
 static enum err forget_shown(struct replica *r, const struct dot *dot, struct arena *arena);
 
 enum err pending_take(struct replica *r, uint64_t stamp, uint8_t flags, uint64_t run,
@@ -291,9 +327,10 @@ enum err pending_take(struct replica *r, uint64_t stamp, uint8_t flags, uint64_t
         return ERR_OK;
     own_key(head.dot.origin, head.dot.oseq, key);
     arena_reset(arena);
-    enum err e = store_side_get(r->store, SIDE_OUTBOX, bytes_of(key, sizeof key), arena, &have);
-    if (e != ERR_NOT_FOUND)
-        return e; /* of an own origin from before a fork */
+    bool former;
+    enum err e = is_former(r, head.dot.origin, arena, &former);
+    if (e != ERR_OK || former)
+        return e; /* it is in the outbox, under another number */
     e = store_side_get(r->store, SIDE_PENDING, bytes_of(key, sizeof key), arena, &have);
     if (e == ERR_OK && have.size < PENDING_HEAD)
         e = ERR_CORRUPT;

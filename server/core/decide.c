@@ -409,8 +409,7 @@ static enum err write_group(struct judging *j, const struct merge_context *conte
                                   .oseq = context->dot.oseq,
                                   .dot = context->dot,
                                   .stamp = context->stamp};
-    enum err e =
-        moves ? move_write(hub, report, &origin) : write_in_place(hub, report, &origin);
+    enum err e = moves ? move_write(hub, report, &origin) : write_in_place(hub, report, &origin);
     for (uint32_t i = 0; e == ERR_OK && i < report->count; i++) {
         const struct applied_record *applied = &report->records[i];
         if (!needs_conflicts(applied))

@@ -20,10 +20,10 @@ static struct store *open_file(struct pair *pair, uint32_t n)
     struct store *store;
     struct err_info info = {0};
     snprintf(path, sizeof path, "%s/%u.db", folder, n);
-    const struct store_sqlite_options options = {
-        .path = path,
-        .synchronous = n == 0 ? STORE_SQLITE_FULL : STORE_SQLITE_NORMAL,
-        .keeps_log = n == 0};
+    const struct store_sqlite_options options = {.path = path,
+                                                 .synchronous = n == 0 ? STORE_SQLITE_FULL
+                                                                       : STORE_SQLITE_NORMAL,
+                                                 .keeps_log = n == 0};
     if (store_sqlite_open(&options, pair->model, &store, &info) != ERR_OK)
         fail_msg("%s", info.message);
     return store;
@@ -65,9 +65,8 @@ struct office {
 static void make_customers(struct office *o)
 {
     const struct model_table *party = model_table_by_name(o->pair.model, bytes_of_text("party"));
-    const uint16_t columns[] = {
-        model_column_by_name(party, bytes_of_text("name"))->index,
-        model_column_by_name(party, bytes_of_text("visibility"))->index};
+    const uint16_t columns[] = {model_column_by_name(party, bytes_of_text("name"))->index,
+                                model_column_by_name(party, bytes_of_text("visibility"))->index};
     struct err_info info;
     struct dot dot;
     for (int i = 0; i < CUSTOMERS; i += BATCH) {
