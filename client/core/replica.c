@@ -1,5 +1,6 @@
 /* replica.c - opening, the state in memory, reading. */
 #include "client/core/replica_internal.h"
+#include "protocol/mark.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -129,12 +130,8 @@ enum err mark_save(struct replica *r)
     uint8_t key[8];
     be64_put(key, r->origin);
     buf_reset(&r->scratch);
-    buf_append_varint(&r->scratch, r->mark.upto);
-    buf_append_varint(&r->scratch, r->mark.count);
-    for (uint32_t i = 0; i < r->mark.count; i++) {
-        buf_append_varint(&r->scratch, r->mark.ranges[i].from);
-        buf_append_varint(&r->scratch, r->mark.ranges[i].to);
-    }
+    const struct mark mark = {r->origin, r->mark.upto, r->mark.ranges, r->mark.count};
+    mark_pack(&mark, &r->scratch);
     if (r->scratch.error != ERR_OK)
         return r->scratch.error;
     return store_side_put(r->store, SIDE_MARK, bytes_of(key, 8), buf_view(&r->scratch));
@@ -150,22 +147,9 @@ static enum err mark_load(struct replica *r)
     if (e == ERR_NOT_FOUND)
         return mark_set(r, &mark);
     size_t offset = 0;
-    uint64_t count;
-    if (e != ERR_OK)
-        return e;
-    if (varint_get(value, &offset, &mark.upto) != ERR_OK ||
-        varint_get(value, &offset, &count) != ERR_OK || count > value.size)
-        return ERR_CORRUPT;
-    struct oseq_range *ranges = arena_calloc(&r->arena, (size_t)count, sizeof *ranges);
-    if (!ranges)
-        return ERR_NOMEM;
-    for (uint64_t i = 0; i < count; i++)
-        if (varint_get(value, &offset, &ranges[i].from) != ERR_OK ||
-            varint_get(value, &offset, &ranges[i].to) != ERR_OK)
-            return ERR_CORRUPT;
-    mark.ranges = ranges;
-    mark.range_count = (uint32_t)count;
-    return mark_set(r, &mark);
+    if (e == ERR_OK)
+        e = mark_unpack(value, &offset, &r->arena, &mark);
+    return e == ERR_OK ? mark_set(r, &mark) : e;
 }
 
 bool is_own_pending(const struct replica *r, const struct dot *dot)

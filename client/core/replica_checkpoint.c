@@ -1,6 +1,7 @@
 /* replica_checkpoint.c - pages are kept until their checkpoint, which is installed in one transaction.
  * Source: SPEC.md 10; DESIGN.md 3, 7. */
 #include "client/core/replica_compare.h"
+#include "protocol/mark.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -188,16 +189,6 @@ static enum err cover_group(struct install *in, uint64_t oseq)
     return parked_put(r, oseq, result, in->wall_ms);
 }
 
-static bool covers(const struct mark *mark, uint64_t oseq)
-{
-    if (oseq <= mark->upto)
-        return true;
-    for (uint32_t i = 0; i < mark->range_count; i++)
-        if (oseq >= mark->ranges[i].from && oseq <= mark->ranges[i].to)
-            return true;
-    return false;
-}
-
 /* The own groups that the new mark covers and the old one did not. */
 static enum err newly_covered(struct install *in, const struct mark *mark, uint64_t **ret,
                               uint32_t *ret_count)
@@ -209,7 +200,7 @@ static enum err newly_covered(struct install *in, const struct mark *mark, uint6
     if (!oseqs)
         return ERR_NOMEM;
     for (uint64_t oseq = from; oseq <= r->last_oseq; oseq++)
-        if (covers(mark, oseq) && !mark_has(&r->mark, oseq))
+        if (mark_covers(mark, oseq) && !mark_has(&r->mark, oseq))
             oseqs[count++] = oseq;
     *ret = oseqs;
     *ret_count = (uint32_t)count;

@@ -7,6 +7,7 @@
  * Source:     SPEC.md 10.14, 12. */
 #include "client/core/replica_install.h"
 #include "client/core/replica_relay.h"
+#include "protocol/mark.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -93,16 +94,6 @@ struct covered {
     uint32_t decided_count, decided_capacity, archive_count, archive_capacity;
 };
 
-static bool covers(const struct mark *mark, uint64_t oseq)
-{
-    if (oseq <= mark->upto)
-        return true;
-    for (uint32_t i = 0; i < mark->range_count; i++)
-        if (oseq >= mark->ranges[i].from && oseq <= mark->ranges[i].to)
-            return true;
-    return false;
-}
-
 static int collect_covered(void *context, struct bytes key, struct bytes value)
 {
     struct covered *list = context;
@@ -110,7 +101,7 @@ static int collect_covered(void *context, struct bytes key, struct bytes value)
     if (value.size < PENDING_HEAD)
         return ERR_CORRUPT;
     bool decided = value.data[0] & PENDING_DECIDED;
-    if (!decided && covers(list->mark, oseq)) {
+    if (!decided && mark_covers(list->mark, oseq)) {
         uint64_t *grown = arena_extend(list->arena, list->decided, list->decided_count,
                                        &list->decided_capacity, sizeof *grown);
         if (!grown)

@@ -3,6 +3,7 @@
 
 #include "client/core/replica_internal.h"
 #include "protocol/hlc.h"
+#include "protocol/mark.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -71,20 +72,7 @@ enum err relay_mark_from(struct store *store, uint64_t origin, struct arena *are
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     size_t offset = 0;
-    uint64_t count;
-    if (varint_get(value, &offset, &ret->upto) != ERR_OK ||
-        varint_get(value, &offset, &count) != ERR_OK || count > value.size)
-        return ERR_CORRUPT;
-    struct oseq_range *ranges = arena_calloc(arena, (size_t)count + 1, sizeof *ranges);
-    if (!ranges)
-        return ERR_NOMEM;
-    for (uint64_t i = 0; i < count; i++)
-        if (varint_get(value, &offset, &ranges[i].from) != ERR_OK ||
-            varint_get(value, &offset, &ranges[i].to) != ERR_OK)
-            return ERR_CORRUPT;
-    ret->ranges = ranges;
-    ret->range_count = (uint32_t)count;
-    return ERR_OK;
+    return mark_unpack(value, &offset, arena, ret);
 }
 
 enum err relay_mark(struct replica *r, uint64_t origin, struct arena *arena, struct mark *ret)
@@ -97,12 +85,7 @@ static enum err mark_put(struct replica *r, const struct mark *mark)
     uint8_t key[8];
     be64_put(key, mark->origin);
     buf_reset(&r->scratch);
-    buf_append_varint(&r->scratch, mark->upto);
-    buf_append_varint(&r->scratch, mark->range_count);
-    for (uint32_t i = 0; i < mark->range_count; i++) {
-        buf_append_varint(&r->scratch, mark->ranges[i].from);
-        buf_append_varint(&r->scratch, mark->ranges[i].to);
-    }
+    mark_pack(mark, &r->scratch);
     if (r->scratch.error != ERR_OK)
         return r->scratch.error;
     return store_side_put(r->store, SIDE_MARK, bytes_of(key, 8), buf_view(&r->scratch));

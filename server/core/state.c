@@ -3,6 +3,7 @@
  * Model:      a write-through cache of SIDE_BUCKET, SIDE_BUCKET_KEY, SIDE_MARK; receipts of the turn are
  *             gathered into runs. state_flush() writes what is dirty, before the commit.
  * Invariants: after a rollback state_drop() + state_load() make memory equal to the store again. */
+#include "protocol/mark.h"
 #include "server/core/hub_internal.h"
 #include "server/core/relay.h"
 
@@ -159,20 +160,7 @@ enum err mark_decode(struct bytes value, struct arena *arena, struct mark *ret,
     memcpy(ret_device->byte, value.data, 16);
     memcpy(ret_user->byte, value.data + 16, 16);
     size_t offset = 32;
-    uint64_t count;
-    if (varint_get(value, &offset, &ret->upto) != ERR_OK ||
-        varint_get(value, &offset, &count) != ERR_OK || count > value.size)
-        return ERR_CORRUPT;
-    struct oseq_range *ranges = arena_calloc(arena, (size_t)count, sizeof *ranges);
-    if (!ranges)
-        return ERR_NOMEM;
-    for (uint64_t i = 0; i < count; i++)
-        if (varint_get(value, &offset, &ranges[i].from) != ERR_OK ||
-            varint_get(value, &offset, &ranges[i].to) != ERR_OK)
-            return ERR_CORRUPT;
-    ret->ranges = ranges;
-    ret->range_count = (uint32_t)count;
-    return ERR_OK;
+    return mark_unpack(value, &offset, arena, ret);
 }
 
 static enum err mark_store(struct hub *hub, const struct origin *origin)
@@ -183,12 +171,8 @@ static enum err mark_store(struct hub *hub, const struct origin *origin)
     buf_reset(b);
     buf_append(b, origin->device.byte, 16);
     buf_append(b, origin->user.byte, 16);
-    buf_append_varint(b, origin->upto);
-    buf_append_varint(b, origin->range_count);
-    for (uint32_t i = 0; i < origin->range_count; i++) {
-        buf_append_varint(b, origin->ranges[i].from);
-        buf_append_varint(b, origin->ranges[i].to);
-    }
+    const struct mark mark = {origin->id, origin->upto, origin->ranges, origin->range_count};
+    mark_pack(&mark, b);
     if (b->error != ERR_OK)
         return b->error;
     return store_side_put(hub->store, SIDE_MARK, bytes_of(key, sizeof key), buf_view(b));
