@@ -124,3 +124,68 @@ void hands_assert_verified(struct pair *p)
     assert_true(records > 0);
     assert_int_equal(log, records + departures);
 }
+
+bool hands_shows(struct pair *p, struct pair_device *d, const char *table, struct uuid id)
+{
+    return strcmp(pair_cell(p, d, table, id, "name"), "-") != 0;
+}
+
+static enum err note_parked(void *context, const struct parked_group *parked)
+{
+    uint64_t *oseq = context;
+    if (*oseq == 0)
+        *oseq = parked->dot.oseq;
+    return ERR_OK;
+}
+
+uint32_t hands_give_up(struct pair_device *d)
+{
+    struct err_info info;
+    for (uint32_t count = 0;; count++) {
+        uint64_t oseq = 0;
+        assert_ok(replica_parked(d->replica, note_parked, &oseq));
+        if (oseq == 0)
+            return count;
+        assert_ok(replica_parked_discard(d->replica, oseq, &info));
+    }
+}
+
+static int note_bucket(void *context, struct bytes key, struct bytes value)
+{
+    (void)value;
+    *(uint64_t *)context |= (uint64_t)1 << be32_get(key.data);
+    return 0;
+}
+
+struct holding {
+    struct store *store;
+    const struct model_table *table;
+    uint64_t buckets;
+};
+
+static int look_at(void *context, const struct uuid *id)
+{
+    struct holding *h = context;
+    struct arena arena;
+    struct store_row row;
+    arena_init(&arena, 1 << 22);
+    assert_ok(store_row_get(h->store, h->table, id, &arena, &row));
+    if (!(h->buckets >> row.bucket & 1))
+        fail_msg("a device holds a %s of bucket %u", h->table->name, row.bucket);
+    arena_done(&arena);
+    return 0;
+}
+
+void hands_assert_holds_its_own(struct pair *p, struct pair_device *d)
+{
+    const struct bytes none = bytes_of(NULL, 0);
+    struct holding h = {.store = d->store};
+    assert_ok(store_begin(d->store, STORE_READ));
+    assert_ok(store_side_scan(d->store, SIDE_CURSOR, none, none, note_bucket, &h.buckets));
+    for (uint16_t i = 0; i < p->model->table_count; i++) {
+        h.table = &p->model->tables[i];
+        assert_ok(store_row_scan(d->store, h.table, NULL, look_at, &h));
+        assert_ok(store_dead_scan(d->store, h.table, look_at, &h));
+    }
+    store_rollback(d->store);
+}

@@ -20,6 +20,12 @@ struct uuid hands_customer(struct pair *p, struct pair_device *d, const char *na
 struct uuid hands_contact(struct pair *p, struct pair_device *d, struct uuid party,
                           const char *name);
 void hands_give(struct pair *p, struct pair_device *d, struct uuid party, struct uuid owner);
+/* Whether the record, which has a name, is in the device's view. */
+bool hands_shows(struct pair *p, struct pair_device *d, const char *table, struct uuid id);
+/* What was set aside is given up, so that nothing waits for it; how many groups. */
+uint32_t hands_give_up(struct pair_device *d);
+/* Every record, dead ones too, is in a bucket that the device has. */
+void hands_assert_holds_its_own(struct pair *p, struct pair_device *d);
 /* The digests are right, and the log has a row for each record and each departure. */
 void hands_assert_verified(struct pair *p);
 

@@ -70,6 +70,10 @@ const char *pair_admin(struct pair *pair, const char *request);
 struct pair_device *pair_enrol(struct pair *pair, const char *login, const char *role);
 void pair_connect(struct pair *pair, struct pair_device *device, bool once);
 void pair_cut(struct pair *pair, struct pair_device *device);
+/* Connects to stay, and runs. */
+void pair_go_live(struct pair *pair, struct pair_device *device);
+/* The application says that it has written; runs. */
+void pair_say(struct pair *pair, struct pair_device *device);
 /* One round of it: up, a turn, down; 0: nobody had anything to do. */
 uint32_t pair_step(struct pair *pair);
 /* Exchanges frames until nobody has anything to send; the number of frames. */

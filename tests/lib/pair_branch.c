@@ -1,6 +1,20 @@
 #include "common/store_mem/store_mem.h"
 #include "tests/lib/pair.h"
 
+void pair_go_live(struct pair *pair, struct pair_device *device)
+{
+    pair_connect(pair, device, false);
+    pair_run(pair);
+}
+
+void pair_say(struct pair *pair, struct pair_device *device)
+{
+    struct uplink_effects effects;
+    uplink_local_change(device->uplink, (struct now){{pair->now_ms}, {pair->now_ms * 1000}},
+                        &effects);
+    pair_run(pair);
+}
+
 void pair_close_branch(struct pair_branch *branch)
 {
     hub_close(branch->hub);

@@ -33,17 +33,12 @@ static uint64_t roll(struct story *s, uint64_t sides)
     return seeded_below(&s->dice, sides);
 }
 
-static bool shows(struct story *s, struct pair_device *d, const char *table, struct uuid id)
-{
-    return strcmp(pair_cell(&s->pair, d, table, id, "name"), "-") != 0;
-}
-
 static bool pick(struct story *s, struct pair_device *d, const char *table, const struct uuid *list,
                  uint32_t count, struct uuid *ret)
 {
     for (int tries = 0; count && tries < 4; tries++) {
         *ret = list[roll(s, count)];
-        if (shows(s, d, table, *ret))
+        if (hands_shows(&s->pair, d, table, *ret))
             return true;
     }
     return false;
@@ -194,67 +189,6 @@ static void step(struct story *s)
 
 /* ---- the end ---- */
 
-static enum err note_parked(void *context, const struct parked_group *parked)
-{
-    uint64_t *oseq = context;
-    if (*oseq == 0)
-        *oseq = parked->dot.oseq;
-    return ERR_OK;
-}
-
-static void give_up(struct story *s, struct pair_device *d)
-{
-    struct err_info info;
-    for (;;) {
-        uint64_t oseq = 0;
-        assert_ok(replica_parked(d->replica, note_parked, &oseq));
-        if (oseq == 0)
-            return;
-        assert_ok(replica_parked_discard(d->replica, oseq, &info));
-        s->refused++;
-    }
-}
-
-static int note_bucket(void *context, struct bytes key, struct bytes value)
-{
-    (void)value;
-    *(uint64_t *)context |= (uint64_t)1 << be32_get(key.data);
-    return 0;
-}
-
-struct holding {
-    struct store *store;
-    const struct model_table *table;
-    uint64_t buckets;
-};
-
-static int look_at(void *context, const struct uuid *id)
-{
-    struct holding *h = context;
-    struct arena arena;
-    struct store_row row;
-    arena_init(&arena, 1 << 22);
-    assert_ok(store_row_get(h->store, h->table, id, &arena, &row));
-    if (!(h->buckets >> row.bucket & 1))
-        fail_msg("a device holds a %s of bucket %u", h->table->name, row.bucket);
-    arena_done(&arena);
-    return 0;
-}
-
-static void assert_holds_its_own(struct story *s, struct pair_device *d)
-{
-    const struct bytes none = bytes_of(NULL, 0);
-    struct holding h = {.store = d->store};
-    assert_ok(store_begin(d->store, STORE_READ));
-    assert_ok(store_side_scan(d->store, SIDE_CURSOR, none, none, note_bucket, &h.buckets));
-    for (uint16_t i = 0; i < s->pair.model->table_count; i++) {
-        h.table = &s->pair.model->tables[i];
-        assert_ok(store_row_scan(d->store, h.table, NULL, look_at, &h));
-        assert_ok(store_dead_scan(d->store, h.table, look_at, &h));
-    }
-    store_rollback(d->store);
-}
-
 /* Everybody connects anew, the servers first. */
 static void connect_all(struct story *s)
 {
@@ -297,7 +231,7 @@ static void settle(struct story *s)
         connect_all(s);
         for (uint32_t i = 0; round + 3 < ROUNDS && i < PEOPLE; i++) {
             struct uplink_effects effects;
-            give_up(s, s->devices[i]);
+            s->refused += hands_give_up(s->devices[i]);
             if (s->devices[i]->peer)
                 uplink_local_change(s->devices[i]->uplink,
                                     (struct now){{p->now_ms}, {p->now_ms * 1000}}, &effects);
@@ -307,7 +241,7 @@ static void settle(struct story *s)
     for (uint32_t i = 0; i < p->device_count; i++) {
         assert_quiet(&p->devices[i], i);
         pair_assert_equal(p, &p->devices[i]);
-        assert_holds_its_own(s, &p->devices[i]);
+        hands_assert_holds_its_own(p, &p->devices[i]);
     }
     hands_assert_verified(p);
 }

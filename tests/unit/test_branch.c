@@ -5,24 +5,11 @@
 #include "tests/lib/hands.h"
 #include "tests/lib/pair_copy.h"
 
-static void go_live(struct pair *p, struct pair_device *d)
-{
-    pair_connect(p, d, false);
-    pair_run(p);
-}
-
-static void say(struct pair *p, struct pair_device *d)
-{
-    struct uplink_effects effects;
-    uplink_local_change(d->uplink, (struct now){{p->now_ms}, {p->now_ms * 1000}}, &effects);
-    pair_run(p);
-}
-
 static void set_and_say(struct pair *p, struct pair_device *d, struct uuid id, const char *column,
                         const char *text)
 {
     pair_set(p, d, "party", id, column, text);
-    say(p, d);
+    pair_say(p, d);
 }
 
 /* The branch of Kazan, with Anna and Boris; Maria, an administrator, at headquarters. */
@@ -47,11 +34,11 @@ static void town_open(struct town *t, uint64_t seed)
     t->anna = pair_enrol_at(&t->p, "anna", "Kazan", t->kazan);
     t->boris = pair_enrol_at(&t->p, "boris", "Kazan", t->kazan);
     t->maria = pair_enrol(&t->p, "maria", "admin");
-    go_live(&t->p, t->anna);
-    go_live(&t->p, t->boris);
-    go_live(&t->p, t->maria);
+    pair_go_live(&t->p, t->anna);
+    pair_go_live(&t->p, t->boris);
+    pair_go_live(&t->p, t->maria);
     t->customer = add_customer(t, t->maria, "Acme");
-    say(&t->p, t->maria);
+    pair_say(&t->p, t->maria);
 }
 
 static const char *cell(struct town *t, struct pair_device *d, const char *column)
@@ -112,14 +99,14 @@ static void a_cut_off_branch_is_a_working_office(void **state)
     assert_string_equal(cell(&t, t.maria, "tax_id"), "");
     assert_int_equal(replica_pending_count(t.boris->replica), 1);
     struct uuid fresh = add_customer(&t, t.anna, "Fresh");
-    say(&t.p, t.anna);
+    pair_say(&t.p, t.anna);
     assert_string_equal(pair_cell(&t.p, t.boris, "party", fresh, "name"), "Fresh");
     /* Boris builds upon what Anna wrote */
     set_and_say(&t.p, t.boris, fresh, "name", "Fresh Ltd");
     set_and_say(&t.p, t.boris, t.customer, "tax_id", "777");
     assert_string_equal(pair_cell(&t.p, t.anna, "party", fresh, "name"), "Fresh Ltd");
     assert_string_equal(cell(&t, t.anna, "tax_id"), "777");
-    go_live(&t.p, t.kazan->link);
+    pair_go_live(&t.p, t.kazan->link);
     assert_string_equal(cell(&t, t.maria, "tax_id"), "777");
     assert_string_equal(pair_cell(&t.p, t.maria, "party", fresh, "name"), "Fresh Ltd");
     assert_all_settled(&t);
@@ -135,13 +122,13 @@ static void who_was_away_catches_up_from_the_branch(void **state)
     for (int i = 0; i < 5; i++)
         set_and_say(&t.p, t.maria, t.customer, "name", i % 2 ? "Acme" : "Acme Ltd");
     pair_delete(&t.p, t.maria, "party", add_customer(&t, t.maria, "Gone again"));
-    say(&t.p, t.maria);
+    pair_say(&t.p, t.maria);
     pair_cut(&t.p, t.kazan->link);
     set_and_say(&t.p, t.anna, t.customer, "tax_id", "555");
-    go_live(&t.p, t.boris);
+    pair_go_live(&t.p, t.boris);
     assert_string_equal(cell(&t, t.boris, "name"), "Acme Ltd");
     assert_string_equal(cell(&t, t.boris, "tax_id"), "555");
-    go_live(&t.p, t.kazan->link);
+    pair_go_live(&t.p, t.kazan->link);
     assert_all_settled(&t);
     pair_done(&t.p);
 }
@@ -155,7 +142,7 @@ static void both_sides_of_the_line_write_the_same_field(void **state)
     set_and_say(&t.p, t.anna, t.customer, "tax_id", "anna's");
     t.p.now_ms += 1000;
     set_and_say(&t.p, t.maria, t.customer, "tax_id", "maria's");
-    go_live(&t.p, t.kazan->link);
+    pair_go_live(&t.p, t.kazan->link);
     assert_string_equal(cell(&t, t.anna, "tax_id"), "maria's");
     assert_int_equal(pair_count(&t.p, t.boris, "conflict"), 1);
     assert_all_settled(&t);
@@ -173,14 +160,14 @@ static void what_headquarters_sets_aside_leaves_the_colleagues_view(void **state
     pair_cut(&t.p, t.kazan->link);
     pair_admin(&t.p, "{\"do\":\"user-set\",\"login\":\"anna\",\"role\":\"rep\"}");
     if (!t.anna->peer)
-        go_live(&t.p, t.anna);
+        pair_go_live(&t.p, t.anna);
     struct uuid id = pair_insert(&t.p, t.anna, "territory", "name", "Far East");
-    say(&t.p, t.anna);
+    pair_say(&t.p, t.anna);
     assert_string_equal(pair_cell(&t.p, t.boris, "territory", id, "name"), "Far East");
-    go_live(&t.p, t.kazan->link);
+    pair_go_live(&t.p, t.kazan->link);
     pair_links_again(&t.p);
     if (!t.anna->peer)
-        go_live(&t.p, t.anna);
+        pair_go_live(&t.p, t.anna);
     pair_run(&t.p);
     assert_string_equal(pair_cell(&t.p, t.boris, "territory", id, "name"), "-");
     assert_string_equal(pair_cell(&t.p, t.anna, "territory", id, "name"), "-");
@@ -232,11 +219,11 @@ static void colleagues_get_the_part_that_they_may_see(void **state)
     values[1] = value_text(bytes_of_text("owner"));
     assert_ok(replica_insert(t.anna->replica, party, &own, columns, values, 3, &info));
     assert_ok(replica_commit(t.anna->replica, &dot));
-    say(&t.p, t.anna);
+    pair_say(&t.p, t.anna);
     assert_string_equal(pair_cell(&t.p, t.boris, "party", shared, "name"), "For all");
     assert_string_equal(pair_cell(&t.p, t.boris, "party", own, "name"), "-");
     assert_nowhere(t.boris, "CANARY");
-    go_live(&t.p, t.kazan->link);
+    pair_go_live(&t.p, t.kazan->link);
     assert_string_equal(pair_cell(&t.p, NULL, "party", own, "name"), "CANARY");
     assert_nowhere(t.boris, "CANARY");
     assert_all_settled(&t);
@@ -253,12 +240,12 @@ static void a_roaming_device_keeps_what_it_has_seen(void **state)
     set_and_say(&t.p, t.anna, t.customer, "tax_id", "555");
     pair_cut(&t.p, t.boris);
     t.boris->at = NULL;
-    go_live(&t.p, t.boris);
+    pair_go_live(&t.p, t.boris);
     assert_string_equal(cell(&t, t.boris, "tax_id"), "555");
     assert_int_equal(replica_pending_count(t.boris->replica), 1);
     set_and_say(&t.p, t.boris, t.customer, "tax_id", "777"); /* waits there for Anna's */
     assert_string_equal(cell(&t, t.maria, "tax_id"), "");
-    go_live(&t.p, t.kazan->link);
+    pair_go_live(&t.p, t.kazan->link);
     assert_string_equal(cell(&t, t.maria, "tax_id"), "777");
     assert_string_equal(cell(&t, t.boris, "tax_id"), "777");
     assert_all_settled(&t);
@@ -273,12 +260,12 @@ static void a_branch_goes_on_after_a_restart(void **state)
     pair_cut(&t.p, t.kazan->link);
     set_and_say(&t.p, t.anna, t.customer, "tax_id", "555");
     pair_restart_branch(&t.p, t.kazan);
-    go_live(&t.p, t.boris);
-    go_live(&t.p, t.anna);
+    pair_go_live(&t.p, t.boris);
+    pair_go_live(&t.p, t.anna);
     assert_string_equal(cell(&t, t.boris, "tax_id"), "555");
     set_and_say(&t.p, t.boris, t.customer, "website", "acme.example");
     assert_string_equal(cell(&t, t.anna, "website"), "acme.example");
-    go_live(&t.p, t.kazan->link);
+    pair_go_live(&t.p, t.kazan->link);
     assert_string_equal(cell(&t, t.maria, "tax_id"), "555");
     assert_all_settled(&t);
     pair_done(&t.p);
@@ -295,8 +282,8 @@ static void a_branch_that_lost_its_disk_is_built_anew(void **state)
     set_and_say(&t.p, t.anna, t.customer, "tax_id", "555");
     set_and_say(&t.p, t.boris, t.customer, "tax_id", "777");
     pair_replace_branch(&t.p, t.kazan);
-    go_live(&t.p, t.anna);
-    go_live(&t.p, t.boris);
+    pair_go_live(&t.p, t.anna);
+    pair_go_live(&t.p, t.boris);
     assert_string_equal(cell(&t, t.maria, "tax_id"), "777");
     set_and_say(&t.p, t.anna, t.customer, "website", "acme.example");
     assert_string_equal(cell(&t, t.boris, "website"), "acme.example");
@@ -316,19 +303,19 @@ static void copies_of_a_device_are_told_apart_at_a_branch(void **state)
     pair_cut(&t.p, t.kazan->link);
     pair_set(&t.p, t.anna, "party", fresh, "tax_id", "the one");
     pair_set(&t.p, copy, "party", fresh, "website", "the other");
-    go_live(&t.p, t.anna);
+    pair_go_live(&t.p, t.anna);
     pair_cut(&t.p, t.anna);
-    go_live(&t.p, copy);
+    pair_go_live(&t.p, copy);
     assert_int_equal(copy->why, ERR_CONFLICT);
-    go_live(&t.p, copy);
+    pair_go_live(&t.p, copy);
     assert_int_not_equal(pair_status(copy).origin, pair_status(t.anna).origin);
     pair_cut(&t.p, copy);
-    go_live(&t.p, t.anna);
-    go_live(&t.p, t.kazan->link);
+    pair_go_live(&t.p, t.anna);
+    pair_go_live(&t.p, t.kazan->link);
     assert_string_equal(pair_cell(&t.p, t.maria, "party", fresh, "tax_id"), "the one");
     assert_string_equal(pair_cell(&t.p, t.maria, "party", fresh, "website"), "the other");
     assert_string_equal(pair_cell(&t.p, t.boris, "party", fresh, "website"), "the other");
-    go_live(&t.p, copy);
+    pair_go_live(&t.p, copy);
     assert_settled(&t, copy);
     pair_done(&t.p);
 }
@@ -342,17 +329,17 @@ static void a_branch_brings_back_what_headquarters_lost(void **state)
     struct store *backup = pair_copy_store(&t.p, t.p.hub_store);
     set_and_say(&t.p, t.anna, t.customer, "tax_id", "555");
     struct uuid fresh = add_customer(&t, t.boris, "Fresh");
-    say(&t.p, t.boris);
+    pair_say(&t.p, t.boris);
     assert_string_equal(cell(&t, t.maria, "tax_id"), "555");
     pair_put_hub_store(&t.p, backup);
     pair_cut(&t.p, t.anna); /* lost for good, with her device */
     pair_cut(&t.p, t.boris);
-    go_live(&t.p, t.kazan->link);
+    pair_go_live(&t.p, t.kazan->link);
     assert_string_equal(pair_cell(&t.p, NULL, "party", t.customer, "tax_id"), "555");
     assert_string_equal(pair_cell(&t.p, NULL, "party", fresh, "name"), "Fresh");
-    go_live(&t.p, t.anna);
-    go_live(&t.p, t.boris);
-    go_live(&t.p, t.maria);
+    pair_go_live(&t.p, t.anna);
+    pair_go_live(&t.p, t.boris);
+    pair_go_live(&t.p, t.maria);
     assert_all_settled(&t);
     pair_done(&t.p);
 }
@@ -370,7 +357,7 @@ static void a_revoked_device_is_not_let_in(void **state)
     assert_false(t.anna->up);
     assert_int_equal(t.anna->why, ERR_REVOKED);
     pair_cut(&t.p, t.kazan->link);
-    go_live(&t.p, t.anna);
+    pair_go_live(&t.p, t.anna);
     assert_int_equal(t.anna->why, ERR_REVOKED);
     pair_done(&t.p);
 }
@@ -388,18 +375,18 @@ static void changes_pass_through_a_chain_of_servers(void **state)
                        *pyotr = pair_enrol_at(&p, "pyotr", "City", city);
     for (int i = 0; i < 3; i++)
         pair_links_again(&p);
-    go_live(&p, olga);
-    go_live(&p, pyotr);
+    pair_go_live(&p, olga);
+    pair_go_live(&p, pyotr);
     struct uuid id = pair_insert(&p, olga, "party", "name", "Below");
     hands_put(&p, olga, "party", id, (struct hands_cell[]){{"visibility", "branch", {{0}}}}, 1);
     const struct hands_cell cells[] = {{"name", "Everybody's", {{0}}},
                                        {"visibility", "company", {{0}}}};
     struct uuid all = hands_put(&p, olga, "party", (struct uuid){{0}}, cells, 2);
     pair_cut(&p, region->link);
-    say(&p, olga);
+    pair_say(&p, olga);
     assert_string_equal(pair_cell(&p, pyotr, "party", all, "name"), "Everybody's");
     pair_set(&p, pyotr, "party", all, "name", "Everybody's, said Pyotr");
-    say(&p, pyotr);
+    pair_say(&p, pyotr);
     assert_string_equal(pair_cell(&p, olga, "party", all, "name"), "Everybody's, said Pyotr");
     pair_connect(&p, region->link, false);
     pair_run(&p);

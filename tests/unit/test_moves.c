@@ -3,19 +3,6 @@
 #include "server/core/hub_internal.h"
 #include "tests/lib/hands.h"
 
-static void go_live(struct pair *p, struct pair_device *d)
-{
-    pair_connect(p, d, false);
-    pair_run(p);
-}
-
-static void say(struct pair *p, struct pair_device *d)
-{
-    struct uplink_effects effects;
-    uplink_local_change(d->uplink, (struct now){{p->now_ms}, {p->now_ms * 1000}}, &effects);
-    pair_run(p);
-}
-
 static void assert_holds(struct pair *p, struct pair_device *d, const char *table, struct uuid id,
                          bool holds)
 {
@@ -52,9 +39,9 @@ static void office_open(struct office *o, uint64_t seed, bool live)
     pair_sync(&o->p, o->boris);
     pair_sync(&o->p, o->maria);
     if (live) {
-        go_live(&o->p, o->anna);
-        go_live(&o->p, o->boris);
-        go_live(&o->p, o->maria);
+        pair_go_live(&o->p, o->anna);
+        pair_go_live(&o->p, o->boris);
+        pair_go_live(&o->p, o->maria);
     }
     assert_holds(&o->p, o->anna, "party", o->customer, true);
     assert_holds(&o->p, o->boris, "party", o->customer, false);
@@ -83,14 +70,14 @@ static void a_customer_given_away_takes_its_people_along(void **state)
         uint64_t before = catch_ups(&o.p);
         hands_give(&o.p, o.anna, o.customer, o.b);
         if (live)
-            say(&o.p, o.anna);
+            pair_say(&o.p, o.anna);
         else
             pair_sync_all(&o.p);
         assert_int_equal(pair_status(o.anna).parked_count, 0);
         assert_owner(&o, o.boris, o.anna);
         hands_give(&o.p, o.boris, o.customer, o.a); /* and back: the departure is forgotten */
         if (live)
-            say(&o.p, o.boris);
+            pair_say(&o.p, o.boris);
         else
             pair_sync_all(&o.p);
         assert_owner(&o, o.anna, o.boris);
@@ -112,7 +99,7 @@ static void new_things_go_where_their_customer_goes(void **state)
         hands_give(&o.p, o.anna, o.customer, o.b);
         struct uuid after = hands_contact(&o.p, o.anna, o.customer, "Cleo");
         if (live)
-            say(&o.p, o.anna);
+            pair_say(&o.p, o.anna);
         else
             pair_sync_all(&o.p);
         assert_int_equal(pair_status(o.anna).parked_count, 0);

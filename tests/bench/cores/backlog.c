@@ -42,19 +42,6 @@ static int ascending(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void say(struct pair *p, struct pair_device *d)
-{
-    struct uplink_effects effects;
-    uplink_local_change(d->uplink, (struct now){{p->now_ms}, {p->now_ms * 1000}}, &effects);
-    pair_run(p);
-}
-
-static void go_live(struct pair *p, struct pair_device *d)
-{
-    pair_connect(p, d, false);
-    pair_run(p);
-}
-
 struct office {
     struct pair pair;
     struct pair_branch *branch;
@@ -81,7 +68,7 @@ static void make_customers(struct office *o)
         }
         assert_ok(replica_commit(o->anna->replica, &dot));
     }
-    say(&o->pair, o->anna);
+    pair_say(&o->pair, o->anna);
 }
 
 static void pile_up(struct office *o, unsigned groups)
@@ -91,9 +78,9 @@ static void pile_up(struct office *o, unsigned groups)
         snprintf(text, sizeof text, "note %u, as one types it in the field", i);
         pair_set(&o->pair, o->anna, "party", o->customers[i % CUSTOMERS], "notes", text);
         if (i % BATCH == BATCH - 1)
-            say(&o->pair, o->anna);
+            pair_say(&o->pair, o->anna);
     }
-    say(&o->pair, o->anna);
+    pair_say(&o->pair, o->anna);
 }
 
 /* From the write on one device to its row in the view of another, through the branch: three commits. */
@@ -106,7 +93,7 @@ static void measure_writes(struct office *o, const char *what)
         struct uuid id = o->customers[(i * 37) % CUSTOMERS];
         double start = now_ms();
         pair_set(&o->pair, o->anna, "party", id, "website", text);
-        say(&o->pair, o->anna);
+        pair_say(&o->pair, o->anna);
         times[i] = now_ms() - start;
         assert_string_equal(pair_cell(&o->pair, o->boris, "party", id, "website"), text);
     }
@@ -132,8 +119,8 @@ static void run(unsigned groups)
     o->branch = pair_branch_new(&o->pair, "Kazan", NULL);
     o->anna = pair_enrol_at(&o->pair, "anna", "Kazan", o->branch);
     o->boris = pair_enrol_at(&o->pair, "boris", "Kazan", o->branch);
-    go_live(&o->pair, o->anna);
-    go_live(&o->pair, o->boris);
+    pair_go_live(&o->pair, o->anna);
+    pair_go_live(&o->pair, o->boris);
     make_customers(o);
     printf("{\"groups\":%u,\"customers\":%d,", groups, CUSTOMERS);
     pair_cut(&o->pair, o->branch->link);
@@ -147,11 +134,11 @@ static void run(unsigned groups)
     measure_reads(o, "full");
     pair_cut(&o->pair, o->boris);
     start = now_ms();
-    go_live(&o->pair, o->boris);
+    pair_go_live(&o->pair, o->boris);
     printf("\"reconnect_ms\":%.1f,", now_ms() - start);
     unsigned waiting = (unsigned)replica_pending_count(o->branch->link->replica);
     start = now_ms();
-    go_live(&o->pair, o->branch->link);
+    pair_go_live(&o->pair, o->branch->link);
     printf("\"drain_s\":%.1f,\"drain_groups_per_s\":%.0f,", (now_ms() - start) / 1e3,
            waiting / (now_ms() - start) * 1e3);
     printf("\"left\":%u}\n", (unsigned)replica_pending_count(o->boris->replica));
