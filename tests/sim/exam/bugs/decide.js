@@ -109,8 +109,8 @@ module.exports = [
     name: 'discard-leaves-dependents', area, file: 'server/core/ingest.c',
     why: 'A person gives a refused change up: what waited for it is never told, and waits for ever.',
     edits: [[
-      'return e == ERR_OK ? decide_waiting(hub, dot) : e;',
-      'return e == ERR_OK && !PLANTED ? decide_waiting(hub, dot) : e;',
+      '        e = decide_waiting(hub, &selves[i]);',
+      '        e = PLANTED ? ERR_OK : decide_waiting(hub, &selves[i]);',
     ]],
   },
   {
