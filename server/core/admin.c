@@ -66,7 +66,7 @@ static int row_matches(void *context, const struct uuid *id)
     if (e != ERR_OK)
         return (int)e;
     struct value value = system_value(search->hub, search->table_id, &record, search->column);
-    if (record.dead || value.kind != VALUE_TEXT || !bytes_equal(value.as.bytes, search->text))
+    if (value.kind != VALUE_TEXT || !bytes_equal(value.as.bytes, search->text))
         return 0;
     search->found = true;
     search->id = *id;
@@ -179,7 +179,7 @@ static int add_branch(void *context, const struct uuid *id)
     struct user_list *list = context;
     struct record record;
     enum err e = system_get(list->hub, TABLE_BRANCH, id, &record);
-    if (e != ERR_OK || record.dead)
+    if (e != ERR_OK)
         return (int)e;
     struct value name = system_value(list->hub, TABLE_BRANCH, &record, "name");
     struct value city = system_value(list->hub, TABLE_BRANCH, &record, "city");
@@ -263,7 +263,7 @@ static int add_user(void *context, const struct uuid *id)
     struct hub *hub = list->hub;
     struct record record;
     enum err e = system_get(hub, TABLE_USER, id, &record);
-    if (e != ERR_OK || record.dead)
+    if (e != ERR_OK)
         return (int)e;
     struct value login = system_value(hub, TABLE_USER, &record, "login");
     struct value name = system_value(hub, TABLE_USER, &record, "name");

@@ -96,7 +96,7 @@ bool move_in(const struct apply_report *report)
     for (uint32_t i = 0; i < report->count; i++) {
         const struct applied_record *applied = &report->records[i];
         const struct model_table *table = applied->table;
-        if (applied->inserted || !applied->before.present)
+        if (applied->inserted)
             continue;
         for (uint16_t k = 0; k < applied->result.written_count; k++) {
             int16_t column = (int16_t)table->units[applied->result.written[k]].columns[0];

@@ -69,7 +69,7 @@ static enum err add_colleagues(struct hub *hub, struct audience *audience,
             break;
         struct value at = system_value(hub, TABLE_USER, &record, "branch");
         struct uuid key;
-        if (!record.dead && reference(&at, &key) && uuid_equal(&key, branch))
+        if (reference(&at, &key) && uuid_equal(&key, branch))
             e = add_kind(hub, audience, BUCKET_KIND_USER, &users.ids[i]);
     }
     return e;

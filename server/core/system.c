@@ -4,6 +4,7 @@
  *             once by the same merge and the same write as everybody's. */
 #include "server/core/hub_internal.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum err system_id(struct hub *hub, struct uuid *ret)
@@ -28,7 +29,8 @@ struct value system_value(struct hub *hub, uint32_t table_id, const struct recor
 {
     const struct model_table *table = model_table_by_id(hub->model, table_id);
     const struct model_column *c = model_column_by_name(table, bytes_of_text(column));
-    return c && record->present ? record->values[c->index] : value_null();
+    assert(c && record->present);
+    return record->values[c->index];
 }
 
 /* The feed encodes the row after the commit, when what the caller had on its stack is gone. */
@@ -67,8 +69,7 @@ static enum err build_writes(struct hub *hub, const struct model_table *table,
             if (!dots)
                 return ERR_NOMEM;
             write->seen = version_frontier(&record->version, u, dots);
-            if (unit->carries_base)
-                write->base = &record->values[unit->columns[0]];
+            assert(!unit->carries_base);
         }
     }
     mutation->writes = writes;
@@ -128,8 +129,7 @@ enum err system_put(struct hub *hub, uint32_t table_id, const struct uuid *id,
     e = merge_mutation(&context, &mutation, &applied->record, &applied->result);
     if (e != ERR_OK)
         return e;
-    if (applied->result.reason != REASON_NONE)
-        return ERR_BUG;
+    assert(applied->result.reason == REASON_NONE);
     const struct store_row *old = world_row(hub, table, id);
     if (old)
         bucket = old->bucket;

@@ -109,11 +109,8 @@ module.exports = [
     name: 'discard-leaves-dependents', area, file: 'server/core/ingest.c',
     why: 'A person gives a refused change up: what waited for it is never told, and waits for ever.',
     edits: [[
-      '        if (e == ERR_OK)\n            e = decide_waiting(hub, &dot);\n    }\n    return e == ERR_OK ? tell_discarded',
-      `        if (e == ERR_OK && !PLANTED)
-            e = decide_waiting(hub, &dot);
-    }
-    return e == ERR_OK ? tell_discarded`,
+      '        e = decide_waiting(hub, &selves[i]);',
+      '        e = PLANTED ? ERR_OK : decide_waiting(hub, &selves[i]);',
     ]],
   },
   {

@@ -82,7 +82,7 @@ module.exports = [
     ]],
   },
   {
-    name: 'scope-lost-rows-stay', area, file: 'client/core/replica_link.c',
+    name: 'scope-lost-rows-stay', area, file: 'client/core/replica_scope.c',
     why: 'A rep leaves a branch, and its customers stay on the tablet.',
     edits: [[
       '    if (e == ERR_OK && loses)\n        e = drop_rows(r, welcome);',
@@ -90,7 +90,7 @@ module.exports = [
     ]],
   },
   {
-    name: 'scope-lost-cursor-stays', area, file: 'client/core/replica_link.c',
+    name: 'scope-lost-cursor-stays', area, file: 'client/core/replica_scope.c',
     why: 'A rep comes back to a branch, and its customers do not: their cursor was kept while the rows'
       + ' were dropped.',
     edits: [[
