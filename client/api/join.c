@@ -114,9 +114,10 @@ static enum err take(struct joining *x)
         return err_set(x->info, ERR_PROTOCOL, "%s hung up without an answer", x->ticket.host);
     snprintf(x->identity.login, sizeof x->identity.login, "%s", login);
     snprintf(x->identity.name, sizeof x->identity.name, "%s", device_name(x));
-    memcpy(x->identity.host, x->ticket.host, sizeof x->identity.host);
-    memcpy(x->identity.pin, x->ticket.pin, sizeof x->identity.pin);
-    x->identity.port = x->ticket.port;
+    memcpy(x->identity.home.host, x->ticket.host, sizeof x->identity.home.host);
+    memcpy(x->identity.home.pin, x->ticket.pin, sizeof x->identity.home.pin);
+    x->identity.home.port = x->ticket.port;
+    identity_use(&x->identity, &x->identity.home);
     x->identity.enrolled_ms = clock_wall(x->input->clock).ms;
     return ERR_OK;
 }
