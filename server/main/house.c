@@ -12,7 +12,7 @@
 #include "common/os/os_tls.h"
 #include "server/main/upstream.h"
 
-enum { BUSY_TIMEOUT_MS = 5000, ANSWER_MAX = 1 << 20 };
+enum { BUSY_TIMEOUT_MS = 5000 };
 
 struct hub_now house_now(const struct house *house)
 {
@@ -182,13 +182,7 @@ static enum err answer_branch(struct house *house, struct bytes request, struct 
     bool status = what && strcmp(what, "status") == 0;
     json_decref(asked);
     json_t *said = NULL;
-    if (status && house->hub) {
-        struct buf text;
-        buf_init(&text, ANSWER_MAX);
-        if (hub_admin(house->hub, request, house_now(house), &text) == ERR_OK)
-            said = json_loadb((const char *)text.data, text.size, 0, NULL);
-        buf_done(&text);
-    } else if (status) {
+    if (status) {
         said = json_pack("{s:b,s:s}", "ok", 1, "model", house->model->name);
     } else {
         said = json_pack("{s:b,s:s,s:s}", "ok", 0, "code", err_name(ERR_FORBIDDEN), "message",

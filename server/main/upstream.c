@@ -344,6 +344,22 @@ static void branch_name(const struct upstream *u, char *out, size_t size)
     arena_done(&arena);
 }
 
+/* Without a transaction, which would be a commit: status may be asked often. */
+static void add_stats(const struct hub *hub, json_t *answer)
+{
+    struct hub_stats s;
+    hub_stats(hub, &s);
+    const struct {
+        const char *name;
+        uint64_t number;
+    } numbers[] = {
+        {"sessions", s.peers},    {"live", s.peers_live},     {"duplicates", s.duplicates},
+        {"forks", s.forks},       {"commits", s.commits},     {"rows_sent", s.rows_sent},
+        {"bytes_in", s.bytes_in}, {"bytes_out", s.bytes_out}, {"fallbacks", s.fallbacks}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        json_object_set_new(answer, numbers[i].name, json_integer((json_int_t)numbers[i].number));
+}
+
 void upstream_status(struct upstream *u, json_t *answer)
 {
     char name[256], place[300];
@@ -365,4 +381,6 @@ void upstream_status(struct upstream *u, json_t *answer)
         "records", (json_int_t)status.records, "failure", connected ? "" : u->message);
     json_object_update(answer, more);
     json_decref(more);
+    if (u->house->hub)
+        add_stats(u->house->hub, answer);
 }

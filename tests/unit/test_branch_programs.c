@@ -24,10 +24,70 @@ static void a_new_branch_numbers_its_runs_from_one(void **state)
     pair_done(&p);
 }
 
+struct town {
+    struct pair p;
+    struct pair_branch *kazan;
+    struct pair_device *anna, *boris;
+    struct uuid customer;
+};
+
+static void town_open(struct town *t, uint64_t seed)
+{
+    memset(t, 0, sizeof *t);
+    pair_init(&t->p, NULL, seed);
+    t->kazan = pair_branch_new(&t->p, "Kazan", NULL);
+    t->anna = pair_enrol_at(&t->p, "anna", "Kazan", t->kazan);
+    t->boris = pair_enrol_at(&t->p, "boris", "Kazan", t->kazan);
+    pair_connect(&t->p, t->anna, false);
+    pair_run(&t->p);
+    t->customer = pair_insert(&t->p, t->anna, "party", "name", "Acme");
+    pair_connect(&t->p, t->boris, true);
+    pair_run(&t->p);
+}
+
+/* One exchange brings what colleagues have at the branch, as a session that stays does. */
+static void one_exchange_brings_what_is_pending(void **state)
+{
+    struct town t;
+    struct uplink_effects effects;
+    (void)state;
+    town_open(&t, 2);
+    pair_cut(&t.p, t.kazan->link);
+    pair_set(&t.p, t.anna, "party", t.customer, "tax_id", "555");
+    uplink_local_change(t.anna->uplink, (struct now){{t.p.now_ms}, {t.p.now_ms * 1000}}, &effects);
+    pair_run(&t.p);
+    pair_connect(&t.p, t.boris, true);
+    pair_run(&t.p);
+    assert_true(t.boris->ended);
+    assert_int_equal(t.boris->why, ERR_OK);
+    assert_int_equal(replica_pending_count(t.boris->replica), pair_status(t.anna).outbox_count);
+    assert_string_equal(pair_cell(&t.p, t.boris, "party", t.customer, "tax_id"), "555");
+    pair_done(&t.p);
+}
+
+/* News from headquarters end the session of a device that it has revoked, without waiting for anything else. */
+static void a_branch_refuses_a_revoked_device_at_once(void **state)
+{
+    struct town t;
+    char id[UUID_TEXT_SIZE], request[120];
+    (void)state;
+    town_open(&t, 3);
+    pair_run(&t.p);
+    uuid_format(&t.anna->identity.device, id);
+    snprintf(request, sizeof request, "{\"do\":\"revoke\",\"device\":\"%s\"}", id);
+    pair_admin(&t.p, request);
+    pair_run(&t.p);
+    assert_false(t.anna->up);
+    assert_int_equal(t.anna->why, ERR_REVOKED);
+    pair_done(&t.p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_branch_numbers_its_runs_from_one),
+        cmocka_unit_test(one_exchange_brings_what_is_pending),
+        cmocka_unit_test(a_branch_refuses_a_revoked_device_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
