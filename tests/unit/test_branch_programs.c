@@ -45,6 +45,26 @@ static void town_open(struct town *t, uint64_t seed)
     pair_run(&t->p);
 }
 
+/* The types of the frames that came down, in order. */
+static uint8_t came[64];
+static uint32_t came_count;
+
+static void note_frame(struct pair_device *device, bool up, struct bytes frame)
+{
+    (void)device;
+    if (!up && frame.size > 0 && came_count < sizeof came)
+        came[came_count++] = frame.data[0];
+}
+
+static uint32_t place_of(uint8_t type)
+{
+    for (uint32_t i = 0; i < came_count; i++)
+        if (came[i] == type)
+            return i;
+    fail_msg("no frame of type %u came", type);
+    return 0;
+}
+
 /* One exchange brings what colleagues have at the branch, as a session that stays does. */
 static void one_exchange_brings_what_is_pending(void **state)
 {
@@ -56,9 +76,13 @@ static void one_exchange_brings_what_is_pending(void **state)
     pair_set(&t.p, t.anna, "party", t.customer, "tax_id", "555");
     uplink_local_change(t.anna->uplink, (struct now){{t.p.now_ms}, {t.p.now_ms * 1000}}, &effects);
     pair_run(&t.p);
+    t.boris->on_frame = note_frame;
+    came_count = 0;
     pair_connect(&t.p, t.boris, true);
     pair_run(&t.p);
     assert_true(t.boris->ended);
+    /* it stays until the branch has said that there is no more, which comes behind what there was */
+    assert_in_range(place_of(MESSAGE_PENDING), 0, place_of(MESSAGE_PONG) - 1);
     assert_int_equal(t.boris->why, ERR_OK);
     assert_int_equal(replica_pending_count(t.boris->replica), pair_status(t.anna).outbox_count);
     assert_string_equal(pair_cell(&t.p, t.boris, "party", t.customer, "tax_id"), "555");
