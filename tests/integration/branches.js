@@ -20,7 +20,7 @@ function freePort() {
 
 class Branch extends lib.Server {
   constructor(headquarters, name) {
-    super(headquarters.folder, { name: `branch-${name}` });
+    super(headquarters.folder, { name: `branch-${name.replace(/\W+/g, '-')}` });
     Object.assign(this, { headquarters, name });
   }
 
@@ -75,10 +75,17 @@ class Branch extends lib.Server {
   // A new device of the user, enrolled at headquarters, that uses this branch.
   async deviceOf(login, name) {
     const device = await this.headquarters.device(login, name);
-    await device.must('server', 'use', this.name);
-    await this.inTouch();
+    await this.take(device);
     await device.sync();
     return device;
+  }
+
+  // The device uses this branch from now on, which has heard of it.
+  async take(device) {
+    const { device_id: id } = await device.json('status');
+    await device.must('server', 'use', this.name);
+    await lib.until(`branch ${this.name} knows the device`, async () =>
+      (await this.sql(`SELECT name FROM device WHERE id=${lib.hexId(id)}`)).length === 1);
   }
 }
 
