@@ -175,6 +175,10 @@ test('two branches, whose lines are cut', async (t) => {
     assert.equal((await carl.show('party', own)).name, 'Harbour');
     assert.deepEqual(await north.sql(`SELECT name FROM party WHERE id=${lib.hexId(own)}`), []);
     await outboxesAreEmpty([anna, carl]);
+    for (const place of [hq, north, south]) { // a departure in the log is no missing record
+      const answer = await place.json('verify');
+      assert.equal(answer.ok, true, JSON.stringify(answer));
+    }
   });
 
   await t.test('a revoked device is refused within a second of the news', async () => {
