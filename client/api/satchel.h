@@ -650,8 +650,8 @@ SATCHEL_API enum satchel_code satchel_use_server(struct satchel *handle, const c
 struct satchel_status {
     const char *directory;
     bool enrolled;
-    const char *server; /* "host:port", "" if not enrolled */
-    bool server_is_branch;      /* it is a branch's, not headquarters */
+    const char *server;    /* "host:port", "" if not enrolled */
+    bool server_is_branch; /* it is a branch's, not headquarters */
     const char *login, *device_name;
     struct satchel_id device, history;
     uint64_t origin;            /* this replica's name in dots; 0: nothing written yet */
@@ -705,7 +705,7 @@ enum satchel_sync_kind {
     SATCHEL_SYNC_RETRY,   /* ended with an error; connects again in retry_ms */
     SATCHEL_SYNC_REVOKED, /* this device was revoked. Afterwards the handle's data are erased:
                                 every call but satchel_close() is SATCHEL_E_REVOKED */
-    SATCHEL_SYNC_PENDING  /* from a branch: changes of colleagues that are not decided are visible now */
+    SATCHEL_SYNC_PENDING /* from a branch: changes of colleagues that are not decided are visible now */
 };
 
 struct satchel_sync_event {

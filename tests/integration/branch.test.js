@@ -6,7 +6,7 @@ const test = require('node:test');
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const lib = require('./lib.js');
-const { openBranch, latencyProgram } = require('./branches.js');
+const { Branch, openBranch, latencyProgram } = require('./branches.js');
 
 test.after(lib.cleanUp);
 
@@ -201,7 +201,10 @@ test('what one device writes another one of the branch sees at once, with the li
     const boss = await hq.device('boss');
     const id = await boss.add('party', 'name=Acme', 'visibility=company');
     await boss.sync();
-    const north = await openBranch(hq, 'North');
+    const north = new Branch(hq, 'North');
+    north.host = 'localhost'; // a name, which may have an address that nobody listens on
+    await north.open();
+    await north.inTouch();
     t.after(async () => {
       await north.close();
       await hq.stop();
@@ -219,3 +222,113 @@ test('what one device writes another one of the branch sees at once, with the li
     await agree([anna, bert, boss]);
     await outboxesAreEmpty([anna, bert]);
   });
+
+test('a branch whose machine is lost', async (t) => {
+  const hq = await lib.headquarters('branch-lost');
+  const boss = await hq.device('boss');
+  const shared = await boss.add('party', 'name=Acme', 'visibility=company');
+  await boss.sync();
+  const north = await openBranch(hq, 'North');
+  t.after(async () => {
+    await north.close();
+    await hq.stop();
+  });
+  const [anna, bert] = [await north.deviceOf('anna'), await north.deviceOf('bert')];
+  const serverDevice = async () => (await hq.json('devices')).devices
+    .filter((d) => d.login === 'server-North' && !d.revoked).map((d) => d.id);
+
+  await t.test('its disk: enrolled anew, and nothing is lost', async () => {
+    await north.cut();
+    await anna.set('party', shared, 'city=Bergen');
+    const fresh = await anna.add('party', 'name=Fresh', 'visibility=company');
+    await anna.sync(); // acknowledged by the branch alone
+    await bert.sync();
+    await bert.set('party', fresh, 'website=fresh.example');
+    await bert.sync();
+    await north.kill();
+    fs.rmSync(north.data, { recursive: true });
+    north.line.cutAll();
+    north.line.unclog();
+    const [lost] = await serverDevice();
+    await hq.must('revoke', lost);
+    await north.join();
+    await north.start();
+    await north.inTouch();
+    const refused = await anna.run('sync');
+    assert.equal(refused.code, 6, refused.err); // another key: nobody talks to it unasked
+    for (const device of [anna, bert]) {
+      await device.must('server', 'use', 'headquarters');
+      await device.sync();
+      assert.equal((await device.json('server')).filter((s) => s.name === 'North').length, 1);
+      await device.must('server', 'use', 'North');
+    }
+    await lib.settle(anna, bert);
+    await north.inTouch();
+    await lib.settle(anna, bert, boss);
+    await agree([anna, bert, boss]);
+    await outboxesAreEmpty([anna, bert]);
+    assert.equal(await value(boss, fresh, 'website'), 'fresh.example');
+    assert.equal(await value(boss, shared, 'city'), 'Bergen');
+  });
+
+  await t.test('revoked: it stops, and its data are erased', async () => {
+    const [stolen] = await serverDevice();
+    const { job } = north;
+    await hq.must('revoke', stolen);
+    const end = await job.done;
+    assert.equal(end.code, 3, end.err);
+    assert.match(end.err, /revoked/);
+    assert.deepEqual(fs.readdirSync(north.data).filter((name) => /^(branch\.db|upstream)/.test(name)), []);
+    const again = await north.run('run', '--listen', '127.0.0.1:0');
+    assert.equal(again.code, 1, again.err);
+    assert.match(again.err, /not enrolled, or was revoked/);
+  });
+});
+
+test('a branch below a branch', async (t) => {
+  const hq = await lib.headquarters('branch-chain');
+  const boss = await hq.device('boss');
+  const shared = await boss.add('party', 'name=Acme', 'visibility=company');
+  await boss.sync();
+  const north = await openBranch(hq, 'North');
+  await hq.must('branch', 'add', 'Pier', '--city', 'Oslo', '--parent', 'North');
+  await hq.must('user', 'add', 'dora', '--branch', 'Pier');
+  const pier = new Branch(hq, 'Pier');
+  await pier.open(); // at headquarters, once
+  await pier.inTouch();
+  await pier.stop();
+  const [{ pin }] = await north.sql("SELECT hex(pin) AS pin FROM device WHERE address IS NOT NULL ORDER BY id LIMIT 1");
+  pier.flags = ['--upstream', `127.0.0.1:${north.port}`, '--upstream-pin',
+    Buffer.from(pin, 'hex').toString('base64url')];
+  await pier.start();
+  await pier.inTouch();
+  t.after(async () => {
+    await pier.close();
+    await north.close();
+    await hq.stop();
+  });
+  const [anna, dora] = [await north.deviceOf('anna'), await pier.deviceOf('dora')];
+  await north.cut();
+  await dora.set('party', shared, 'city=Pier 7');
+  await dora.sync();
+  await lib.until('it is at the branch above', async () => {
+    await anna.sync();
+    return (await value(anna, shared, 'city')) === 'Pier 7';
+  });
+  await anna.set('party', shared, 'website=acme.example');
+  await anna.sync();
+  await lib.until('and what is written there is below', async () => {
+    await dora.sync();
+    return (await value(dora, shared, 'website')) === 'acme.example';
+  });
+  await boss.sync();
+  assert.equal(await value(boss, shared, 'city'), null);
+  await north.mend();
+  await pier.inTouch();
+  await lib.settle(anna, dora, boss);
+  await agree([anna, dora, boss]);
+  await outboxesAreEmpty([anna, dora]);
+  for (const place of [hq, north, pier]) {
+    assert.equal((await place.json('verify')).ok, true);
+  }
+});

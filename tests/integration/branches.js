@@ -21,7 +21,7 @@ function freePort() {
 class Branch extends lib.Server {
   constructor(headquarters, name) {
     super(headquarters.folder, { name: `branch-${name.replace(/\W+/g, '-')}` });
-    Object.assign(this, { headquarters, name });
+    Object.assign(this, { headquarters, name, host: '127.0.0.1' }); // host: by which it knows headquarters
   }
 
   // Enrols at headquarters, over a line of its own, and starts.
@@ -35,7 +35,7 @@ class Branch extends lib.Server {
 
   async join(...flags) {
     const { ticket } = await this.headquarters.json('branch', 'ticket', this.name,
-      '--host', `127.0.0.1:${this.linePort}`);
+      '--host', `${this.host}:${this.linePort}`);
     await this.init('--upstream', ticket, '--host', `127.0.0.1:${this.port}`,
       '--listen', `127.0.0.1:${this.port}`, ...flags);
   }
