@@ -2,7 +2,7 @@
  *
  * Reading order: handle.c (opening) -> schema.c -> write.c -> people.c (people's text) ->
  * record.c -> authors.c -> list.c -> export.c -> conflicts.c -> attention.c -> history.c ->
- * status.c -> verify.c -> sync.c -> enroll.c (with identity.c).
+ * status.c -> verify.c -> sync.c -> servers.c -> enroll.c (with identity.c, join.c).
  *
  * Casts:      struct satchel_value, satchel_id, satchel_bytes and satchel_error have the layout of
  *             struct value, uuid, bytes and err_info (asserted in handle.c), so that values pass
@@ -226,6 +226,8 @@ enum err api_conflicts(struct satchel *h, const struct satchel_conflict_query *q
 
 /* A local change was committed. */
 void api_sync_changed(struct satchel *h);
+/* status.c: keeps, at the end of a session, how much of what waits here the server has. */
+void api_keep_acknowledged(struct satchel *h);
 /* While a handle reads or has a transaction open its loop must not run. */
 void api_sync_hold(struct satchel *h, int by);
 

@@ -34,8 +34,7 @@ static bool parse_key(struct bytes text, uint8_t out[32])
     return good;
 }
 
-/* host:port or [address]:port. */
-static bool parse_place(struct bytes place, struct satchel_ticket *ticket)
+bool place_parse(struct bytes place, struct identity_place *ret)
 {
     size_t colon = place.size;
     int64_t port;
@@ -52,17 +51,18 @@ static bool parse_place(struct bytes place, struct satchel_ticket *ticket)
             return false;
         host = bytes_of(host.data + 1, host.size - 2);
     }
-    if (host.size == 0 || host.size >= sizeof ticket->host)
+    if (host.size == 0 || host.size >= sizeof ret->host)
         return false;
-    memcpy(ticket->host, host.data, host.size);
-    ticket->host[host.size] = '\0';
-    ticket->port = (uint16_t)port;
+    memcpy(ret->host, host.data, host.size);
+    ret->host[host.size] = '\0';
+    ret->port = (uint16_t)port;
     return true;
 }
 
 enum err ticket_parse(const char *text, struct satchel_ticket *ret, struct err_info *info)
 {
     struct satchel_ticket ticket;
+    struct identity_place server;
     memset(&ticket, 0, sizeof ticket);
     text += strspn(text, " \t\r\n");
     size_t size = strcspn(text, " \t\r\n");
@@ -70,8 +70,10 @@ enum err ticket_parse(const char *text, struct satchel_ticket *ret, struct err_i
         return bad_ticket(info, "does not begin with satchel://");
     const char *place = text + sizeof scheme - 1, *end = text + size;
     const char *slash = memchr(place, '/', (size_t)(end - place));
-    if (slash == NULL || !parse_place(bytes_of(place, (size_t)(slash - place)), &ticket))
+    if (slash == NULL || !place_parse(bytes_of(place, (size_t)(slash - place)), &server))
         return bad_ticket(info, "has no valid address (HOST:PORT)");
+    memcpy(ticket.host, server.host, sizeof ticket.host);
+    ticket.port = server.port;
     const char *code = slash + 1, *question = memchr(code, '?', (size_t)(end - code));
     if (question == NULL)
         return bad_ticket(info, "has no pin; perhaps the end is missing, or the shell took the ?");
@@ -107,24 +109,32 @@ static bool copy_text(const json_t *object, const char *name, char *out, size_t 
     return true;
 }
 
+static bool read_place(const json_t *server, struct identity_place *place)
+{
+    json_int_t port = json_integer_value(json_object_get(server, "port"));
+    place->port = (uint16_t)port;
+    return port > 0 && port <= UINT16_MAX &&
+           parse_key(bytes_of_text(text_member(server, "pin")), place->pin) &&
+           copy_text(server, "host", place->host, sizeof place->host) && place->host[0] != '\0';
+}
+
 static bool read_members(const json_t *object, struct identity *identity)
 {
+    struct identity_place place = {.port = 0};
+    const json_t *home = json_object_get(object, "headquarters");
     const json_t *server = json_object_get(object, "server");
-    json_int_t port = json_integer_value(json_object_get(server, "port"));
-    identity->port = (uint16_t)port;
     identity->enrolled_ms = json_integer_value(json_object_get(object, "enrolled_at"));
-    return json_integer_value(json_object_get(object, "version")) == IDENTITY_VERSION && port > 0 &&
-           port <= UINT16_MAX &&
+    if (!read_place(server, &place) || !read_place(home ? home : server, &identity->home))
+        return false;
+    identity_use(identity, &place);
+    return json_integer_value(json_object_get(object, "version")) == IDENTITY_VERSION &&
            uuid_parse(bytes_of_text(text_member(object, "device")), &identity->device) == ERR_OK &&
            uuid_parse(bytes_of_text(text_member(object, "user")), &identity->user) == ERR_OK &&
            uuid_parse(bytes_of_text(text_member(object, "history")), &identity->history) ==
                ERR_OK &&
            parse_key(bytes_of_text(text_member(object, "seed")), identity->seed) &&
-           parse_key(bytes_of_text(text_member(server, "pin")), identity->pin) &&
-           copy_text(server, "host", identity->host, sizeof identity->host) &&
            copy_text(object, "login", identity->login, sizeof identity->login) &&
-           copy_text(object, "name", identity->name, sizeof identity->name) &&
-           identity->host[0] != '\0';
+           copy_text(object, "name", identity->name, sizeof identity->name);
 }
 
 enum err identity_load(const char *path, struct identity *ret, struct err_info *info)
@@ -163,6 +173,30 @@ static void id_member(struct buf *out, const char *name, const struct uuid *id)
     member(out, name, text);
 }
 
+static void place_member(struct buf *out, const char *name, const char *host, uint16_t port,
+                         const uint8_t pin[32])
+{
+    (void)text_append_format(out, "  \"%s\": {\"host\": ", name);
+    (void)text_append_json(out, bytes_of_text(host));
+    (void)text_append_format(out, ", \"port\": %u, \"pin\": \"", (unsigned)port);
+    (void)text_append_base64url(out, bytes_of(pin, 32));
+    (void)text_append(out, "\"},\n");
+}
+
+bool identity_is_home(const struct identity *identity)
+{
+    return strcmp(identity->host, identity->home.host) == 0 &&
+           identity->port == identity->home.port &&
+           memcmp(identity->pin, identity->home.pin, sizeof identity->pin) == 0;
+}
+
+void identity_use(struct identity *identity, const struct identity_place *place)
+{
+    memcpy(identity->host, place->host, sizeof identity->host);
+    memcpy(identity->pin, place->pin, sizeof identity->pin);
+    identity->port = place->port;
+}
+
 enum err identity_save(const char *path, const struct identity *identity, struct err_info *info)
 {
     struct buf out;
@@ -175,11 +209,12 @@ enum err identity_save(const char *path, const struct identity *identity, struct
     member(&out, "name", identity->name);
     (void)text_append(&out, "  \"seed\": \"");
     (void)text_append_base64url(&out, bytes_of(identity->seed, 32));
-    (void)text_append(&out, "\",\n  \"server\": {\"host\": ");
-    (void)text_append_json(&out, bytes_of_text(identity->host));
-    (void)text_append_format(&out, ", \"port\": %u, \"pin\": \"", (unsigned)identity->port);
-    (void)text_append_base64url(&out, bytes_of(identity->pin, 32));
-    (void)text_append_format(&out, "\"},\n  \"enrolled_at\": %lld\n}\n",
+    (void)text_append(&out, "\",\n");
+    place_member(&out, "server", identity->host, identity->port, identity->pin);
+    if (!identity_is_home(identity))
+        place_member(&out, "headquarters", identity->home.host, identity->home.port,
+                     identity->home.pin);
+    (void)text_append_format(&out, "  \"enrolled_at\": %lld\n}\n",
                              (long long)identity->enrolled_ms);
     enum err e = out.error;
     if (e == ERR_OK)

@@ -624,18 +624,44 @@ SATCHEL_API enum satchel_code satchel_history(struct satchel *handle, const char
 
 /* --- status -------------------------------------------------------------------------------- */
 
+/* --- servers: headquarters, and those of the branches ---------------------------------------- */
+
+struct satchel_server {
+    const char *name;    /* of the branch; "headquarters" */
+    const char *city;    /* of the branch, or "" */
+    const char *address; /* "host:port" */
+    bool headquarters;
+    bool in_use; /* the next exchange goes there */
+};
+
+/* Returns other than 0 to stop. */
+typedef int satchel_server_fn(void *context, const struct satchel_server *server);
+
+/* Headquarters, where this device has enrolled, and the servers of branches that it knows of from its last
+ * exchange. Texts are valid during the call. SATCHEL_E_INVALID: not enrolled; SATCHEL_E_NOMEM, store errors. */
+SATCHEL_API enum satchel_code satchel_servers(struct satchel *handle, satchel_server_fn *fn,
+                                              void *context);
+/* From the next exchange on this device uses the server of the branch of that name, or "headquarters"; address
+ * and key are kept in DIR/identity.json. What was not sent yet, and what is shown, stays as it is.
+ * SATCHEL_E_NOT_FOUND; SATCHEL_E_INVALID: not enrolled, connected, or a handle for reading only; SATCHEL_E_IO,
+ * SATCHEL_E_FULL, SATCHEL_E_FORBIDDEN, SATCHEL_E_NOMEM. */
+SATCHEL_API enum satchel_code satchel_use_server(struct satchel *handle, const char *name);
+
 struct satchel_status {
     const char *directory;
     bool enrolled;
-    const char *server; /* "host:port", "" if not enrolled */
+    const char *server;    /* "host:port", "" if not enrolled */
+    bool server_is_branch; /* it is a branch's, not headquarters */
     const char *login, *device_name;
     struct satchel_id device, history;
     uint64_t origin;            /* this replica's name in dots; 0: nothing written yet */
     uint64_t written;           /* transactions written here, ever (the last oseq) */
     uint64_t saved_here;        /* of those, only on this device yet, as far as it knows */
-    uint64_t at_server;         /* at the server, and not yet covered by a checkpoint here */
+    uint64_t at_branch;         /* at the server of a branch, and not known to be decided */
+    uint64_t at_server;         /* at headquarters, and not yet covered by a checkpoint here */
     uint64_t decided;           /* all up to this one are decided */
     uint64_t sent_log;          /* decided ones that are kept until archived */
+    uint64_t colleagues;        /* changes of others that are shown and not decided */
     uint64_t parked, attention; /* set aside; records that need a look */
     uint64_t conflicts_open, conflicts_automatic;
     uint64_t records;           /* confirmed ones, as of the last checkpoint */
@@ -677,8 +703,9 @@ enum satchel_sync_kind {
     SATCHEL_SYNC_RESULTS, /* own transactions were decided, some set aside: see satchel_parked() */
     SATCHEL_SYNC_CLOSED,  /* ended; `code` SATCHEL_OK: all done (SATCHEL_ONCE) */
     SATCHEL_SYNC_RETRY,   /* ended with an error; connects again in retry_ms */
-    SATCHEL_SYNC_REVOKED  /* this device was revoked. Afterwards the handle's data are erased:
+    SATCHEL_SYNC_REVOKED, /* this device was revoked. Afterwards the handle's data are erased:
                                 every call but satchel_close() is SATCHEL_E_REVOKED */
+    SATCHEL_SYNC_PENDING /* from a branch: changes of colleagues that are not decided are visible now */
 };
 
 struct satchel_sync_event {

@@ -24,17 +24,95 @@ static enum err server_text(struct satchel *h, const char **ret)
     return *ret != NULL ? ERR_OK : ERR_NOMEM;
 }
 
-/* Of what waits here, how much the server is known to hold. */
-static uint64_t held_by_server(const struct satchel *h, const struct replica_status *status)
+/* What is known of the second mark: own groups up to `upto` are at a server. Stored when a session ends, under
+ * this name: origin BE8, upto BE8, at a branch u8. */
+static const char acknowledged_name[] = "acknowledged";
+enum { ACKNOWLEDGED_SIZE = 17 };
+
+struct acknowledged {
+    uint64_t upto;
+    bool at_branch;
+};
+
+/* Within a transaction. */
+static enum err load_acknowledged(struct satchel *h, const struct replica_status *status,
+                                  struct acknowledged *ret)
 {
-    struct uplink_progress progress;
-    if (h->sync.uplink == NULL)
-        return 0;
-    uplink_progress(h->sync.uplink, &progress);
-    if (progress.acknowledged_upto <= status->decided_upto)
-        return 0;
-    uint64_t held = progress.acknowledged_upto - status->decided_upto;
+    struct bytes value;
+    *ret = (struct acknowledged){0};
+    enum err e = store_side_get(h->store, SIDE_META, bytes_of_text(acknowledged_name),
+                                &h->status_arena, &value);
+    if (e == ERR_OK && value.size == ACKNOWLEDGED_SIZE && be64_get(value.data) == status->origin)
+        *ret = (struct acknowledged){be64_get(value.data + 8), value.data[16] != 0};
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+static struct acknowledged of_session(const struct satchel *h)
+{
+    struct uplink_progress progress = {0};
+    if (h->sync.uplink != NULL)
+        uplink_progress(h->sync.uplink, &progress);
+    return (struct acknowledged){progress.acknowledged_upto, !identity_is_home(&h->identity)};
+}
+
+/* Own groups up to upto that wait here. */
+static uint64_t waiting_upto(const struct replica_status *status, uint64_t upto)
+{
+    uint64_t held = upto > status->decided_upto ? upto - status->decided_upto : 0;
     return held < status->outbox_count ? held : status->outbox_count;
+}
+
+static enum err keep(struct satchel *h, const struct replica_status *status,
+                     struct acknowledged now)
+{
+    uint8_t value[ACKNOWLEDGED_SIZE];
+    struct acknowledged before;
+    enum err e = store_begin(h->store, STORE_WRITE);
+    if (e != ERR_OK)
+        return e;
+    be64_put(value, status->origin);
+    be64_put(value + 8, now.upto);
+    value[16] = now.at_branch;
+    arena_reset(&h->status_arena);
+    e = load_acknowledged(h, status, &before);
+    if (e == ERR_OK && (before.upto != now.upto || before.at_branch != now.at_branch))
+        e = store_side_put(h->store, SIDE_META, bytes_of_text(acknowledged_name),
+                           bytes_of(value, sizeof value));
+    if (e == ERR_OK)
+        return store_commit(h->store);
+    store_rollback(h->store);
+    return e;
+}
+
+void api_keep_acknowledged(struct satchel *h)
+{
+    struct replica_status status;
+    if (h->replica == NULL || h->store == NULL || h->transaction || h->reading > 0)
+        return;
+    replica_status(h->replica, &status);
+    struct acknowledged now = of_session(h);
+    if (waiting_upto(&status, now.upto) == 0)
+        return;
+    enum err e = keep(h, &status, now); /* else more is said to be here alone than is */
+    if (e != ERR_OK)
+        log_write(&h->log, LOG_LEVEL_WARNING, "what the server has was not noted: %s", err_text(e));
+}
+
+/* What waits here: here alone, at a branch, at headquarters. */
+static enum err fill_places(struct satchel *h, struct satchel_status *ret)
+{
+    struct replica_status status;
+    struct acknowledged kept;
+    replica_status(h->replica, &status);
+    struct acknowledged now = of_session(h);
+    enum err e = load_acknowledged(h, &status, &kept);
+    if (now.upto >= kept.upto)
+        kept = now;
+    uint64_t held = waiting_upto(&status, kept.upto);
+    ret->at_branch = kept.at_branch ? held : 0;
+    ret->at_server = held - ret->at_branch;
+    ret->saved_here = status.outbox_count - held;
+    return e;
 }
 
 static void fill(struct satchel *h, struct satchel_status *ret)
@@ -52,8 +130,8 @@ static void fill(struct satchel *h, struct satchel_status *ret)
     ret->history = api_id(h->enrolled ? &h->identity.history : &status.history);
     ret->origin = status.origin;
     ret->written = status.last_oseq;
-    ret->at_server = held_by_server(h, &status);
-    ret->saved_here = status.outbox_count - ret->at_server;
+    ret->server_is_branch = h->enrolled && !identity_is_home(&h->identity);
+    ret->colleagues = replica_pending_count(h->replica);
     ret->decided = status.decided_upto;
     ret->sent_log = status.sent_count;
     ret->parked = status.parked_count;
@@ -80,6 +158,8 @@ enum satchel_code satchel_status(struct satchel *handle, struct satchel_status *
     arena_reset(&handle->status_arena);
     fill(handle, &status);
     e = server_text(handle, &status.server);
+    if (e == ERR_OK)
+        e = fill_places(handle, &status);
     if (e == ERR_OK)
         e = count_conflicts(handle, "open", &status.conflicts_open);
     if (e == ERR_OK)

@@ -169,6 +169,9 @@ static bool tell_changes(struct satchel *h)
         return false;
     if (checkpoint && !tell(h, SATCHEL_SYNC_CHECKPOINT, ERR_OK, "", 0))
         return false;
+    if (now.pending_groups != before.pending_groups &&
+        !tell(h, SATCHEL_SYNC_PENDING, ERR_OK, "", 0))
+        return false;
     if (!tell_results(h))
         return false;
     if (sync->told_caught_up || !is_caught_up(h, &now))
@@ -359,6 +362,7 @@ void satchel_disconnect(struct satchel *handle)
     if (!sync->told_caught_up)
         loop->busy--;
     client_link_close(sync->link);
+    api_keep_acknowledged(handle);
     uplink_free(sync->uplink);
     if (sync->before != NULL)
         sync->before->sync.after = sync->after;

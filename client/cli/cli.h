@@ -46,8 +46,8 @@ struct command {
 
 extern const struct command command_add, command_attention, command_conflicts, command_enroll,
     command_export, command_find, command_handover, command_history, command_import, command_list,
-    command_restore, command_rm, command_set, command_show, command_sql, command_status,
-    command_sync, command_tables, command_verify;
+    command_restore, command_rm, command_server, command_set, command_show, command_sql,
+    command_status, command_sync, command_tables, command_verify;
 
 /* --- errors: tell, and return the exit code ----------------------------------------------------- */
 

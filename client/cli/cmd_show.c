@@ -15,9 +15,9 @@ static void print(struct cli *cli, const struct satchel_record *record, bool all
            record->table->label.text[SATCHEL_EN], record->deleted ? ", deleted" : "");
     printf("%s  ", id);
     if (record->pending > 0)
-        printf("%s✓ saved here, %u %s at the server yet%s\n", cli_style(cli, STYLE_YELLOW),
-               record->pending, record->pending == 1 ? "change is not" : "changes are not",
-               cli_plain(cli));
+        printf("%s✓ saved here, %u %s decided at headquarters yet%s\n",
+               cli_style(cli, STYLE_YELLOW), record->pending,
+               record->pending == 1 ? "change is not" : "changes are not", cli_plain(cli));
     else if (record->revision == 0)
         printf("✓ saved here\n");
     else

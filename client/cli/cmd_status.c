@@ -17,8 +17,13 @@ static void print(struct cli *cli, const struct satchel_status *s)
                cli_style(cli, STYLE_GREEN), cli_plain(cli));
     printf("Last exchange      %s\n", at[0] ? at : "never");
     printf("Records received   %" PRIu64 "\n", s->records);
+    if (s->at_branch > 0)
+        printf("At the branch      %" PRIu64 ", not known to be at headquarters\n", s->at_branch);
     if (s->at_server > 0)
-        printf("At the server      %" PRIu64 " on their way back\n", s->at_server);
+        printf("At headquarters    %" PRIu64 " on their way back\n", s->at_server);
+    if (s->colleagues > 0)
+        printf("Of colleagues      %" PRIu64 " shown that headquarters does not have yet\n",
+               s->colleagues);
     if (s->conflicts_open > 0)
         printf("To decide          %" PRIu64 "  (satchel conflicts)\n", s->conflicts_open);
     if (s->conflicts_automatic > 0)
@@ -26,7 +31,8 @@ static void print(struct cli *cli, const struct satchel_status *s)
     if (s->parked + s->attention > 0)
         printf("Needs attention    %" PRIu64 "  (satchel attention)\n", s->parked + s->attention);
     if (s->enrolled)
-        printf("Server             %s, as %s on '%s'\n", s->server, s->login, s->device_name);
+        printf("Server             %s (%s), as %s on '%s'\n", s->server,
+               s->server_is_branch ? "a branch's" : "headquarters", s->login, s->device_name);
     else
         printf("Server             none: 'satchel enroll TICKET'\n");
     printf("Directory          %s\n", s->directory);
@@ -58,6 +64,9 @@ static int run(struct cli *cli, int argc, char **argv)
         "attention", (json_int_t)s.attention, "records", (json_int_t)s.records);
     if (!json)
         cli_out_of_memory();
+    json_object_set_new(json, "server_is_branch", json_boolean(s.server_is_branch));
+    json_object_set_new(json, "at_branch", json_integer((json_int_t)s.at_branch));
+    json_object_set_new(json, "colleagues", json_integer((json_int_t)s.colleagues));
     json_object_set_new(json, "conflicts_open", json_integer((json_int_t)s.conflicts_open));
     json_object_set_new(json, "conflicts_automatic",
                         json_integer((json_int_t)s.conflicts_automatic));

@@ -14,7 +14,7 @@ static const struct command *const commands[] = {
     &command_enroll,  &command_sync,     &command_status,    &command_add,       &command_set,
     &command_rm,      &command_restore,  &command_show,      &command_list,      &command_find,
     &command_history, &command_sql,      &command_conflicts, &command_attention, &command_import,
-    &command_export,  &command_handover, &command_tables,    &command_verify,
+    &command_export,  &command_handover, &command_server,    &command_tables,    &command_verify,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 

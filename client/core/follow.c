@@ -30,6 +30,7 @@ enum err on_pending(struct uplink *u, const struct message_pending *m, struct no
     if (m->relay != u->relay)
         return ERR_PROTOCOL;
     effects->changed = true;
+    u->progress.pending_groups += m->groups_count;
     return replica_pending(u->config.replica, m, now.wall.ms);
 }
 

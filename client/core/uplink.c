@@ -78,12 +78,13 @@ static bool finished(const struct uplink *u)
            replica_compare_state(u->config.replica) == COMPARE_NONE;
 }
 
-/* All is acknowledged, but not all decided: a last PING, whose answer comes after what is decided. */
+/* All is acknowledged, but not all decided, or a branch may have something of colleagues: a last PING, whose
+ * answer comes after that. */
 static bool waits_for_results(const struct uplink *u)
 {
     struct replica_status status;
     replica_status(u->config.replica, &status);
-    return (status.outbox_count > 0 || u->push.discards_sent > 0) && !u->drained;
+    return (status.outbox_count > 0 || u->push.discards_sent > 0 || u->relay != 0) && !u->drained;
 }
 
 static void settle(struct uplink *u, struct uplink_effects *effects)

@@ -60,6 +60,7 @@ struct uplink_progress {
     bool connected, authenticated, live, caught_up;
     uint64_t pushed_groups, pushed_bytes, acknowledged_upto;
     uint64_t pulled_rows, pulled_bytes, checkpoints;
+    uint64_t pending_groups; /* of others, that came from a branch */
     int64_t clock_offset_ms; /* server minus device, by the handshake */
 };
 

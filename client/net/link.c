@@ -358,7 +358,7 @@ static void connect_to(struct client_link *link)
     struct lws_client_connect_info info = {
         .context = link->loop->lws,
         .vhost = link->loop->vhost,
-        .address = link->host,
+        .address = link->address,
         .port = link->config.port,
         .path = link->path,
         .host = link->host,
@@ -398,14 +398,16 @@ enum err client_link_open(struct client_loop *loop, const struct client_link_con
     link->loop = loop;
     link->config = *config;
     link->host = strdup(config->host);
+    link->address = strdup(config->address ? config->address : config->host);
     link->path = strdup(config->path ? config->path : NET_PATH);
     for (uint32_t i = 0; i < LINK_TIMER_COUNT; i++) {
         link->timers[i].owner = link;
         link->timers[i].kind = i;
     }
-    if (!link->host || !link->path ||
+    if (!link->host || !link->address || !link->path ||
         net_timers_reserve(&loop->timers, (loop->link_count + 1) * LINK_TIMER_COUNT) != ERR_OK) {
         free(link->host);
+        free(link->address);
         free(link->path);
         free(link);
         return ERR_NOMEM;
@@ -433,6 +435,7 @@ void link_free(struct client_link *link)
     net_receiver_done(&link->in);
     net_sender_done(&link->out);
     free(link->host);
+    free(link->address);
     free(link->path);
     free(link);
 }

@@ -147,7 +147,8 @@ enum err client_loop_new(const struct client_loop_config *config, struct client_
     loop->wake_fd = -1;
     net_timers_init(&loop->timers);
     buf_init(&loop->frame, NET_MESSAGE_MAX);
-    enum err err = net_poll_open(&loop->poll, config->links_max > CLIENT_LINKS_SMALL);
+    enum err err =
+        net_poll_open(&loop->poll, config->nested || config->links_max > CLIENT_LINKS_SMALL);
     loop->tls = pin_tls_new();
     if (err != ERR_OK || !loop->tls) {
         err = err_set(info, err != ERR_OK ? err : ERR_CRYPTO, "TLS could not be set up");
@@ -258,6 +259,20 @@ static bool report_links(struct client_loop *loop)
         reported = true;
     }
     return reported;
+}
+
+int client_loop_fd(const struct client_loop *loop)
+{
+    return loop->poll.fd;
+}
+
+int64_t client_loop_deadline(const struct client_loop *loop)
+{
+    int64_t timer_us = net_timers_next(&loop->timers), sweep_us = net_poll_due(&loop->poll);
+    if (loop->lists[LINK_LIST_READY].first || loop->lists[LINK_LIST_REPORTS].first) {
+        return 1;
+    }
+    return timer_us != 0 && timer_us < sweep_us ? timer_us : sweep_us;
 }
 
 /* Waits for the network, the earliest timer or end_us (-1: no end). */

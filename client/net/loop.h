@@ -36,6 +36,7 @@ struct client_loop_config {
     /* Up to CLIENT_LINKS_SMALL the loop takes memory for so many; above, tables as large as the
      * process may have files, which makes them fast. 0: 8. */
     uint32_t links_max;
+    bool nested; /* served by another poll of the same thread: client_loop_fd() */
 };
 
 /* ERR_NOMEM, ERR_CRYPTO. info may be NULL. */
@@ -56,6 +57,11 @@ enum client_woken {
 enum err client_loop_run(struct client_loop *loop, int wake_fd, int64_t timeout_ms,
                          enum client_woken *ret_woken);
 
+/* A nested loop's, for the poll around it: the loop is to be run (timeout 0) when the descriptor is readable
+ * or the time has come (monotonic us; 1: now). */
+int client_loop_fd(const struct client_loop *loop);
+int64_t client_loop_deadline(const struct client_loop *loop);
+
 struct client_report {
     bool up;             /* the connection stands; authentication is the uplink's business */
     bool changed;        /* the uplink says so */
@@ -67,7 +73,8 @@ struct client_report {
 };
 
 struct client_link_config {
-    const char *host; /* name or address; copied */
+    const char *host;    /* name or address; copied */
+    const char *address; /* of the host, numeric: nothing is looked up. NULL: not known; copied */
     uint16_t port;
     const char *path; /* NULL: NET_PATH; copied */
     uint8_t pin[32];

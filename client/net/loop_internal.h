@@ -64,8 +64,8 @@ struct client_link {
     bool report_up, report_changed, report_erase, report_closed;
     enum err why;
     char message[LINK_MESSAGE_MAX];
-    struct client_link_config config; /* its host and path are not valid, these are: */
-    char *host, *path;
+    struct client_link_config config; /* its strings are not valid, these are: */
+    char *host, *address, *path;
     struct net_timer timers[LINK_TIMER_COUNT]; /* LIMIT: to connect, for a message, to hang up */
     struct net_receiver in;
     struct net_sender out;

@@ -17,6 +17,7 @@ enum {
 };
 
 #define CONNECTING ((uint64_t)1 << 32) /* beside the descriptor */
+#define FOREIGN    ((uint64_t)1 << 33)
 
 enum err net_poll_open(struct net_poll *poll, bool with_epoll)
 {
@@ -43,12 +44,22 @@ static int change(struct net_poll *poll, int operation, int fd, uint32_t events,
     return epoll_ctl(poll->fd, operation, fd, &event);
 }
 
-enum err net_poll_add(struct net_poll *poll, int fd)
+static enum err add(struct net_poll *poll, int fd, uint64_t flags)
 {
-    if (poll->fd < 0 || change(poll, EPOLL_CTL_ADD, fd, EPOLLIN, 0) == 0) {
+    if (poll->fd < 0 || change(poll, EPOLL_CTL_ADD, fd, EPOLLIN, flags) == 0) {
         return ERR_OK;
     }
     return errno == ENOMEM ? ERR_NOMEM : ERR_LIMIT;
+}
+
+enum err net_poll_add(struct net_poll *poll, int fd)
+{
+    return add(poll, fd, 0);
+}
+
+enum err net_poll_add_foreign(struct net_poll *poll, int fd)
+{
+    return add(poll, fd, FOREIGN);
 }
 
 void net_poll_add_connecting(struct net_poll *poll, int fd)
@@ -117,7 +128,7 @@ static void serve(struct lws_context *lws, const struct epoll_event *event)
     }
 }
 
-static int64_t next_sweep_us(const struct net_poll *poll)
+int64_t net_poll_due(const struct net_poll *poll)
 {
     int64_t pause_us = (int64_t)NET_SWEEP_MS * 1000;
     if (poll->unsettled > 0) {
@@ -135,7 +146,7 @@ enum err net_poll_wait(struct net_poll *poll, struct lws_context *lws, const str
         return sweep(poll, lws, clock, due_us, false);
     }
     int64_t now_us = clock_mono(clock).us;
-    int64_t sweep_at_us = next_sweep_us(poll);
+    int64_t sweep_at_us = net_poll_due(poll);
     int64_t until_us = due_us != 0 && due_us < sweep_at_us ? due_us : sweep_at_us;
     int64_t wait_ms = until_us > now_us ? (until_us - now_us + 999) / 1000 : 0;
     int count = epoll_wait(poll->fd, events, EVENTS_AT_ONCE, (int)wait_ms);
@@ -146,10 +157,14 @@ enum err net_poll_wait(struct net_poll *poll, struct lws_context *lws, const str
     now_us = began_us;
     for (int round = 1; count > 0; round++) {
         for (int i = 0; i < count; i++) {
-            serve(lws, &events[i]);
+            if ((events[i].data.u64 & FOREIGN) != 0) {
+                poll->foreign = true;
+            } else {
+                serve(lws, &events[i]);
+            }
         }
         now_us = clock_mono(clock).us;
-        count = round < ROUNDS_MAX && now_us - began_us < ROUNDS_MAX_US
+        count = round < ROUNDS_MAX && now_us - began_us < ROUNDS_MAX_US && !poll->foreign
                     ? epoll_wait(poll->fd, events, EVENTS_AT_ONCE, 0)
                     : 0;
     }

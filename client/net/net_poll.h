@@ -28,6 +28,7 @@ struct net_poll {
     int64_t sweep_us;      /* when the last sweep ended */
     int64_t sweep_cost_us; /* how long it took */
     uint32_t unsettled;    /* what needs sweeps soon: the owner counts */
+    bool foreign; /* a foreign descriptor was readable: whoever serves it takes this back */
     lws_sorted_usec_list_t alarm;
     struct lws_context *lws; /* the alarm's */
 };
@@ -45,6 +46,10 @@ void net_poll_add_connecting(struct net_poll *poll, int fd);
 enum err net_poll_connected(struct net_poll *poll, int fd);
 /* Besides lws_callback_on_writable(), and once more with false when it is. */
 void net_poll_want_write(struct net_poll *poll, int fd, bool want);
+/* Watches a descriptor that is not at the library; see `foreign`. With an epoll only. ERR_LIMIT, ERR_NOMEM. */
+enum err net_poll_add_foreign(struct net_poll *poll, int fd);
+/* Monotonic us of the next sweep, which net_poll_wait() is to be called for. With an epoll. */
+int64_t net_poll_due(const struct net_poll *poll);
 /* Serves what has arrived, else waits until something does or due_us (0: no end). ERR_BUG: the
  * library failed. */
 enum err net_poll_wait(struct net_poll *poll, struct lws_context *lws, const struct clock *clock,

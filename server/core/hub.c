@@ -226,10 +226,11 @@ enum err hub_open(const struct hub_config *config, struct hub_now now, struct hu
 static enum err receive_now(struct hub *hub, struct peer *peer, const struct message *message)
 {
     switch ((int)message->type) {
-    case MESSAGE_PING: {
-        struct message pong = {.type = MESSAGE_PONG, .as.pong = {.token = message->as.ping.token}};
-        return peer_send(hub, peer, &pong);
-    }
+    case MESSAGE_PING:
+        peer->session.pong_due = true;
+        peer->session.pong_token = message->as.ping.token;
+        peer_pong(hub, peer);
+        return ERR_OK;
     case MESSAGE_PONG: return ERR_OK;
     case MESSAGE_CREDIT:
         if (message->as.credit.bytes > (uint64_t)64 << 20)
@@ -341,7 +342,8 @@ void hub_violation(struct hub *hub, struct peer *peer, enum err why, struct hub_
 
 bool hub_has_work(const struct hub *hub)
 {
-    return hub->retry_us == 0 && (hub->intents != NULL || hub->checks != NULL);
+    bool rights = hub->relay && hub->scope_due; /* what came from above has changed them */
+    return hub->retry_us == 0 && (hub->intents != NULL || hub->checks != NULL || rights);
 }
 
 static enum err handle(struct hub *hub, struct peer *peer, const struct message *message)
@@ -473,18 +475,6 @@ static enum err inspect(struct hub *hub, hub_body *body, void *context)
     return e;
 }
 
-static void send_pongs(struct hub *hub)
-{
-    for (struct peer *peer = hub->peers; peer; peer = peer->next) {
-        if (!peer->session.pong_due)
-            continue;
-        peer->session.pong_due = false;
-        struct message pong = {.type = MESSAGE_PONG,
-                               .as.pong = {.token = peer->session.pong_token}};
-        (void)peer_send(hub, peer, &pong); /* without it the other side asks again, or hangs up */
-    }
-}
-
 enum err hub_end(struct hub *hub, enum err e)
 {
     if (hub->relay)
@@ -523,7 +513,8 @@ enum err hub_transact(struct hub *hub, hub_body *body, void *context)
     feed_publish(hub);
     if (hub->relay)
         relay_published(hub);
-    send_pongs(hub);
+    for (struct peer *peer = hub->peers; peer; peer = peer->next)
+        peer_pong(hub, peer);
     hub->scope_due |= hub->scope_changed;
     turn_clear(hub);
     return hub_renew_rights(hub);

@@ -123,7 +123,7 @@ struct peer_session {
     bool forked;             /* was told to renumber: further pushes are of the past */
     uint64_t scope;
     uint64_t told; /* results up to here are in checkpoints of this catch-up; 0: up to floor */
-    bool pong_due; /* a PING came behind work of this turn: its answer goes behind the feed's */
+    bool pong_due; /* a PING came: its answer goes behind what there is to tell (peer_pong()) */
     uint64_t pong_token;
     struct relayed relayed;
     uint64_t pending_next; /* of a branch's list: the run that the peer has not been given */
@@ -325,6 +325,8 @@ enum err meta_put_u64(struct hub *hub, const char *name, uint64_t value);
 /* peers.c */
 /* Encodes a message and queues it for the peer; within a turn it is held until the commit. */
 enum err peer_send(struct hub *hub, struct peer *peer, const struct message *message);
+/* Answers a PING, once nothing of a branch is left to be given before. */
+void peer_pong(struct hub *hub, struct peer *peer);
 enum err peer_queue(struct hub *hub, struct peer *peer, struct shared_frame *frame);
 enum err frame_share(struct hub *hub, const struct message *message, struct shared_frame **ret);
 void frame_release(struct shared_frame *frame);

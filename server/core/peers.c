@@ -233,6 +233,15 @@ void hub_detach(struct hub *hub, struct peer *peer, struct hub_now now)
 
 /* ---- sending ---- */
 
+void peer_pong(struct hub *hub, struct peer *peer)
+{
+    if (!peer->session.pong_due || relay_pending_ready(hub, peer))
+        return;
+    struct message pong = {.type = MESSAGE_PONG, .as.pong = {.token = peer->session.pong_token}};
+    peer->session.pong_due = false;
+    (void)peer_send(hub, peer, &pong); /* without it the other side asks again, or hangs up */
+}
+
 void hub_next_frame(struct hub *hub, struct peer *peer, struct hub_now now, struct buf *out)
 {
     hub->now = now;
@@ -248,6 +257,7 @@ void hub_next_frame(struct hub *hub, struct peer *peer, struct hub_now now, stru
         enum err e = relay_pending_next(hub, peer);
         if (e != ERR_OK)
             peer_fail(hub, peer, e, err_text(e));
+        peer_pong(hub, peer);
     }
     struct queued_frame *node = peer->out_head;
     if (!node)

@@ -105,7 +105,7 @@ static enum err ask_store(struct house *house, const char *request, bool writes,
 {
     enum err e = house_open(house, writes ? HOUSE_SERVE : HOUSE_LOOK, NULL, info);
     if (e == ERR_OK) {
-        e = hub_admin(house->hub, bytes_of_text(request), house_now(house), answer);
+        e = house_admin(house, bytes_of_text(request), answer);
         if (e != ERR_OK)
             err_set(info, e, "the request failed: %s", err_text(e));
     }
@@ -116,9 +116,25 @@ static enum err ask_store(struct house *house, const char *request, bool writes,
     return e;
 }
 
+enum err ask_is_possible(const struct house *house, const json_t *request, struct err_info *info)
+{
+    const char *what = json_string_value(json_object_get(request, "do"));
+    if (!house_is_branch(house) || (what && strcmp(what, "status") == 0))
+        return ERR_OK;
+    return err_set(info, ERR_FORBIDDEN,
+                   "%s is the server of a branch: people, branches and devices are kept at "
+                   "headquarters. Ask there (the server above is %s)",
+                   house->dir, house->settings.upstream);
+}
+
 enum err ask(struct house *house, json_t *request, bool writes, json_t **ret_answer,
              bool *ret_running, struct err_info *info)
 {
+    enum err e = ask_is_possible(house, request, info);
+    if (e != ERR_OK) {
+        json_decref(request);
+        return e;
+    }
     char *text = json_dumps(request, JSON_COMPACT);
     json_decref(request);
     if (!text)
@@ -131,8 +147,8 @@ enum err ask(struct house *house, json_t *request, bool writes, json_t **ret_ans
     }
     struct buf answer;
     buf_init(&answer, ANSWER_MAX);
-    enum err e = ERR_BUSY;
     bool running = false;
+    e = ERR_BUSY;
     house->settings.log = "error"; /* a command, not a server */
     for (int waited = 0; e == ERR_BUSY && waited <= START_WAIT_MS; waited += START_STEP_MS) {
         int fd = connect_control(house);

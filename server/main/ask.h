@@ -15,6 +15,8 @@
  * ERR_NOT_FOUND, ERR_BUSY (the server does not answer), ERR_LINK, and those of house_open(). */
 enum err ask(struct house *house, json_t *request, bool writes, json_t **ret_answer,
              bool *ret_running, struct err_info *info);
+/* Whether this is the place to ask. ERR_FORBIDDEN: a branch, and only headquarters has it. */
+enum err ask_is_possible(const struct house *house, const json_t *request, struct err_info *info);
 /* {"do": what}. */
 json_t *ask_for(const char *what);
 /* Sets a text unless it is NULL. */

@@ -171,6 +171,10 @@ int command_backup(int argc, char **argv)
     struct err_info info = {0};
     json_t *report = NULL;
     enum err e = house_init(&house, data_of(&common), &info);
+    if (e == ERR_OK && house_is_branch(&house))
+        e = err_set(&info, ERR_FORBIDDEN,
+                    "a branch needs no backup: what it holds is at headquarters, or on the devices "
+                    "that wrote it. If its disk is lost, enrol it anew (satcheld branch ticket)");
     if (e == ERR_OK)
         e = backup(&house, file, progress, &report, &info);
     if (e == ERR_OK)

@@ -70,6 +70,40 @@ static enum err check_hub(struct house *house, json_t *report, json_t *problems,
     return ERR_OK;
 }
 
+static void note_bucket(void *context, const struct replica_bucket *bucket)
+{
+    json_t *report = context;
+    json_int_t records = json_integer_value(json_object_get(report, "records"));
+    json_int_t buckets = json_integer_value(json_object_get(report, "buckets"));
+    json_object_set_new(report, "records", json_integer(records + (json_int_t)bucket->found));
+    json_object_set_new(report, "buckets", json_integer(buckets + 1));
+    if (bucket->right)
+        return;
+    char text[200];
+    (void)snprintf(text, sizeof text,
+                   "bucket %lu: its records do not add up to its digest (%llu records found, %llu "
+                   "expected)",
+                   (unsigned long)bucket->number, (unsigned long long)bucket->found,
+                   (unsigned long long)bucket->saved);
+    note(json_object_get(report, "problems"), text);
+}
+
+/* A branch's records, against the digests that headquarters told. */
+static enum err check_replica(struct house *house, json_t *report, json_t *problems,
+                              struct err_info *info)
+{
+    uint64_t unreadable = 0;
+    enum err e = replica_verify(house->replica, false, note_bucket, report, &unreadable);
+    if (e != ERR_OK)
+        return err_set(info, e, "the records could not be counted: %s", err_text(e));
+    char text[80];
+    (void)snprintf(text, sizeof text, "%llu records cannot be read",
+                   (unsigned long long)unreadable);
+    if (unreadable > 0)
+        note(problems, text);
+    return ERR_OK;
+}
+
 enum err check_store(struct house *house, const char *path, json_t **ret_report,
                      struct err_info *info)
 {
@@ -87,7 +121,8 @@ enum err check_store(struct house *house, const char *path, json_t **ret_report,
             note(problems, "the file is damaged");
     }
     if (e == ERR_OK)
-        e = check_hub(house, report, problems, info);
+        e = house->replica ? check_replica(house, report, problems, info)
+                           : check_hub(house, report, problems, info);
     house_leave(house);
     if (e != ERR_OK && e != ERR_CORRUPT) {
         json_decref(report);

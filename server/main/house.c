@@ -1,6 +1,8 @@
 #include "server/main/house.h"
 
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -8,6 +10,7 @@
 #include "common/os/os_log.h"
 #include "common/os/os_rng.h"
 #include "common/os/os_tls.h"
+#include "server/main/upstream.h"
 
 enum { BUSY_TIMEOUT_MS = 5000 };
 
@@ -86,10 +89,15 @@ static enum err open_store(struct house *house, enum house_mode mode, const char
                            struct err_info *info)
 {
     char path[OS_PATH_MAX];
-    enum err e = house_path(house, given ? given : "hq.db", path, info);
+    bool branch = house_is_branch(house);
+    enum err e = house_path(house, given ? given : branch ? BRANCH_STORE : "hq.db", path, info);
     if (e != ERR_OK)
         return e;
-    if (mode != HOUSE_MAKE && !os_file_exists(given ? given : path))
+    bool may_make = mode == HOUSE_MAKE || (branch && mode == HOUSE_SERVE);
+    if (!may_make && branch && !os_file_exists(path))
+        return err_set(info, ERR_NOT_FOUND,
+                       "this branch has not been run yet: 'satcheld run --data %s'", house->dir);
+    if (!may_make && !os_file_exists(given ? given : path))
         return err_set(info, ERR_NOT_FOUND, "there is no %s%s", given ? given : path,
                        given ? "" : "; run 'satcheld init', or say with --data where it is");
     const char *sync = house->settings.sync;
@@ -99,11 +107,25 @@ static enum err open_store(struct house *house, enum house_mode mode, const char
         .path = given ? given : path,
         .synchronous = strcmp(sync, "full") == 0 ? STORE_SQLITE_FULL : STORE_SQLITE_NORMAL,
         .keeps_log = true,
+        .erases = branch, /* records leave a branch for good, as they do a device */
         .read_only = mode == HOUSE_LOOK,
         .busy_timeout_ms = BUSY_TIMEOUT_MS,
         .cache_bytes = (size_t)house->settings.cache_mb << 20,
     };
     return store_sqlite_open(&options, house->model, &house->store, info);
+}
+
+static enum err open_replica(struct house *house, struct err_info *info)
+{
+    struct replica_config config = {.model = house->model,
+                                    .store = house->store,
+                                    .crypto = house->crypto,
+                                    .rng = &house->rng,
+                                    .log = &house->log};
+    upstream_wire(house->upstream, &config, &house->config);
+    enum err e = replica_open(&config, &house->replica, info);
+    house->config.replica = house->replica;
+    return e;
 }
 
 enum err house_open(struct house *house, enum house_mode mode, const char *store_path,
@@ -138,15 +160,59 @@ enum err house_open(struct house *house, enum house_mode mode, const char *store
     if (e == ERR_OK && mode != HOUSE_FILES)
         e = open_store(house, mode, store_path, info);
     house->config.store = house->store;
-    if (e == ERR_OK && (mode == HOUSE_SERVE || mode == HOUSE_LOOK))
+    bool branch = house_is_branch(house), serve = mode == HOUSE_SERVE, look = mode == HOUSE_LOOK;
+    if (e == ERR_OK && branch && (serve || look))
+        e = upstream_new(house, &house->upstream, info);
+    if (e == ERR_OK && branch && (serve || look))
+        e = open_replica(house, info);
+    if (e == ERR_OK && (serve || (look && !branch)))
         e = hub_open(&house->config, house_now(house), &house->hub, info);
     return e;
 }
 
+bool house_is_branch(const struct house *house)
+{
+    return house->settings.upstream[0] != '\0';
+}
+
+static enum err answer_branch(struct house *house, struct bytes request, struct buf *answer)
+{
+    json_t *asked = json_loadb((const char *)request.data, request.size, 0, NULL);
+    const char *what = json_string_value(json_object_get(asked, "do"));
+    bool status = what && strcmp(what, "status") == 0;
+    json_decref(asked);
+    json_t *said = NULL;
+    if (status) {
+        said = json_pack("{s:b,s:s}", "ok", 1, "model", house->model->name);
+    } else {
+        said = json_pack("{s:b,s:s,s:s}", "ok", 0, "code", err_name(ERR_FORBIDDEN), "message",
+                         "this is a branch, which is administered at headquarters");
+    }
+    if (!said)
+        return ERR_NOMEM;
+    if (status)
+        upstream_status(house->upstream, said);
+    char *text = json_dumps(said, JSON_COMPACT);
+    enum err e = text ? buf_append(answer, text, strlen(text)) : ERR_NOMEM;
+    free(text);
+    json_decref(said);
+    return e;
+}
+
+enum err house_admin(struct house *house, struct bytes request, struct buf *answer)
+{
+    return house_is_branch(house) ? answer_branch(house, request, answer)
+                                  : hub_admin(house->hub, request, house_now(house), answer);
+}
+
 void house_leave(struct house *house)
 {
+    upstream_free(house->upstream);
+    house->upstream = NULL;
     hub_close(house->hub);
     house->hub = NULL;
+    replica_close(house->replica);
+    house->replica = NULL;
     store_close(house->store);
     house->store = NULL;
 }

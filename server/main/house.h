@@ -1,6 +1,8 @@
 /* house.h - a data directory, opened: its files, lock, configuration, model, store and hub.
  *
- * Files:      hq.db (the store), tls.crt and tls.key, satcheld.conf, model.json (unless the model is
+ * Model:      headquarters', or, with the setting `upstream`, a branch's: then the hub serves a replica, which
+ *             upstream.h keeps in touch with the server above.
+ * Files:      hq.db (the store; a branch's: branch.db and upstream.json), tls.crt and tls.key, satcheld.conf, model.json (unless the model is
  *             the one built in), control.sock and address (while a server runs), lock.
  * Ownership:  the caller embeds it; house_close() accepts what house_open() left after a failure. */
 #ifndef SERVER_MAIN_HOUSE_H
@@ -14,7 +16,7 @@
 enum house_mode {
     HOUSE_MAKE,  /* init: takes the lock, may create hq.db, no hub */
     HOUSE_SERVE, /* takes the lock; the hub writes a new incarnation */
-    HOUSE_LOOK,  /* no lock, read-only, beside a running server; the hub only looks */
+    HOUSE_LOOK, /* no lock, read-only, beside a running server; the hub only looks (a branch: no hub) */
     HOUSE_FILES, /* takes the lock; no store, no hub */
 };
 
@@ -29,7 +31,9 @@ struct house {
     struct model *model;
     struct store *store;
     struct hub *hub;
-    struct hub_config config; /* of the hub */
+    struct hub_config config;  /* of the hub */
+    struct replica *replica;   /* of a branch */
+    struct upstream *upstream; /* the same */
 };
 
 /* Reads satcheld.conf, with defaults where it says nothing. ERR_NOT_FOUND: no such directory. */
@@ -38,6 +42,10 @@ enum err house_init(struct house *house, const char *dir, struct err_info *info)
  * satcheld works here; store and model errors. */
 enum err house_open(struct house *house, enum house_mode mode, const char *store_path,
                     struct err_info *info);
+/* Whether it is a branch's. */
+bool house_is_branch(const struct house *house);
+/* hub_admin(), and on a branch what takes its place. */
+enum err house_admin(struct house *house, struct bytes request, struct buf *answer);
 /* Closes hub and store in this order; keeps settings, model and lock. */
 void house_leave(struct house *house);
 void house_close(struct house *house);

@@ -1,4 +1,4 @@
-/* satcheld - headquarters of a customer file. One file per command. */
+/* satcheld - headquarters of a customer file, or the server of a branch. One file per command. */
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@ static const struct {
 } commands[] = {
     {"init", "make a new, empty customer file in a data directory", command_init},
     {"run", "serve it", command_run},
-    {"branch", "add and list branches", command_branch},
+    {"branch", "add and list branches; a ticket for the server of one", command_branch},
     {"user", "add, change and list users", command_user},
     {"enroll", "make a one-time ticket for a device of a user", command_enroll},
     {"devices", "list the devices", command_devices},
@@ -31,7 +31,8 @@ static void print_usage(FILE *to)
 {
     fputs("usage: satcheld COMMAND [arguments] [options]\n\n"
           "Headquarters of a customer file that travels: devices bring their changes here, and\n"
-          "take away those of the others.\n\n",
+          "take away those of the others. Or, with --upstream, the server of a branch, which goes\n"
+          "on when the line to headquarters is down.\n\n",
           to);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(to, "  %-10s%s\n", commands[i].name, commands[i].about);

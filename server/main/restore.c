@@ -103,6 +103,9 @@ static enum err restore(struct house *house, const struct restore *with, const c
     enum err e = os_dir_make(house->dir, 0700, info);
     if (e == ERR_OK)
         e = house_init(house, house->dir, info);
+    if (e == ERR_OK && house_is_branch(house))
+        e = err_set(info, ERR_FORBIDDEN, "%s is the server of a branch, which has no backups",
+                    house->dir);
     if (e == ERR_OK && !os_file_exists(file))
         e = err_set(info, ERR_NOT_FOUND, "there is no backup %s", file);
     if (e == ERR_OK && with->model)

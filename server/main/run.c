@@ -7,6 +7,7 @@
 #include "common/text.h"
 #include "server/main/command.h"
 #include "server/main/house.h"
+#include "server/main/upstream.h"
 #include "server/net/server_net.h"
 
 struct run {
@@ -17,6 +18,7 @@ struct run {
     char certificate[OS_PATH_MAX], key[OS_PATH_MAX],
         control[OS_PATH_MAX]; /* the net borrows them */
     struct server_net *net;
+    struct server_net_guest guest; /* of a branch */
     int stop_fd;
 };
 
@@ -48,6 +50,13 @@ static void print_start(const struct run *run)
         printf("{\"ok\":true,\"host\":\"%s\",\"port\":%u,\"pin\":\"%s\",\"pid\":%ld}\n",
                run->address.host, server_net_port(run->net), (const char *)pin.data,
                (long)getpid());
+    else if (house_is_branch(house))
+        printf("A branch%s%s serves %s on %s, port %u; the server above is %s.\n"
+               "Pin: %s\n"
+               "Devices enrol at headquarters, then: satchel server use BRANCH\n"
+               "Stop with Ctrl-C or SIGTERM.\n",
+               house->settings.name[0] ? " of " : "", house->settings.name, house->dir, host,
+               server_net_port(run->net), house->settings.upstream, (const char *)pin.data);
     else
         printf("Headquarters%s%s serves %s on %s, port %u.\n"
                "Pin: %s\n"
@@ -66,6 +75,25 @@ static enum err rest(void *context)
     return store_sqlite_tidy(house->store);
 }
 
+static enum err admin(void *context, struct bytes request, struct hub_now now, struct buf *answer)
+{
+    (void)now;
+    return house_admin(context, request, answer);
+}
+
+static enum err tell_end(struct run *run, enum err e, struct err_info *info)
+{
+    const char *why = upstream_failure(run->house.upstream);
+    if (e == ERR_OK)
+        return e;
+    if (e == ERR_REVOKED)
+        return err_set(info, e, "stopped: %s", why);
+    return err_set(info, e,
+                   "stopped: %s. Nothing that was acknowledged is lost; see that the "
+                   "disk is well, 'satcheld verify --data %s', then start again",
+                   err_text(e), run->house.dir);
+}
+
 static enum err start(struct run *run, struct err_info *info)
 {
     struct house *house = &run->house;
@@ -81,9 +109,14 @@ static enum err start(struct run *run, struct err_info *info)
         e = house_path(house, s->key, run->key, info);
     if (e == ERR_OK)
         e = house_path(house, "control.sock", run->control, info);
+    if (e == ERR_OK && house->upstream)
+        e = upstream_start(house->upstream, &run->guest, info);
     if (e != ERR_OK)
         return e;
     const struct server_net_config config = {
+        .guest = house->upstream ? &run->guest : NULL,
+        .admin = admin,
+        .admin_context = house,
         .rest = rest,
         .rest_context = house,
         .address = run->address.host,
@@ -105,12 +138,7 @@ static enum err start(struct run *run, struct err_info *info)
     if (e != ERR_OK)
         return e;
     print_start(run);
-    e = server_net_run(run->net);
-    return e == ERR_OK ? e
-                       : err_set(info, e,
-                                 "stopped: %s. Nothing that was acknowledged is lost; see that the "
-                                 "disk is well, 'satcheld verify --data %s', then start again",
-                                 err_text(e), house->dir);
+    return tell_end(run, server_net_run(run->net), info);
 }
 
 static void stop(struct run *run)

@@ -13,6 +13,8 @@ void settings_init(struct settings *settings)
     *settings = (struct settings){.name = "",
                                   .listen = "*:7443",
                                   .host = "",
+                                  .upstream = "",
+                                  .upstream_pin = "",
                                   .certificate = "tls.crt",
                                   .key = "tls.key",
                                   .sync = "full",
@@ -34,6 +36,10 @@ size_t settings_options(struct settings *s, struct option *out)
          "where to listen; *:7443 is every address, port 0 lets the system choose", 0, 0},
         {"host", OPTION_TEXT, &s->host, "HOST",
          "the host name or address that tickets name (else the one listened on)", 0, 0},
+        {"upstream", OPTION_TEXT, &s->upstream, "HOST:PORT",
+         "a branch's: the server above it, headquarters or another branch", 0, 0},
+        {"upstream-pin", OPTION_TEXT, &s->upstream_pin, "PIN",
+         "its pin, if it is not the one of the branch's ticket", 0, 0},
         {"certificate", OPTION_TEXT, &s->certificate, "FILE", "TLS certificate, PEM (tls.crt)", 0,
          0},
         {"key", OPTION_TEXT, &s->key, "FILE", "its private key, PEM (tls.key)", 0, 0},
@@ -118,8 +124,7 @@ enum err settings_read(struct settings *settings, const char *path, struct err_i
     return e;
 }
 
-enum err settings_write(const char *path, const char *name, const char *listen, const char *host,
-                        struct err_info *info)
+enum err settings_write(const char *path, const struct settings_given *with, struct err_info *info)
 {
     struct settings settings;
     struct option options[SETTINGS_MAX];
@@ -131,7 +136,10 @@ enum err settings_write(const char *path, const char *name, const char *listen, 
                        "# Take the '#' away to set one.\n\n");
     const struct {
         const char *name, *value;
-    } given[] = {{"name", name}, {"listen", listen}, {"host", host}};
+    } given[] = {{"name", with->name},
+                 {"listen", with->listen},
+                 {"host", with->host},
+                 {"upstream", with->upstream}};
     for (size_t i = 0; i < count; i++) {
         const char *value = NULL;
         for (size_t j = 0; j < sizeof given / sizeof *given; j++)
@@ -149,6 +157,11 @@ enum err settings_write(const char *path, const char *name, const char *listen, 
     buf_done(&text);
     settings_done(&settings);
     return e;
+}
+
+void address_text(const char *host, uint16_t port, char out[300])
+{
+    (void)snprintf(out, 300, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
 }
 
 enum err address_parse(const char *text, struct address *ret, struct err_info *info)

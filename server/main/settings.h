@@ -10,10 +10,10 @@
 #include "common/log.h"
 #include "server/main/options.h"
 
-enum { SETTINGS_MAX = 16, PORT_DEFAULT = 7443 };
+enum { SETTINGS_MAX = 18, PORT_DEFAULT = 7443 };
 
 struct settings {
-    const char *name, *listen, *host, *certificate, *key, *sync, *log;
+    const char *name, *listen, *host, *upstream, *upstream_pin, *certificate, *key, *sync, *log;
     int64_t connections, per_address, page_rows, page_kb, live_kb, cache_mb;
     struct buf text; /* of the file; the strings above may point into it */
 };
@@ -25,14 +25,19 @@ void settings_done(struct settings *settings);
 size_t settings_options(struct settings *settings, struct option *out);
 /* Reads the file, which may be missing. ERR_PARSE, ERR_INVALID with the line; os_file.h's errors. */
 enum err settings_read(struct settings *settings, const char *path, struct err_info *info);
-/* A file with all settings, their defaults and what they mean; `name` and `listen` are set if given. */
-enum err settings_write(const char *path, const char *name, const char *listen, const char *host,
+/* A file with all settings, their defaults and what they mean; NULL: not set. */
+struct settings_given {
+    const char *name, *listen, *host, *upstream;
+};
+enum err settings_write(const char *path, const struct settings_given *given,
                         struct err_info *info);
 
 struct address {
     char host[256]; /* "" : all */
     uint16_t port;
 };
+/* HOST:PORT as people write it, an IPv6 address in brackets. */
+void address_text(const char *host, uint16_t port, char out[300]);
 /* "ADDR:PORT", "[IPv6]:PORT", "*:PORT", "PORT" or "ADDR". ERR_INVALID. */
 enum err address_parse(const char *text, struct address *ret, struct err_info *info);
 enum err log_level_parse(const char *text, enum log_level *ret, struct err_info *info);

@@ -47,6 +47,33 @@ static void print_status(const struct house *house, const json_t *answer, bool r
     }
 }
 
+static void print_branch(const struct house *house, const json_t *answer, bool running)
+{
+    static const char *const told[] = {"live", "commits", "bytes_in", "bytes_out", "fallbacks"};
+    char when[WHEN_SIZE];
+    const char *name = json_string_value(json_object_get(answer, "branch"));
+    const char *failure = json_string_value(json_object_get(answer, "failure"));
+    bool connected = json_is_true(json_object_get(answer, "connected"));
+    printf("Branch %s%s%s in %s: %s.\nThe server above is %s: %s%s%s%s; last contact %s UTC.\n\n",
+           name && *name ? name : "(not known yet)", house->settings.name[0] ? " of " : "",
+           house->settings.name, house->dir, running ? "running" : "not running (satcheld run)",
+           json_string_value(json_object_get(answer, "upstream")),
+           connected ? "connected" : "not connected", failure && *failure ? " (" : "",
+           failure ? failure : "", failure && *failure ? ")" : "",
+           when_text(json_integer_value(json_object_get(answer, "last_contact_ms")), when));
+    if (!json_is_true(json_object_get(answer, "ready")))
+        puts("It has not been filled by headquarters yet: devices wait.\n");
+    printf("%14lld  records\n%14lld  groups that wait to go up, or to be decided there\n",
+           (long long)json_integer_value(json_object_get(answer, "records")),
+           (long long)json_integer_value(json_object_get(answer, "pending")));
+    for (size_t i = 0; running && i < sizeof rows / sizeof *rows; i++)
+        for (size_t j = 0; j < sizeof told / sizeof *told; j++)
+            if (strcmp(rows[i].name, told[j]) == 0)
+                printf("%14lld  %s\n",
+                       (long long)json_integer_value(json_object_get(answer, rows[i].name)),
+                       rows[i].label);
+}
+
 int command_status(int argc, char **argv)
 {
     struct common_options common = {0};
@@ -72,6 +99,8 @@ int command_status(int argc, char **argv)
     if (e == ERR_OK && common.json) {
         json_object_set_new(answer, "running", json_boolean(running));
         print_json(answer);
+    } else if (e == ERR_OK && house_is_branch(&house)) {
+        print_branch(&house, answer, running);
     } else if (e == ERR_OK) {
         print_status(&house, answer, running);
     }

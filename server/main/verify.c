@@ -13,6 +13,12 @@ static void print_report(const json_t *report)
 {
     const json_t *problem;
     size_t i;
+    if (check_is_clean(report) && !json_object_get(report, "audit_entries")) { /* a branch */
+        printf("In order: %lld records in %lld buckets add up to headquarters' digests, "
+               "integrity_check is clean.\n",
+               number(report, "records"), number(report, "buckets"));
+        return;
+    }
     if (check_is_clean(report)) {
         printf("In order: %lld records in %lld buckets add up to their digests, %lld audit entries "
                "chain, integrity_check is clean.\n",
@@ -23,6 +29,11 @@ static void print_report(const json_t *report)
     puts("Something is wrong:");
     json_array_foreach(json_object_get(report, "problems"), i, problem)
         printf("  %s\n", json_string_value(problem));
+    if (!json_object_get(report, "audit_entries")) {
+        puts("\nA branch that is damaged is made anew from headquarters (satcheld branch ticket); "
+             "its\ndevices bring what is not decided yet.");
+        return;
+    }
     puts("\nKeep the file as it is, and see 'satcheld restore --help': devices bring back what "
          "they\n"
          "had brought since the backup.");

@@ -175,9 +175,11 @@ static int answer_lines(struct control_client *client)
             return client->line.size == CONTROL_LINE_MAX ? refuse(client) : 0;
         }
         size_t size = (size_t)(end - client->line.data);
-        if (hub_admin(net->hub, bytes_of(client->line.data, size), net_now(net), &client->answer) !=
-                ERR_OK ||
-            buf_append_byte(&client->answer, '\n') != ERR_OK) {
+        struct bytes line = bytes_of(client->line.data, size);
+        enum err err = net->config.admin ? net->config.admin(net->config.admin_context, line,
+                                                             net_now(net), &client->answer)
+                                         : hub_admin(net->hub, line, net_now(net), &client->answer);
+        if (err != ERR_OK || buf_append_byte(&client->answer, '\n') != ERR_OK) {
             return -1;
         }
         client->line.size -= size + 1;

@@ -239,6 +239,9 @@ static enum err watch_stop(struct server_net *net, struct err_info *info)
     if (err == ERR_OK && net->config.stop_fd >= 0) {
         err = watch_copy(net, &net->stop, NET_OWNER_STOP, net->config.stop_fd);
     }
+    if (err == ERR_OK && net->config.guest) {
+        err = net_poll_add_foreign(&net->poll, net->config.guest->fd);
+    }
     return err == ERR_OK ? ERR_OK : err_set(info, err, "too many files are open");
 }
 
@@ -384,6 +387,26 @@ static enum err turn_hub(struct server_net *net)
     return ERR_OK;
 }
 
+/* *ret_served: what it did may have given the hub something to send. */
+static enum err serve_guest(struct server_net *net, bool *ret_served)
+{
+    const struct server_net_guest *guest = net->config.guest;
+    *ret_served = false;
+    if (!guest) {
+        return ERR_OK;
+    }
+    int64_t due_us = guest->deadline_us(guest->context);
+    if (!net->poll.foreign && (due_us == 0 || due_us > clock_mono(net->config.clock).us)) {
+        return ERR_OK;
+    }
+    net->poll.foreign = false;
+    *ret_served = true;
+    if (net->config.rest) {
+        net_timer_set(&net->timers, &net->rest, net_deadline_us(net, SERVER_NET_REST_MS));
+    }
+    return guest->serve(guest->context);
+}
+
 static void begin_stop(struct server_net *net)
 {
     net->stopping = true;
@@ -405,6 +428,9 @@ static enum err wait_for_events(struct server_net *net)
         hub_due_us = net->ticked_us + TICK_PAUSE_US; /* what one tick did not settle can wait */
     }
     int64_t due_us = earlier(net_timers_next(&net->timers), hub_due_us);
+    if (net->config.guest) {
+        due_us = earlier(due_us, net->config.guest->deadline_us(net->config.guest->context));
+    }
     if (hub_has_work(net->hub)) {
         due_us = earlier(due_us, net->turn_not_before_us ? net->turn_not_before_us : 1);
     }
@@ -414,17 +440,30 @@ static enum err wait_for_events(struct server_net *net)
     return net_poll_wait(&net->poll, net->lws, net->config.clock, due_us);
 }
 
+static void answer_peers(struct server_net *net)
+{
+    connection_effects(net);
+    connection_pump_all(net);
+    connection_effects(net);
+}
+
 static enum err run(struct server_net *net)
 {
     for (;;) {
+        bool served;
         fire_timers(net);
         enum err err = turn_hub(net);
         if (err != ERR_OK) {
             return err;
         }
-        connection_effects(net);
-        connection_pump_all(net);
-        connection_effects(net);
+        answer_peers(net);
+        err = serve_guest(net, &served);
+        if (err != ERR_OK) {
+            return err;
+        }
+        if (served) {
+            answer_peers(net);
+        }
         if (net->stop_asked && !net->stopping) {
             begin_stop(net);
             continue;

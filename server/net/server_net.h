@@ -28,6 +28,14 @@
 
 struct server_net;
 
+/* Another poll in the same thread: a branch's link to the server above it. */
+struct server_net_guest {
+    int fd;                                /* readable: to be served */
+    int64_t (*deadline_us)(void *context); /* monotonic; also then. 0: never, 1: now */
+    enum err (*serve)(void *context);      /* other than ERR_OK ends server_net_run() with it */
+    void *context;
+};
+
 struct server_net_config {
     const char *address;                     /* numeric; NULL or "": all, IPv6 and IPv4 */
     uint16_t port;                           /* 0: the system chooses, server_net_port() tells */
@@ -41,6 +49,10 @@ struct server_net_config {
      * What it returns other than ERR_OK ends server_net_run(). */
     enum err (*rest)(void *context);
     void *rest_context;
+    const struct server_net_guest *guest; /* NULL: none */
+    /* Answers the control socket; NULL: hub_admin(). */
+    enum err (*admin)(void *context, struct bytes request, struct hub_now now, struct buf *answer);
+    void *admin_context;
     uint32_t connections_max, per_address_max; /* 0: as above */
     int64_t handshake_timeout_ms, message_timeout_ms, hang_up_timeout_ms, stop_timeout_ms; /* 0 */
 };

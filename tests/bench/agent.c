@@ -175,6 +175,7 @@ static int told(void *context, struct satchel *handle, const struct satchel_sync
     (void)handle;
     agent->last = *event;
     switch (event->kind) {
+    case SATCHEL_SYNC_PENDING:
     case SATCHEL_SYNC_CHECKPOINT: look(agent); break;
     case SATCHEL_SYNC_CAUGHT_UP: agent->caught_up = true; break;
     case SATCHEL_SYNC_CLOSED: agent->closed = true; break;

@@ -33,7 +33,7 @@ const layers = {
     may: [...base, 'client/core', 'client/net', 'server/core', 'server/store', 'server/reports'],
   },
   'server/main': {
-    may: [...base, ...stores, 'common/os', 'client/core', 'client/net', 'server/core',
+    may: [...base, ...stores, 'common/os', 'client/core', 'client/net', 'client/api', 'server/core',
       'server/store', 'server/reports', 'server/net'],
   },
   'tests/bench': { public: true },

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // demo.js - the main job on real data, through the real programs: a headquarters on loopback, real data
-// imported, three reps of two branches who work offline and meet again. `./dev demo --help`.
+// imported, two branches with servers of their own, whose line to headquarters is cut, and reps at each.
+// `./dev demo --help`.
 'use strict';
 const crypto = require('node:crypto');
 const fs = require('node:fs');
@@ -9,14 +10,15 @@ const path = require('node:path');
 const source = process.env.SATCHEL_SOURCE || path.resolve(__dirname, '../..');
 process.env.SATCHEL_BIN = process.env.SATCHEL_BIN || path.join(source, 'build/release/bin');
 const lib = require('../integration/lib.js');
+const { Branch } = require('../integration/branches.js');
 const { findSets } = require('./sets.js');
 const story = require('./story.js');
 const { style, say, step, table, number, bytes, seconds } = require('./terminal.js');
 
 const usage = `usage: ./dev demo [--once] [--data DIR [--map FILE]] [--keep]
 
-Starts headquarters on loopback, imports real data, and lets three reps of two branches work offline on
-the same customers; then shows what was merged and that all replicas agree.
+Starts headquarters and the servers of two branches on loopback, imports real data, cuts the lines between
+them, and lets three reps go on; then shows what was merged, and that all replicas agree.
 
   --once       end when the story is told (else it stays up, with the commands to try)
   --data DIR   data of your own: one of the known sets, or with --map any other
@@ -96,8 +98,8 @@ async function choosePeople(server) {
   if (large.length && other.length) {
     chosen = [large[0][1][0], large[0][1][1], other[0][1][0]];
   } else {
-    await server.must('branch', 'add', 'Bergen office');
-    await server.must('branch', 'add', 'Oslo office');
+    await server.must('branch', 'add', 'Bergen office', '--city', 'Bergen');
+    await server.must('branch', 'add', 'Oslo office', '--city', 'Oslo');
     chosen = [['anna', 'Bergen office'], ['bert', 'Bergen office'], ['carl', 'Oslo office']]
       .map(([login, branch]) => ({ login, name: login, branch }));
     for (const { login, branch } of chosen) {
@@ -111,20 +113,81 @@ async function choosePeople(server) {
     { login: user.login, name: user.name || user.login, branch: user.branch }]));
 }
 
-async function enrolPeople(server, people) {
-  step('Three reps of two branches enrol, each with a one-time ticket');
+// A server for each branch that one of them belongs to, by name.
+async function openBranches(server, people) {
+  step('Each branch gets a server of its own, in its city');
+  const { branches: known } = await server.json('branch', 'list');
+  const branches = new Map();
+  const rows = [];
+  for (const name of new Set(Object.values(people).map((person) => person.branch))) {
+    const branch = new Branch(server, name);
+    branch.city = known.find((b) => b.name === name)?.city || name;
+    branches.set(name, branch);
+    const { ms } = await timed(async () => { await branch.open(); await branch.inTouch(); });
+    const status = await branch.status();
+    rows.push([name, branch.city, `127.0.0.1:${branch.port}`, number(status.records), seconds(ms)]);
+  }
+  table(['branch', 'city', 'address', 'records', 'enrolled and filled in'], rows, [3, 4]);
+  return branches;
+}
+
+async function enrolPeople(server, people, branches) {
+  step('Three reps of the two branches enrol at headquarters, and go to work at their branch');
   const rows = [];
   for (const [key, person] of Object.entries(people)) {
     person.device = await server.device(person.login, `rep-${key}`, { sync: false });
     const { result, ms } = await timed(() => person.device.sync());
+    await branches.get(person.branch).take(person.device);
+    const again = await timed(() => person.device.sync());
     rows.push([person.name, person.branch, number(result.records), bytes(result.received_bytes),
-      seconds(ms)]);
+      seconds(ms), seconds(again.ms)]);
   }
-  table(['rep', 'branch', 'records', 'received', 'time'], rows, [2, 3, 4]);
+  table(['rep', 'branch', 'records', 'received', 'time', 'at the branch'], rows, [2, 3, 4, 5]);
+  say(`   ${style.dim('$')} satchel server use '${people.a.branch}'`);
+}
+
+// The lines are down: each branch is an office of its own.
+async function workAtBranches(people, branches, console_, ids) {
+  step('The lines to headquarters are cut; they go to their branches');
+  const order = [people.a, people.b, people.c, people.a];
+  const rows = [];
+  for (const [i, person] of order.entries()) {
+    const { result, ms } = await timed(() => person.device.sync());
+    const status = await person.device.json('status');
+    rows.push([person.name, person.branch, i < 3 ? 'brings and takes' : 'takes the rest', number(result.pushed),
+      number(status.at_branch), number(status.colleagues), seconds(ms)]);
+  }
+  table(['who', 'at', '', 'sent', 'at the branch', "colleagues' shown", 'time'], rows, [3, 4, 5, 6]);
+  await console_.sync();
+  const seen = [];
+  const places = [...Object.values(people), { name: 'console', device: console_ }];
+  const right = story.atBranches;
+  for (const [i, { name, device }] of places.entries()) {
+    const shown = await device.show('party', ids.customer);
+    const is = [shown.website || '', shown.industry, shown.loyalty_points];
+    seen.push([...check(name, JSON.stringify(is) === JSON.stringify(right[i])).slice(0, 2), ...is]);
+  }
+  say('\n   What each shows of Fjord Trading meanwhile:');
+  table(['', 'who', 'website', 'industry', 'points'], seen, [4]);
+  for (const [name, branch] of branches) {
+    const status = await branch.status();
+    say(`   ${name}: ${status.connected ? 'connected' : 'cut off'}, ${number(status.pending)} groups wait to go up`);
+  }
+}
+
+async function mendLines(branches) {
+  step('The lines come back');
+  const rows = [];
+  for (const [name, branch] of branches) {
+    const { pending } = await branch.status();
+    const { ms } = await timed(() => branch.mend());
+    rows.push([name, number(pending), seconds(ms)]);
+  }
+  table(['branch', 'groups that waited', 'all decided after'], rows, [1, 2]);
 }
 
 async function meet(people, console_) {
-  step('They come back, one after the other');
+  step('All exchange once more');
   const rows = [];
   const order = [...Object.values(people), { name: 'console', device: console_ }];
   for (const round of ['first', 'second']) {
@@ -158,7 +221,7 @@ async function showOutcome(people, ids) {
   table(['', 'field', 'value'], rows);
 }
 
-async function showConflicts(people, ids) {
+async function showConflicts(people, ids, branches, console_) {
   step('What conflicted, and who won');
   const conflicts = await people.a.device.conflicts();
   const author = (candidate) => candidate.author?.user || candidate.author?.name ||
@@ -177,7 +240,7 @@ async function showConflicts(people, ids) {
   const command = ['conflicts', 'take', lost.id, String(candidate.number)];
   say(`\n   ${style.dim('$')} satchel ${command.join(' ')}`);
   await people.a.device.must(...command);
-  await lib.settle(...Object.values(people).map((p) => p.device));
+  await settleAll([...Object.values(people).map((p) => p.device), console_], branches);
   const values = [];
   for (const person of Object.values(people)) {
     values.push((await person.device.show('party', ids.customer)).contact_name);
@@ -187,14 +250,15 @@ async function showConflicts(people, ids) {
 }
 
 // How many records of the customer and of what belongs to it a device has.
-async function holding(device, id) {
+async function holding(place, id) {
   const tables = ['contact', 'visit', 'activity'].map((name) =>
     `(SELECT count(*) FROM ${name} WHERE party=${lib.hexId(id)})`);
-  return device.one(`SELECT (SELECT count(*) FROM party WHERE id=${lib.hexId(id)})+${tables.join('+')}`);
+  const [row] = await place.sql(`SELECT (SELECT count(*) FROM party WHERE id=${lib.hexId(id)})+${tables.join('+')} AS n`);
+  return row.n;
 }
 
 // From a rep of one city to a rep of the other, who was never to see it.
-async function showHandover(people, console_) {
+async function showHandover(server, people, branches, console_) {
   step('A customer changes hands, from one city to the other');
   const [from, to] = [people.a, people.c];
   const id = await from.device.add('party', 'name=Harbour Supplies', 'visibility=owner',
@@ -203,18 +267,34 @@ async function showHandover(people, console_) {
     await from.device.add('contact', `party=${id}`, `name=${name}`);
   }
   await from.device.add('visit', `party=${id}`, 'planned_at=2026-12-01T09:00:00Z');
-  const places = [...Object.values(people), { name: 'console', device: console_ }];
-  await lib.settle(...places.map((p) => p.device));
-  const before = await Promise.all(places.map((p) => holding(p.device, id)));
+  const places = [...Object.values(people).map((p) => [p.name, p.device]),
+    ...[...branches].map(([name, branch]) => [`server of ${name}`, branch]), ['console', console_],
+    ['headquarters', server]];
+  const devices = [...Object.values(people).map((p) => p.device), console_];
+  await settleAll(devices, branches);
+  const before = await Promise.all(places.map(([, place]) => holding(place, id)));
   await from.device.set('party', id, `owner=${to.login}`, `branch=${to.branch}`);
   say(`\n   ${style.dim('$')} satchel set party 'Harbour Supplies' owner=${to.login} branch='${to.branch}'`);
-  await lib.settle(...places.map((p) => p.device));
-  const after = await Promise.all(places.map((p) => holding(p.device, id)));
-  const right = [[4, 0], [0, 0], [0, 4], [4, 4]];
-  table(['', 'who', 'records of it before', 'after'], places.map((place, i) => {
-    const [mark, text] = check(place.name, before[i] === right[i][0] && after[i] === right[i][1]);
+  const { ms } = await timed(() => settleAll(devices, branches));
+  const after = await Promise.all(places.map(([, place]) => holding(place, id)));
+  const right = [[4, 0], [0, 0], [0, 4], [4, 0], [0, 4], [4, 4], [4, 4]];
+  table(['', 'who', 'records of it before', 'after'], places.map(([name], i) => {
+    const [mark, text] = check(name, before[i] === right[i][0] && after[i] === right[i][1]);
     return [mark, text, number(before[i]), number(after[i])];
   }), [2, 3]);
+  say(`   (${seconds(ms)}, two exchanges of each device)`);
+}
+
+// Up from all, and down to all, by way of the branches.
+async function settleAll(devices, branches) {
+  for (let round = 0; round < 2; round++) {
+    for (const device of devices) {
+      await device.sync();
+    }
+    for (const branch of branches.values()) {
+      await branch.inTouch();
+    }
+  }
 }
 
 // Of all that everyone shares: the company's bucket, which is number 1.
@@ -233,11 +313,12 @@ async function digest(place, tables) {
   return { records, hash: hash.digest('hex').slice(0, 32) };
 }
 
-async function showAgreement(server, people, console_) {
+async function showAgreement(server, people, branches, console_) {
   step('All replicas agree');
   const model = JSON.parse(fs.readFileSync(path.join(source, 'common/model_crm.json'), 'utf8'));
   const rows = [];
-  const places = [['headquarters', server], ['console', console_],
+  const places = [['headquarters', server],
+    ...[...branches].map(([name, branch]) => [`server of ${name}`, branch]), ['console', console_],
     ...Object.values(people).map((person) => [person.name, person.device])];
   let first;
   for (const [name, place] of places) {
@@ -246,19 +327,26 @@ async function showAgreement(server, people, console_) {
     rows.push([...check(name, hash === first, number(records)), hash]);
   }
   table(['', 'replica', 'records shared', 'SHA-256 over them'], rows, [2]);
-  const verified = await server.run('verify');
-  wrong += verified.code === 0 ? 0 : 1;
-  say(`   satcheld verify: ${verified.out.trim()}`);
+  for (const [name, place] of [['headquarters', server], ...branches]) {
+    const verified = await place.run('verify');
+    wrong += verified.code === 0 ? 0 : 1;
+    say(`   satcheld verify, ${name}: ${verified.out.trim()}`);
+  }
 }
 
-function showWhatToTry(server, people, console_, folder) {
+function showWhatToTry(server, people, branches, console_, folder) {
   step('It stays up');
   say(`   headquarters   127.0.0.1:${server.port}, data in ${server.data}`);
+  for (const [name, branch] of branches) {
+    say(`   ${name.padEnd(14)} 127.0.0.1:${branch.port}, data in ${branch.data}`);
+  }
   say(`   try            export PATH=${lib.bin}:$PATH`);
   say(`                  satchel --dir ${people.a.device.dir} show party 'Fjord Trading'`);
   say(`                  satchel --dir ${people.a.device.dir} set party 'Fjord Trading' city=Oslo`);
   say(`                  satchel --dir ${people.a.device.dir} sync`);
   say(`                  satchel --dir ${people.c.device.dir} sync --live`);
+  say(`                  satchel --dir ${people.c.device.dir} server`);
+  say(`                  satcheld status --data ${branches.get(people.a.branch).data}`);
   say(`                  satchel --dir ${console_.dir} conflicts`);
   say(`                  satcheld status --data ${server.data}`);
   say(`                  satcheld backup ${path.join(folder, 'backup.db')} --data ${server.data}`);
@@ -281,17 +369,22 @@ async function tell(options, server, folder) {
   await showTotals(report, found);
   const ids = await story.prepare(console_);
   const people = await choosePeople(server);
-  await enrolPeople(server, people);
-  step('They are offline, and write');
+  const branches = await openBranches(server, people);
+  await enrolPeople(server, people, branches);
+  step('They are in the field, without any network, and write');
   const known = await story.play(people, ids, people.a.branch);
+  for (const branch of branches.values()) {
+    await branch.cut();
+  }
+  await workAtBranches(people, branches, console_, known);
+  await mendLines(branches);
   await meet(people, console_);
   await showOutcome(people, known);
-  await showConflicts(people, known);
-  await showHandover(people, console_);
-  await lib.settle(...Object.values(people).map((p) => p.device), console_);
-  await showAgreement(server, people, console_);
+  await showConflicts(people, known, branches, console_);
+  await showHandover(server, people, branches, console_);
+  await showAgreement(server, people, branches, console_);
   if (!options.once) {
-    showWhatToTry(server, people, console_, folder);
+    showWhatToTry(server, people, branches, console_, folder);
   }
 }
 
@@ -306,6 +399,7 @@ async function main() {
   }
   const folder = lib.temporaryFolder('demo');
   const server = new lib.Server(folder);
+  server.folder = folder;
   let ending = false;
   const end = async (code) => {
     if (!ending) {

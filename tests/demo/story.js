@@ -64,6 +64,11 @@ async function play(people, ids, branch) {
   return known;
 }
 
+// What each shows of the customer while the lines are cut, when all were at their branches: website, industry,
+// points. a and b are of one branch, c of the other; the console is at headquarters.
+const atBranches = [['fjord.example', 'Fish', 105], ['fjord.example', 'Fish', 105], ['', 'Seafood', 107],
+  ['', 'Fish', 100]];
+
 // What every replica must show afterwards: [what, sql, expected].
 function outcome(ids, hexId) {
   const customer = `FROM party WHERE id=${hexId(ids.customer)}`;
@@ -85,4 +90,4 @@ function outcome(ids, hexId) {
   ];
 }
 
-module.exports = { prepare, play, outcome, acts };
+module.exports = { prepare, play, outcome, acts, atBranches };

@@ -52,7 +52,7 @@ test('a record is added, shown, changed, found, deleted, brought back', async ()
   assert.equal(added.values.employees, 12);
   assert.equal(added.values.do_not_call, false);
   const shown = await replica.run('show', 'party', 'café ørn');
-  assert.match(shown.out, /✓ saved here, 1 change is not at the server yet/);
+  assert.match(shown.out, /✓ saved here, 1 change is not decided at headquarters yet/);
   assert.match(shown.out, /Revenue +1200\.50 NOK +you/);
   const contact = await replica.json('add', 'contact', 'party=Café Ørn', 'name=Åse');
   assert.equal(contact.titles.party, 'Café Ørn');
