@@ -37,6 +37,7 @@ const layers = {
       'server/store', 'server/reports', 'server/net'],
   },
   'tests/bench': { public: true },
+  'tests/bench/fan': { any: true },
   'tests': { any: true },
 };
 
