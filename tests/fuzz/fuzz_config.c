@@ -78,9 +78,11 @@ static void write_and_read(const struct settings *settings, const char *path)
 {
     struct settings again;
     struct err_info info = {0};
-    if (!writable(settings->name) || !writable(settings->host))
+    const struct settings_given given = {settings->name, settings->listen, settings->host,
+                                         settings->upstream};
+    if (!writable(settings->name) || !writable(settings->host) || !writable(settings->upstream))
         return;
-    if (settings_write(path, settings->name, settings->listen, settings->host, &info) != ERR_OK)
+    if (settings_write(path, &given, &info) != ERR_OK)
         return; /* larger than a file may be */
     settings_init(&again);
     enum err e = settings_read(&again, path, &info);
@@ -88,7 +90,8 @@ static void write_and_read(const struct settings *settings, const char *path)
     if (e == ERR_OK)
         fuzz_check(strcmp(settings->name, again.name) == 0 &&
                        strcmp(settings->listen, again.listen) == 0 &&
-                       strcmp(settings->host, again.host) == 0,
+                       strcmp(settings->host, again.host) == 0 &&
+                       strcmp(settings->upstream, again.upstream) == 0,
                    "'%s' '%s' '%s' is read as '%s' '%s' '%s'", settings->name, settings->listen,
                    settings->host, again.name, again.listen, again.host);
     settings_done(&again);
