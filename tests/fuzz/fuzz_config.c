@@ -78,11 +78,9 @@ static void write_and_read(const struct settings *settings, const char *path)
 {
     struct settings again;
     struct err_info info = {0};
-    const struct settings_given given = {.name = settings->name,
-                                         .listen = settings->listen,
-                                         .host = settings->host,
-                                         .upstream = settings->upstream};
-    if (!writable(given.name) || !writable(given.host) || !writable(given.upstream))
+    const struct settings_given given = {settings->name, settings->listen, settings->host,
+                                         settings->upstream};
+    if (!writable(settings->name) || !writable(settings->host) || !writable(settings->upstream))
         return;
     if (settings_write(path, &given, &info) != ERR_OK)
         return; /* larger than a file may be */
