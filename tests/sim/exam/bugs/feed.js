@@ -29,8 +29,8 @@ module.exports = [
     why: 'The checkpoint of a commit is encoded once for all, also for those who see a part of its'
       + ' buckets: heads and counts of buckets that are none of their business.',
     edits: [[
-      '    if (sees_all && !own && *shared)\n        return peer_queue(hub, peer, *shared);',
-      '    if ((sees_all || PLANTED) && !own && *shared)\n        return peer_queue(hub, peer, *shared);',
+      '    if (sees_all && !own && news->shared)\n        return peer_queue(hub, peer, news->shared);',
+      '    if ((sees_all || PLANTED) && !own && news->shared)\n        return peer_queue(hub, peer, news->shared);',
     ]],
   },
   {
@@ -72,14 +72,14 @@ module.exports = [
     why: 'A subscriber whose queue is full is passed over, and stays live: it has missed something and'
       + ' does not know.',
     edits: [[
-      '    peer->session.pull = PULL_CATCHING_UP;\n    peer->session.fresh_subscription = true;\n    peer_want_write(peer);\n}\n\nvoid feed_publish',
+      '    peer->session.pull = PULL_CATCHING_UP;\n    peer->session.fresh_subscription = true;\n    peer_want_write(peer);\n}\n\n/* A subscriber who has not taken',
       `    if (!PLANTED)
         peer->session.pull = PULL_CATCHING_UP;
     peer->session.fresh_subscription = true;
     peer_want_write(peer);
 }
 
-void feed_publish`,
+/* A subscriber who has not taken`,
     ]],
   },
   {
@@ -87,8 +87,8 @@ void feed_publish`,
     why: 'Pages of a commit without the checkpoint that ends them: live changes show with the next'
       + ' commit only.',
     edits: [[
-      '    bool own = hub->results_head && has_results(hub, peer);\n',
-      '    bool own = hub->results_head && has_results(hub, peer);\n    if (PLANTED && !own)\n        return ERR_OK;\n',
+      '    bool own = number_set_has(&news->authors, peer->session.origin);\n',
+      '    bool own = number_set_has(&news->authors, peer->session.origin);\n    if (PLANTED && !own)\n        return ERR_OK;\n',
     ]],
   },
   {

@@ -97,8 +97,8 @@ module.exports = [
     why: 'A subscriber that does not read (a phone in a tunnel) makes headquarters hold every change'
       + ' for it.',
     edits: [[
-      'if (e != ERR_OK || peer->out_bytes > hub->limits.live_queue_bytes ||',
-      'if (e != ERR_OK || (peer->out_bytes > hub->limits.live_queue_bytes && !PLANTED) ||',
+      '    return peer->out_bytes > hub->limits.live_queue_bytes;',
+      '    return peer->out_bytes > hub->limits.live_queue_bytes && !PLANTED;',
     ]],
   },
   {

@@ -6,8 +6,8 @@ module.exports = [
     name: 'synchronous-off', area, file: 'common/store_sqlite/store_sqlite.c',
     why: 'The power goes, and what was acknowledged was only in the memory of the kernel.',
     edits: [[
-      'synchronous[s->options.synchronous], NULL, NULL, NULL);',
-      'synchronous[PLANTED ? STORE_SQLITE_OFF : s->options.synchronous], NULL, NULL, NULL);',
+      '    return pragmas[s->options.synchronous];',
+      '    return pragmas[PLANTED ? STORE_SQLITE_OFF : s->options.synchronous];',
     ]],
   },
   {
