@@ -87,8 +87,8 @@ module.exports = [
     why: 'Pages of a commit without the checkpoint that ends them: live changes show with the next'
       + ' commit only.',
     edits: [[
-      '    bool own = number_set_has(&news->authors, peer->session.origin);\n',
-      '    bool own = number_set_has(&news->authors, peer->session.origin);\n    if (PLANTED && !own)\n        return ERR_OK;\n',
+      '    const struct touched *all = news->all;\n    bool own = number_set_has(&news->authors, peer->session.origin);\n',
+      '    const struct touched *all = news->all;\n    bool own = number_set_has(&news->authors, peer->session.origin);\n    if (PLANTED && !own)\n        return ERR_OK;\n',
     ]],
   },
   {
