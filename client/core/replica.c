@@ -331,6 +331,7 @@ static enum err load_lists(struct replica *r)
 static enum err replica_new(struct replica *r)
 {
     enum err e = ERR_OK;
+    r->run_next = 1;
     while (e == ERR_OK && r->origin == 0)
         e = rng_u64(r->config.rng, &r->origin);
     return e == ERR_OK ? replica_save(r) : e;
