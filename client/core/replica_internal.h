@@ -76,6 +76,9 @@ struct held_fate {
 struct base;
 struct install;
 
+/* Of SIDE_META: what run_next was when the last run went. */
+#define META_RUN_NEXT "run_next"
+
 struct replica {
     struct replica_config config;
     const struct model *model;

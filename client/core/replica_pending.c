@@ -33,6 +33,19 @@ static int last_run(void *context, struct bytes key, struct bytes value)
     return 0;
 }
 
+/* Below which numbers were given, also of runs that are gone: devices count by them. */
+static enum err run_next_load(struct replica *r)
+{
+    struct bytes value;
+    enum err e =
+        store_side_get(r->store, SIDE_META, bytes_of_text(META_RUN_NEXT), &r->arena, &value);
+    if (e == ERR_OK && value.size != 8)
+        return ERR_CORRUPT;
+    if (e == ERR_OK)
+        r->run_next = be64_get(value.data);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
 enum err pending_load(struct replica *r)
 {
     const struct bytes none = bytes_of(NULL, 0);
@@ -40,6 +53,8 @@ enum err pending_load(struct replica *r)
     hash_map_clear(&r->pending);
     r->run_next = 1;
     enum err e = store_side_scan(r->store, SIDE_PENDING, none, none, load_pending, r);
+    if (e == ERR_OK && r->config.branch)
+        e = run_next_load(r);
     if (e == ERR_OK && r->config.branch)
         e = store_side_scan(r->store, SIDE_RUN, none, none, last_run, &r->run_next);
     r->relay = r->relay_seq = 0;

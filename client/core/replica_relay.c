@@ -192,6 +192,19 @@ static enum err run_put(struct replica *r, const struct relay_run *run)
     return store_side_put(r->store, SIDE_RUN, bytes_of(key, 8), bytes_of(value, sizeof value));
 }
 
+/* With the last one its number would be given again, and devices and the uplink have passed that. */
+static enum err run_delete(struct replica *r, uint64_t number)
+{
+    uint8_t key[8];
+    enum err e = ERR_OK;
+    if (number + 1 == r->run_next) {
+        be64_put(key, r->run_next);
+        e = store_side_put(r->store, SIDE_META, bytes_of_text(META_RUN_NEXT), bytes_of(key, 8));
+    }
+    be64_put(key, number);
+    return e == ERR_OK ? store_side_delete(r->store, SIDE_RUN, bytes_of(key, 8)) : e;
+}
+
 struct run_walk {
     struct relay_run *run;
     bool found;
@@ -256,14 +269,12 @@ enum err relay_take(struct replica *r, struct relay_run *run, const struct bytes
 enum err relay_run_gone(struct replica *r, uint64_t number, uint64_t oseq)
 {
     struct relay_run run;
-    uint8_t key[8];
     if (!r->config.branch || number == 0)
         return ERR_OK;
     enum err e = relay_run_next(r, number, &run);
     if (e != ERR_OK || run.number != number || run.first + run.count - 1 != oseq)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
-    be64_put(key, number);
-    return store_side_delete(r->store, SIDE_RUN, bytes_of(key, 8));
+    return run_delete(r, number);
 }
 
 enum err relay_note_above(struct replica *r, const struct message_pending *pending)
@@ -404,12 +415,10 @@ static enum err discard_done(struct replica *r, uint64_t origin, uint64_t oseq)
     struct relay_run run = {0};
     enum err e = ERR_OK;
     for (uint64_t from = 1; e == ERR_OK; from = run.number + 1) {
-        uint8_t key[8];
         e = relay_run_next(r, from, &run);
         if (e != ERR_OK || run.kind != RUN_DISCARD || run.origin != origin || run.first != oseq)
             continue;
-        be64_put(key, run.number);
-        e = store_side_delete(r->store, SIDE_RUN, bytes_of(key, 8));
+        e = run_delete(r, run.number);
     }
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }

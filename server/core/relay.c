@@ -39,6 +39,22 @@ static enum err list_id(struct hub *hub)
     return e == ERR_OK ? meta_put_u64(hub, "relay_id", relay->id) : e;
 }
 
+static int add_start(void *context, struct bytes key, struct bytes value)
+{
+    uint64_t *sum = context;
+    if (key.size != 8 || value.size < 8)
+        return ERR_CORRUPT;
+    *sum = (*sum ^ be64_get(value.data)) * 0x100000001b3;
+    return 0;
+}
+
+enum err relay_starts(struct hub *hub, uint64_t *ret)
+{
+    const struct bytes none = bytes_of(NULL, 0);
+    *ret = 0;
+    return store_side_scan(hub->store, SIDE_INCARNATION, none, none, add_start, ret);
+}
+
 enum err relay_open(struct hub *hub, struct err_info *info)
 {
     (void)info;
@@ -56,6 +72,8 @@ enum err relay_open(struct hub *hub, struct err_info *info)
         e = list_id(hub);
     if (e == ERR_OK)
         e = relay_load(hub);
+    if (e == ERR_OK)
+        e = relay_starts(hub, &hub->relay->starts);
     return relay_end(hub, e);
 }
 

@@ -13,8 +13,9 @@
 
 struct relay {
     struct replica *replica;
-    uint64_t id;    /* of the list of pending groups: another one if the store is lost */
-    uint64_t given; /* runs that live peers have been woken for end before this one */
+    uint64_t id;     /* of the list of pending groups: another one if the store is lost */
+    uint64_t given;  /* runs that live peers have been woken for end before this one */
+    uint64_t starts; /* of headquarters, as told to peers: relay_starts() */
 };
 
 enum err relay_open(struct hub *hub, struct err_info *info);
@@ -22,6 +23,8 @@ void relay_close(struct hub *hub);
 /* The turn's transaction, and its end: commits if e is ERR_OK. */
 enum err relay_begin(struct hub *hub);
 enum err relay_end(struct hub *hub, enum err e);
+/* A number that stands for the list of headquarters' starts. */
+enum err relay_starts(struct hub *hub, uint64_t *ret);
 /* Buckets and scope as of the last checkpoint. */
 enum err relay_load(struct hub *hub);
 /* What is known of an origin that is served or followed here; arena. ERR_NOT_FOUND. */

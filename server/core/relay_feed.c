@@ -346,9 +346,28 @@ static void feed_all(struct hub *hub, const struct message_checkpoint *checkpoin
     arena_reset(&hub->turn);
 }
 
+/* Who has not been told of a start of headquarters, and sees positions that were given since, would take it for a
+ * restore when it hears of it. So all connect again, as they would to headquarters. */
+static void close_after_start(struct hub *hub)
+{
+    uint64_t starts = 0;
+    enum err e = store_begin(hub->store, STORE_READ);
+    if (e == ERR_OK) {
+        e = relay_starts(hub, &starts);
+        store_rollback(hub->store);
+    }
+    if (e == ERR_OK && starts == hub->relay->starts)
+        return;
+    hub->relay->starts = e == ERR_OK ? starts : 0; /* looked at again next time */
+    for (struct peer *peer = hub->peers; peer; peer = peer->next)
+        if (peer->session.state == PEER_OPEN)
+            peer_fail(hub, peer, ERR_CLOSED, "headquarters has started again");
+}
+
 void hub_installed(struct hub *hub, const struct message_checkpoint *checkpoint, struct hub_now now)
 {
     hub->now = now;
+    close_after_start(hub);
     hub->stale = true; /* buckets and marks are other ones now */
     if (hub_refresh(hub) != ERR_OK) {
         for (struct peer *peer = hub->peers; peer; peer = peer->next)

@@ -27,8 +27,8 @@ struct sim_disk *act_template(const struct kit *kit, bool serves)
     return disk;
 }
 
-static struct node *add_node(struct world *world, bool serves, int32_t upstream,
-                             struct sim_disk *disk)
+struct node *act_add_node(struct world *world, bool serves, int32_t upstream,
+                          struct sim_disk *disk)
 {
     if (world->node_count == world->node_capacity)
         return NULL;
@@ -40,7 +40,7 @@ static struct node *add_node(struct world *world, bool serves, int32_t upstream,
 
 struct node *act_add_device(struct world *world, struct sim_disk *disk)
 {
-    return add_node(world, false, 0, disk);
+    return act_add_node(world, false, 0, disk);
 }
 
 static struct sim_disk *fresh_disk(struct world *world, bool serves)
@@ -55,10 +55,17 @@ static void make_people(struct world *world, struct seeded_rng *dice)
     char request[160];
     uint32_t branches = 1 + (uint32_t)seeded_below(dice, 3);
     uint32_t people = 2 + (uint32_t)seeded_below(dice, world->plan->devices);
-    if (people > PEOPLE_MAX)
-        people = PEOPLE_MAX;
+    int32_t parents[BRANCHES_MAX];
+    if (world->plan->branches)
+        branches = world->plan->branches;
+    if (people > PEOPLE_MAX - world->plan->branches)
+        people = PEOPLE_MAX - world->plan->branches;
+    branches_draw(world->plan, parents);
     for (uint32_t i = 0; i < branches; i++) {
-        snprintf(request, sizeof request, "{\"do\":\"branch-add\",\"name\":\"b%u\"}", i);
+        char above[32] = "";
+        if (world->plan->branches && parents[i] >= 0)
+            snprintf(above, sizeof above, ",\"parent\":\"b%d\"", (int)parents[i]);
+        snprintf(request, sizeof request, "{\"do\":\"branch-add\",\"name\":\"b%u\"%s}", i, above);
         (void)hub_node_ask(&world->nodes[0], request);
     }
     for (uint32_t i = 0; i < people; i++) {
@@ -77,7 +84,7 @@ void act_set_up(struct world *world)
 {
     struct seeded_rng dice;
     seeded_rng_start(&dice, world->plan->seed * 17 + 3);
-    node_prepare(add_node(world, true, -1, fresh_disk(world, true)));
+    node_prepare(act_add_node(world, true, -1, fresh_disk(world, true)));
     node_start(&world->nodes[0]);
     if (!world->nodes[0].running)
         broken(world, "setting up", "headquarters does not start");
@@ -94,6 +101,8 @@ void act_set_up(struct world *world)
         if (i == 0 || seeded_below(&dice, 2))
             device_node_mode(node, MODE_LIVE);
     }
+    if (world->plan->branches && !world->failed)
+        branches_set_up(world, fresh_disk);
 }
 
 /* ---- actions ---- */
@@ -102,7 +111,7 @@ static void night(struct world *world)
 {
     world->cover[COVER_NIGHTS]++;
     for (uint32_t i = 0; i < world->node_count; i++)
-        if (!world->nodes[i].serves)
+        if (world->nodes[i].upstream >= 0)
             device_node_mode(&world->nodes[i], MODE_OFF);
 }
 
@@ -285,6 +294,8 @@ void act(struct world *world, const struct action *action)
     struct seeded_rng dice;
     seeded_rng_start(&dice, action->dice);
     struct node *node = whom(world, action);
+    if (action->kind != ACTION_NIGHT)
+        branches_wake(world);
     if (action->kind != ACTION_WRITE)
         say(world, "%s: %s", node->name, action_text((enum action_kind)action->kind));
     switch ((int)action->kind) {
@@ -296,7 +307,8 @@ void act(struct world *world, const struct action *action)
     case ACTION_NIGHT: night(world); break;
     case ACTION_PARKED: parked(node, &dice); break;
     default:
-        if (!act_fault(world, node, action, &dice) && !act_copy(world, node, action, &dice))
+        if (!act_branch(world, node, action, &dice) &&
+            !act_fault(world, node, action, &dice) && !act_copy(world, node, action, &dice))
             (void)act_byzantine(world, node, action, &dice);
         break;
     }
@@ -433,11 +445,13 @@ void act_settle(struct world *world)
         return;
     oracle_people(world); /* they may have been asked for while its disk had errors */
     let_in(world);
+    branches_settle(world);
     for (uint32_t i = 1; i < world->node_count; i++)
         if (!world->nodes[i].erased && !shares_identity(world, &world->nodes[i]))
             device_node_mode(&world->nodes[i], MODE_LIVE);
     until_live(world);
-    for (int round = 0; round < 3 && !world->failed; round++)
+    int rounds = world->plan->branches ? 6 : 3; /* a fork is told later */
+    for (int round = 0; round < rounds && !world->failed; round++)
         in_turn(world);
     if (!world->failed)
         until_live(world);

@@ -14,6 +14,20 @@ void act_settle(struct world *world);
 /* A further device with a copy of this disk; NULL: there are enough. */
 struct node *act_add_device(struct world *world, struct sim_disk *disk);
 
+/* act_branches.c: who is above whom: -1 headquarters, else a branch. */
+void branches_draw(const struct plan *plan, int32_t parents[]);
+/* Their servers, and where devices belong; after the people and the devices. */
+void branches_set_up(struct world *world, struct sim_disk *(*fresh)(struct world *, bool));
+bool act_branch(struct world *world, struct node *node, const struct action *action,
+                struct seeded_rng *dice);
+/* They are connected, unless their line is down. */
+void branches_wake(struct world *world);
+/* Each device goes where it may hold all that it may see. */
+void branches_settle(struct world *world);
+/* act.c: a further node. */
+struct node *act_add_node(struct world *world, bool serves, int32_t upstream,
+                          struct sim_disk *disk);
+
 /* act_faults.c: false: not one of its kinds. */
 bool act_fault(struct world *world, struct node *node, const struct action *action,
                struct seeded_rng *dice);

@@ -119,7 +119,7 @@ static void rollback(struct world *world, struct node *node, struct seeded_rng *
 static void revoke(struct world *world, struct node *node)
 {
     char request[120], id[UUID_TEXT_SIZE];
-    struct node *server = &world->nodes[node->upstream];
+    struct node *server = &world->nodes[0];
     if (!server->running || node->erased || node->number == 1)
         return;
     uuid_format(&node->identity.device, id);
@@ -133,7 +133,7 @@ static void rights(struct world *world, struct node *node, struct seeded_rng *di
 {
     static const char *const roles[] = {"none", "rep", "rep", "manager", "admin"};
     char request[160];
-    struct node *server = &world->nodes[node->upstream];
+    struct node *server = &world->nodes[0];
     if (!server->running || node->user == 0)
         return;
     switch (seeded_below(dice, 3)) {

@@ -176,11 +176,15 @@ static bool process(struct world *world, struct node *node, const struct action 
     int64_t wait = a_while(dice);
     switch ((int)action->kind) {
     case ACTION_KILL:
-        world->cover[node->serves ? COVER_KILLS_HUB : COVER_KILLS_DEVICE] += node->running;
+        world->cover[node_is_branch(node) ? COVER_KILLS_BRANCH
+                     : node->serves       ? COVER_KILLS_HUB
+                                          : COVER_KILLS_DEVICE] += node->running;
         node_end(node, END_KILLED, 0, wait / 4);
         break;
     case ACTION_POWER:
-        world->cover[node->serves ? COVER_POWER_HUB : COVER_POWER_DEVICE] += node->running;
+        world->cover[node_is_branch(node) ? COVER_POWER_BRANCH
+                     : node->serves       ? COVER_POWER_HUB
+                                          : COVER_POWER_DEVICE] += node->running;
         node_end(node, END_POWER, seeded_u64(dice), wait / 4);
         break;
     case ACTION_POWER_AT: power_at(node, dice); break;

@@ -75,7 +75,16 @@
     X(BAD_SIGNATURES, 0, "bad signatures found")                           \
     X(DEAD_AT_END, 0, "records dead at the end")                           \
     X(WAITING_AT_END, 0, "groups that wait for a lost one at the end")     \
-    X(UNCERTAIN_LOST, 0, "uncertain transactions that were lost")
+    X(UNCERTAIN_LOST, 0, "uncertain transactions that were lost")          \
+    X(BRANCHES, 0, "branches")                                             \
+    X(RELAYED, 0, "groups that came to headquarters through a branch")     \
+    X(SHARED, 0, "steps of devices that hold others' undecided groups")    \
+    X(ROAMS, 1, "devices that went to another server")                     \
+    X(LINES, 1, "lines of branches cut for hours to weeks")                \
+    X(KILLS_BRANCH, 1, "branches' processes killed")                       \
+    X(POWER_BRANCH, 1, "branches that lost power")                         \
+    X(DISKS_LOST, 1, "branches built anew from nothing")                   \
+    X(STRANGERS, 0, "devices that came to a branch that did not know them")
 /* clang-format on */
 
 enum cover {

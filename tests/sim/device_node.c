@@ -9,6 +9,21 @@
 
 enum { BACKOFF_FIRST_US = 1000000, BACKOFF_MOST_US = 300000000 };
 
+/* A branch's hub learns what its uplink has learnt, within the same call. */
+static void installed(void *context, const struct message_checkpoint *checkpoint)
+{
+    struct node *node = context;
+    if (node->hub)
+        hub_installed(node->hub, checkpoint, node_hub_now(node));
+}
+
+static void forked(void *context, uint64_t origin, uint64_t oseq)
+{
+    struct node *node = context;
+    if (node->hub)
+        hub_forked(node->hub, origin, oseq, node_hub_now(node));
+}
+
 enum err device_node_open(struct node *node)
 {
     struct err_info info = {0};
@@ -16,7 +31,10 @@ enum err device_node_open(struct node *node)
                                           .store = node->store,
                                           .crypto = node->world->kit->crypto,
                                           .rng = &node->rng,
-                                          .log = &node->log};
+                                          .log = &node->log,
+                                          .branch = node->serves,
+                                          .installed = node->serves ? installed : NULL,
+                                          .context = node};
     enum err e = replica_open(&config, &node->replica, &info);
     if (e != ERR_OK)
         say(node->world, "%s: %s", node->name, info.message);
@@ -98,8 +116,14 @@ void device_node_over(struct node *node, enum err why)
         node->world->cover[COVER_GAPS]++;
         node_stop(node, why);
         return;
-    case ERR_PIN:
     case ERR_AUTH:
+        if (node->upstream > 0) { /* a branch has not heard of it yet, or not again */
+            node->world->cover[COVER_STRANGERS]++;
+            break;
+        }
+        node->mode = MODE_OFF;
+        return;
+    case ERR_PIN:
     case ERR_VERSION: node->mode = MODE_OFF; return;
     default: break;
     }
@@ -140,7 +164,10 @@ void device_node_connect(struct node *node)
                                          .rng = &node->rng,
                                          .log = &node->log,
                                          .agent = "sim",
-                                         .once = node->mode == MODE_ONCE};
+                                         .once = node->mode == MODE_ONCE,
+                                         .branch = node->serves,
+                                         .forked = node->serves ? forked : NULL,
+                                         .context = node};
     uplink_free(node->uplink);
     node->uplink = NULL;
     node_enter(node);
@@ -165,7 +192,7 @@ void device_node_up(struct node *node, struct link *link)
     device_node_apply(node, link, &effects);
 }
 
-void device_node_apply(struct node *node, struct link *link, const struct uplink_effects *effects)
+static void apply(struct node *node, struct link *link, const struct uplink_effects *effects)
 {
     struct world *world = node->world;
     if (node_check_power(node) || !node->running || node->up != link)
@@ -196,6 +223,13 @@ void device_node_apply(struct node *node, struct link *link, const struct uplink
     }
     if (effects->want_write)
         link_pump(link, LOWER);
+}
+
+void device_node_apply(struct node *node, struct link *link, const struct uplink_effects *effects)
+{
+    apply(node, link, effects);
+    if (node->serves && node->hub)
+        hub_node_settle(node); /* what the branch has learnt goes to its devices */
 }
 
 void device_node_tick(struct node *node)
@@ -234,21 +268,30 @@ static void exchange(struct node *node, struct node *server)
         uplink_next_frame(node->uplink, node_now(node), &frame, &effects);
         if (frame.size)
             hub_receive(server->hub, peer, buf_view(&frame), node_hub_now(server));
-        (void)hub_turn(server->hub, node_hub_now(server));
+        enum err e = hub_turn(server->hub, node_hub_now(server));
+        if (err_class(e) == ERR_CLASS_FATAL || node_check_power(server)) {
+            node_stop(server, e);
+            break;
+        }
         hub_next_frame(server->hub, peer, node_hub_now(server), &frame);
         if (frame.size)
             uplink_receive(node->uplink, buf_view(&frame), node_now(node), &effects);
     }
-    hub_detach(server->hub, peer, node_hub_now(server));
-    while (hub_next_effect(server->hub).kind != HUB_EFFECT_NONE)
-        continue;
     buf_done(&frame);
+    if (!server->running)
+        return;
+    hub_detach(server->hub, peer, node_hub_now(server));
+    if (node->world->now_us > 0)
+        hub_node_settle(server);
+    else
+        while (hub_next_effect(server->hub).kind != HUB_EFFECT_NONE)
+            continue;
 }
 
-void device_node_enrol(struct node *node, uint16_t user)
+bool device_node_enrol_again(struct node *node, uint16_t user)
 {
     struct world *world = node->world;
-    struct node *server = &world->nodes[node->upstream];
+    struct node *server = &world->nodes[0];
     char request[120];
     struct uplink_enrolment enrolment = {.name = node->name, .platform = "sim"};
     struct uuid person, history;
@@ -258,10 +301,8 @@ void device_node_enrol(struct node *node, uint16_t user)
              user);
     const char *answer = hub_node_ask(server, request);
     const char *code = answer ? strstr(answer, "\"code\":\"") : NULL;
-    if (!code || text_parse_hex(bytes_of(code + 8, 32), enrolment.code, 16) != ERR_OK) {
-        broken(world, "setting up", "no enrolment code for u%u", user);
-        return;
-    }
+    if (!code || text_parse_hex(bytes_of(code + 8, 32), enrolment.code, 16) != ERR_OK)
+        return false;
     seeded_fill(&node->seeded, node->identity.seed, 32);
     memset(node->identity.server_key, 7, 32);
     const struct uplink_config config = {
@@ -269,8 +310,15 @@ void device_node_enrol(struct node *node, uint16_t user)
     if (uplink_new(&config, &node->identity, &enrolment, &node->uplink) != ERR_OK)
         abort();
     exchange(node, server);
-    if (uplink_enrolled(node->uplink, &node->identity.device, &person, &history, &login) != ERR_OK)
-        broken(world, "setting up", "%s could not be enrolled", node->name);
+    bool enrolled = uplink_enrolled(node->uplink, &node->identity.device, &person, &history,
+                                    &login) == ERR_OK;
     uplink_free(node->uplink);
     node->uplink = NULL;
+    return enrolled;
+}
+
+void device_node_enrol(struct node *node, uint16_t user)
+{
+    if (!device_node_enrol_again(node, user))
+        broken(node->world, "setting up", "%s could not be enrolled", node->name);
 }

@@ -129,21 +129,41 @@ static void note_clock(struct history *h, const struct node *node)
         h->latest_ms = now_ms;
 }
 
+/* 0: of none. */
+static uint16_t node_of_device(const struct world *world, const struct uuid *device)
+{
+    for (uint16_t i = 1; i < world->node_count; i++)
+        if (uuid_equal(&world->nodes[i].identity.device, device))
+            return i;
+    return 0;
+}
+
 void history_reached(struct node *node, struct link *link, struct bytes frame)
 {
     struct world *world = node->world;
     struct history *h = history_of(world);
-    note_clock(h, node);
-    if (frame.size == 0 || frame.data[0] != MESSAGE_PUSH)
+    if (node->number == 0)
+        note_clock(h, node);
+    if (frame.size == 0 || (frame.data[0] != MESSAGE_PUSH && frame.data[0] != MESSAGE_RELAY))
         return;
-    link->asked++;
+    link->asked += frame.data[0] == MESSAGE_PUSH;
+    if (node->number > 0)
+        return; /* a branch decides nothing */
     struct arena arena;
     struct buf inflated;
     struct message message;
     arena_init(&arena, 64 << 20);
     buf_init(&inflated, FRAME_INFLATED_MAX);
-    if (frame_decode(frame, true, h->inflater, &inflated, &arena, &message) == ERR_OK) {
+    if (frame_decode(frame, true, h->inflater, &inflated, &arena, &message) != ERR_OK) {
+        /* garbage */
+    } else if (message.type == MESSAGE_RELAY) {
+        link->relayed = node_of_device(world, &message.as.relay.device);
+    } else {
         const struct node *device = &world->nodes[link->ends[LOWER]];
+        if (device->serves && link->relayed) {
+            device = &world->nodes[link->relayed];
+            world->cover[COVER_RELAYED] += message.as.push.groups_count;
+        }
         bool good = signed_well(device, &message.as.push);
         for (uint32_t i = 0; i < message.as.push.groups_count; i++)
             take_group(world, device->user, &message.as.push, i, good);

@@ -25,6 +25,12 @@ static void draw_limits(struct node *node, struct hub_limits *limits)
         limits->reader_timeout_us = 2000000;
 }
 
+static void pushed(void *context)
+{
+    struct node *node = context;
+    node->pushed = true; /* said when the hub has returned */
+}
+
 static void configure(struct node *node)
 {
     const struct kit *kit = node->world->kit;
@@ -35,6 +41,11 @@ static void configure(struct node *node)
                                        .log = &node->log};
     memset(node->config.server_key, 7, 32);
     draw_limits(node, &node->config.limits);
+    if (node_is_branch(node)) {
+        node->config.replica = node->replica;
+        node->config.pushed = pushed;
+        node->config.context = node;
+    }
 }
 
 void hub_node_create(struct node *node)
@@ -67,6 +78,7 @@ void hub_node_close(struct node *node)
     }
     hub_close(node->hub);
     node->hub = NULL;
+    node->pushed = false;
     node->turn_scheduled = false;
     node->tick_us = 0;
 }
@@ -75,6 +87,8 @@ void hub_node_count(struct node *node)
 {
     struct hub_stats now;
     uint64_t *cover = node->world->cover;
+    if (node_is_branch(node))
+        return; /* it decides nothing */
     hub_stats(node->hub, &now);
     cover[COVER_APPLIED] += now.groups_applied - node->stats.groups_applied;
     cover[COVER_MERGED] += now.groups_merged - node->stats.groups_merged;
@@ -110,6 +124,12 @@ void hub_node_settle(struct node *node)
     struct world *world = node->world;
     if (node_check_power(node) || !node->running)
         return;
+    if (node->pushed) {
+        node->pushed = false;
+        device_node_wrote(node);
+        if (!node->running)
+            return;
+    }
     for (;;) {
         struct hub_effect effect = hub_next_effect(node->hub);
         if (effect.kind == HUB_EFFECT_NONE)
@@ -179,7 +199,8 @@ void hub_node_turn(struct node *node)
     if (e != ERR_OK)
         retry(node);
     oracle_turned(node);
-    history_turned(node);
+    if (node->number == 0)
+        history_turned(node);
     queues_after(node);
     hub_node_settle(node);
 }

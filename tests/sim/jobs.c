@@ -31,11 +31,21 @@ void run_one_plan(const struct kit *kit, const struct options *options, const st
     alarm(0);
 }
 
+uint32_t branches_of(const struct options *options, uint64_t seed)
+{
+    uint32_t drawn = 1 + (uint32_t)(seed / 3 * 2654435761u >> 7) % BRANCHES_MOST;
+    switch (options->branches) {
+    case BRANCHES_ANY: return drawn;
+    case BRANCHES_SOME: return seed % 3 == 2 ? drawn : 0;
+    default: return (uint32_t)options->branches;
+    }
+}
+
 void run_seed(const struct kit *kit, const struct options *options, uint64_t seed, FILE *story,
               struct outcome *ret)
 {
     struct plan plan;
-    plan_make(seed, options->devices, options->events, &plan);
+    plan_make(seed, options->devices, branches_of(options, seed), options->events, &plan);
     run_one_plan(kit, options, &plan, story, ret);
     plan_done(&plan);
 }
@@ -131,8 +141,11 @@ static void print_figures(const struct board *sum, double seconds, uint32_t jobs
 
 void print_replay(const struct options *options, uint64_t seed)
 {
-    printf("replay: ./dev sim --seed %llu --nodes %u --events %u --trace%s%s%s\n",
-           (unsigned long long)seed, options->devices, options->events,
+    char branches[32] = "";
+    if (branches_of(options, seed))
+        snprintf(branches, sizeof branches, " --branches %u", branches_of(options, seed));
+    printf("replay: ./dev sim --seed %llu --nodes %u%s --events %u --trace%s%s%s\n",
+           (unsigned long long)seed, options->devices, branches, options->events,
            options->real_crypto ? " --real-crypto" : "", options->bug ? " --bug " : "",
            options->bug ? options->bug : "");
 }

@@ -4,15 +4,21 @@
 
 #include "tests/sim/world.h"
 
+/* By the seed: in each run, in one of three. */
+enum { BRANCHES_MOST = 8, BRANCHES_ANY = -1, BRANCHES_SOME = -2 };
+
 struct options {
     uint64_t seed;
     uint32_t devices, events, jobs;
+    int32_t branches; /* or one of: */
     double seconds; /* 0: by `runs` */
     uint32_t runs;  /* seeds from `seed` on */
     bool trace, real_crypto, quiet, keep_going;
     const char *bug; /* planted, in an exam build */
 };
 
+/* How many the run of a seed has. */
+uint32_t branches_of(const struct options *options, uint64_t seed);
 /* One seed in this process. */
 void run_seed(const struct kit *kit, const struct options *options, uint64_t seed, FILE *story,
               struct outcome *ret);

@@ -304,6 +304,17 @@ void ledger_replaces_own(struct node *node, uint32_t number, uint32_t record, ui
 
 /* ---- promises that end ---- */
 
+static bool has_copy(const struct world *world, uint16_t device)
+{
+    for (uint32_t i = 1; i < world->node_count; i++)
+        if (i != device &&
+            uuid_equal(&world->nodes[i].identity.device, &world->nodes[device].identity.device))
+            return true;
+    return false;
+}
+
+/* What only a branch holds is lost as well if headquarters hears first of other groups under these numbers: from a
+ * copy of the device, or from itself when it counts from an earlier one again. */
 void ledger_disk_lost(struct world *world, uint16_t device, uint32_t from_tx)
 {
     struct ledger *l = world->ledger;
@@ -312,7 +323,19 @@ void ledger_disk_lost(struct world *world, uint16_t device, uint32_t from_tx)
         if (tx->device != device)
             continue;
         tx->here = false;
-        tx->uncertain |= tx->acked_us == 0;
+        tx->uncertain |= tx->acked_us == 0 ||
+                         (world->plan->branches && (from_tx > 0 || has_copy(world, device)));
+    }
+}
+
+void ledger_branch_lost(struct world *world)
+{
+    struct ledger *l = world->ledger;
+    memset(l->first_unacked, 0, sizeof l->first_unacked);
+    memset(l->acked_upto, 0, sizeof l->acked_upto);
+    for (uint32_t i = 0; i < l->tx_count; i++) {
+        l->txs[i].acked_us = 0;
+        l->txs[i].uncertain |= !l->txs[i].here || has_copy(world, l->txs[i].device);
     }
 }
 
@@ -331,15 +354,6 @@ void ledger_cloned(struct world *world, uint16_t device)
     for (uint32_t i = 0; i < l->tx_count; i++)
         if (l->txs[i].device == device && l->txs[i].reached_us == INT64_MAX)
             l->txs[i].reached_us = world->now_us;
-}
-
-static bool has_copy(const struct world *world, uint16_t device)
-{
-    for (uint32_t i = 1; i < world->node_count; i++)
-        if (i != device &&
-            uuid_equal(&world->nodes[i].identity.device, &world->nodes[device].identity.device))
-            return true;
-    return false;
 }
 
 /* What the backup does not hold has to be brought again by a device; if that has lost it, or may not

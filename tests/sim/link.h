@@ -53,6 +53,7 @@ struct link {
     uint64_t scopes;   /* oracle: buckets that its user has seen in this connection's time */
     bool welcomed;
     uint32_t pieces;   /* small segments until now */
+    uint16_t relayed;  /* of a branch: the device whose pushes it passes on; 0: none yet */
     int32_t asked;     /* pushes that came less answers that went */
     size_t feed_bytes; /* queues.c: before this turn, if too many wait; else SIZE_MAX */
 };

@@ -20,6 +20,8 @@ static const char usage_text[] =
     "       satchel_sim --list                  what can happen, and what is counted\n"
     "  --from N          the first seed (1), or now\n"
     "  --nodes N         devices beside headquarters (12)\n"
+    "  --branches N      so many, up to 8 (0); any: 1 to 8 by the seed; some: the same in every third\n"
+    "                    (with --seconds)\n"
     "  --events N        about so many (2000)     --twice     each seed twice, hashes compared\n"
     "  --real-crypto     Ed25519 in every run     --quiet     no figures\n"
     "  --keep-going      do not stop at the first failure\n"
@@ -92,7 +94,7 @@ static int one_seed(const struct kit *kit, const struct options *options, uint64
     return 1;
 }
 
-/* Lines "seed devices events why"; # begins a comment. */
+/* Lines "seed devices events why", or "seed devices+branches events why"; # begins a comment. */
 static int seeds_of_file(const struct options *given, const char *path, bool twice)
 {
     struct kit kit;
@@ -107,8 +109,11 @@ static int seeds_of_file(const struct options *given, const char *path, bool twi
     while (fgets(line, sizeof line, file)) {
         struct options options = *given;
         unsigned long long seed;
+        options.branches = 0;
         if (line[0] == '#' ||
-            sscanf(line, "%llu %u %u", &seed, &options.devices, &options.events) != 3)
+            (sscanf(line, "%llu %u+%d %u", &seed, &options.devices, &options.branches,
+                    &options.events) != 4 &&
+             sscanf(line, "%llu %u %u", &seed, &options.devices, &options.events) != 3))
             continue;
         failed |= one_seed(&kit, &options, seed, twice);
     }
@@ -119,6 +124,7 @@ static int seeds_of_file(const struct options *given, const char *path, bool twi
 
 struct command {
     enum mode mode;
+    bool branches; /* were said */
     bool twice;
     const char *file;
     struct options options;
@@ -166,6 +172,13 @@ static bool with_value(struct command *c, const char *name, const char *value)
         c->options.seed = (uint64_t)time(NULL) * 1000;
         printf("seeds from %llu on\n", (unsigned long long)c->options.seed);
         return true;
+    }
+    if (strcmp(name, "--branches") == 0) {
+        c->branches = true;
+        c->options.branches = strcmp(value, "any") == 0    ? BRANCHES_ANY
+                              : strcmp(value, "some") == 0 ? BRANCHES_SOME
+                                                           : (int32_t)number;
+        return (is_number && number <= BRANCHES_MOST) || c->options.branches < 0;
     }
     if (!is_number)
         return false;
@@ -221,6 +234,8 @@ int main(int argc, char **argv)
     }
     if (c.options.devices < 1 || c.options.devices > 64 || c.options.jobs < 1)
         return usage();
+    if (!c.branches && c.options.seconds > 0)
+        c.options.branches = BRANCHES_SOME;
 #ifdef SATCHEL_EXAM
     if (c.options.bug)
         satchel_plant(c.options.bug);

@@ -34,7 +34,9 @@ void node_init(struct world *world, struct node *node, uint16_t number, bool ser
                           .frozen_ms = -1,
                           .clone_of = -1,
                           .life = 1};
-    if (serves)
+    if (serves && upstream >= 0)
+        snprintf(node->name, sizeof node->name, "branch%u", number - 1 - world->plan->devices);
+    else if (serves)
         snprintf(node->name, sizeof node->name, "hq");
     else
         snprintf(node->name, sizeof node->name, "d%u", number);
@@ -51,10 +53,8 @@ void node_done(struct node *node)
 {
     if (node->running && !sim_disk_is_down(node->disk))
         sim_disk_kill(node->disk); /* nothing is written any more */
-    if (node->serves)
-        hub_node_close(node);
-    else
-        device_node_close(node);
+    hub_node_close(node);
+    device_node_close(node);
     store_close(node->store);
     if (node->number == 0)
         history_free(node->world);
@@ -119,10 +119,8 @@ static enum err open_store(struct node *node)
 
 static void close_all(struct node *node)
 {
-    if (node->serves)
-        hub_node_close(node);
-    else
-        device_node_close(node);
+    hub_node_close(node);
+    device_node_close(node);
     store_close(node->store);
     node->store = NULL;
     node->running = false;
@@ -146,8 +144,10 @@ void node_start(struct node *node)
         sim_disk_start(node->disk);
     node_enter(node);
     enum err e = open_store(node);
-    if (e == ERR_OK)
-        e = node->serves ? hub_node_open(node) : device_node_open(node);
+    if (e == ERR_OK && node->upstream >= 0)
+        e = device_node_open(node);
+    if (e == ERR_OK && node->serves)
+        e = hub_node_open(node);
     node_leave(node);
     if (e != ERR_OK) {
         say(world, "%s: does not start: %s", node->name, err_name(e));
@@ -171,9 +171,9 @@ void node_start(struct node *node)
     node->start_failures = 0;
     say(world, "%s: started", node->name);
     oracle_started(node);
-    if (node->serves)
+    if (node->number == 0)
         history_started(node);
-    if (!node->serves && node->mode != MODE_OFF)
+    if (node->upstream >= 0 && node->mode != MODE_OFF)
         world_at(world, world->now_us + 1000,
                  (struct event){.kind = EVENT_CONNECT, .node = node->number, .life = node->life});
     if (node->serves)
@@ -293,7 +293,7 @@ void node_received(struct node *node, struct link *link, enum side side, struct 
     if (node_check_power(node))
         return;
     replica_status(node->replica, &after);
-    if (after.origin != before.origin)
+    if (after.origin != before.origin && !node->serves)
         fork_check(node, before.origin);
     oracle_received(node, link);
     device_node_apply(node, link, &effects);

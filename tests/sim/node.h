@@ -1,4 +1,4 @@
-/* node.h - a machine with one process of ours on it: headquarters or a device.
+/* node.h - a machine with one process of ours on it: headquarters, a branch or a device.
  *
  * Model:      a node accepts connections if it has a hub, and connects upstream if it has a replica; the
  *             roles are independent. Its process starts, is killed, loses power, is paused; its disk is a
@@ -28,8 +28,8 @@ struct node {
     struct world *world;
     uint16_t number;
     char name[16];
-    bool serves;                   /* has a hub when it runs; else a replica */
-    int32_t upstream;              /* a node's number; -1: none */
+    bool serves;                   /* has a hub when it runs */
+    int32_t upstream;              /* a node's number; -1: none. Who has one has a replica */
     bool running, erased, retired; /* retired: not part of the end (a clone's double, say) */
     bool corrupt_ok;               /* a fault was injected after which damage is no wonder */
     uint32_t life;
@@ -53,6 +53,7 @@ struct node {
     bool turn_scheduled;
     int64_t tick_us;
     struct hub_stats stats; /* as counted last */
+    bool pushed;            /* a branch: there is something to send up */
 
     /* below a server */
     struct replica *replica;
@@ -82,6 +83,11 @@ void node_init(struct world *world, struct node *node, uint16_t number, bool ser
 void node_done(struct node *node);
 struct now node_now(const struct node *node);
 struct hub_now node_hub_now(const struct node *node);
+
+static inline bool node_is_branch(const struct node *node)
+{
+    return node->serves && node->upstream >= 0;
+}
 
 /* Makes a customer file on the disk of a node that serves. */
 void node_prepare(struct node *node);
@@ -129,6 +135,8 @@ enum err device_node_open(struct node *node);
 void device_node_close(struct node *node);
 /* A new device of the user: enrolled without faults. */
 void device_node_enrol(struct node *node, uint16_t user);
+/* The same, where headquarters may have faults: false: nothing came of it. */
+bool device_node_enrol_again(struct node *node, uint16_t user);
 void device_node_connect(struct node *node);
 void device_node_mode(struct node *node, enum node_mode mode);
 void device_node_apply(struct node *node, struct link *link, const struct uplink_effects *effects);

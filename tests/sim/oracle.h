@@ -14,10 +14,10 @@
 
 #include "tests/sim/node.h"
 
-enum { PEOPLE_MAX = 40, BRANCHES_MAX = 4, TWINS_MAX = 4, NONE = UINT32_MAX };
+enum { PEOPLE_MAX = 40, BRANCHES_MAX = 8, TWINS_MAX = 4, NONE = UINT32_MAX };
 
 /* Buckets as the oracle numbers them: 0 company, 1.. branches, BUCKET_USER.. users. */
-enum { BUCKET_USER = 8 };
+enum { BUCKET_USER = 16 };
 
 enum op_kind { OP_INSERT, OP_TEXT, OP_NUMBER, OP_COUNT, OP_ADD, OP_REMOVE, OP_DELETE, OP_RESTORE };
 
@@ -61,7 +61,8 @@ struct tx {
 struct person {
     struct uuid id;
     uint64_t scope; /* bits of buckets */
-    bool may_write, all, manager;
+    uint32_t branch; /* NONE */
+    bool may_write, all, manager, server;
 };
 
 struct ledger {
@@ -80,7 +81,7 @@ struct ledger {
     uint32_t person_count;
     bool people_stale;
     struct uuid branches[BRANCHES_MAX];
-    uint32_t branch_count;
+    uint32_t branch_count, parents[BRANCHES_MAX]; /* NONE */
     uint32_t twins[TWINS_MAX][2]; /* records */
     uint32_t twin_count;
     uint32_t first_unreached[SIM_NODES_MAX]; /* per device: transactions before are dealt with */
@@ -130,6 +131,8 @@ void ledger_disk_lost(struct world *world, uint16_t device, uint32_t from_tx);
 /* A copy of the device may send what it has not sent. */
 void ledger_cloned(struct world *world, uint16_t device);
 void ledger_revoked(struct world *world, uint16_t device);
+/* A branch has lost what it has acknowledged: who has it still brings it again. */
+void ledger_branch_lost(struct world *world);
 /* Headquarters goes back to this copy. */
 void ledger_restored(struct world *world, const struct copy *copy);
 
@@ -148,6 +151,8 @@ void oracle_turned(struct node *node);
 void oracle_changed(struct node *node); /* a device's view */
 /* Rights have changed: who may see what is read anew. */
 void oracle_people(struct world *world);
+/* What the user may see as far as this server knows; UINT64_MAX where its disk has errors. */
+uint64_t oracle_scope_at(struct node *server, uint32_t user);
 /* What the users of open connections may see now belongs to what their connections may carry. */
 void oracle_scopes(struct world *world);
 /* Right after a commit: the device shows what it wrote. */

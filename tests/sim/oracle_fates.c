@@ -362,7 +362,7 @@ static void check_waiting(struct fates *f)
     world->cover[COVER_WAITING_AT_END] += waiting;
     bool excuse = world->cover[COVER_PARKED] || world->cover[COVER_ROLLBACKS] ||
                   world->cover[COVER_REVOKES] || world->cover[COVER_CLONES] ||
-                  world->cover[COVER_RESTORES];
+                  world->cover[COVER_RESTORES] || world->cover[COVER_DISKS_LOST];
     if (waiting && !excuse)
         broken(world, "liveness",
                "%u groups wait at headquarters, and nothing was lost or set aside", waiting);
@@ -372,6 +372,10 @@ static void check_waiting(struct fates *f)
         if (node->erased)
             continue;
         replica_status(node->replica, &status);
+        if (replica_pending_count(node->replica) > waiting)
+            broken(world, "liveness",
+                   "%s still has %llu groups of others, and headquarters holds %u that wait",
+                   node->name, (unsigned long long)replica_pending_count(node->replica), waiting);
         if (status.outbox_count > waiting)
             broken(world, "liveness",
                    "%s still has %llu groups to send, and headquarters holds %u that wait",

@@ -28,7 +28,7 @@ static uint32_t number_of(sqlite3_stmt *row, int column)
 static void read_branches(sqlite3 *db, struct ledger *l)
 {
     sqlite3_stmt *row;
-    if (sqlite3_prepare_v2(db, "SELECT id,name FROM branch", -1, &row, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(db, "SELECT id,name,parent FROM branch", -1, &row, NULL) != SQLITE_OK)
         return;
     while (sqlite3_step(row) == SQLITE_ROW) {
         uint32_t number = number_of(row, 1);
@@ -36,14 +36,36 @@ static void read_branches(sqlite3 *db, struct ledger *l)
             continue;
         memcpy(l->branches[number].byte, sqlite3_column_blob(row, 0), 16);
         l->branch_count = number >= l->branch_count ? number + 1 : l->branch_count;
+        l->parents[number] = NONE; /* whose row may come later: all are read twice in the end */
+        for (uint32_t i = 0; i < l->branch_count && sqlite3_column_bytes(row, 2) == 16; i++)
+            if (memcmp(l->branches[i].byte, sqlite3_column_blob(row, 2), 16) == 0)
+                l->parents[number] = i;
     }
     sqlite3_finalize(row);
 }
 
 struct seat {
     uint32_t branch; /* NONE */
-    bool manager, admin, in;
+    bool manager, admin, server, in;
 };
+
+static bool is_below(const struct ledger *l, uint32_t branch, uint32_t top)
+{
+    for (uint32_t i = 0; branch != NONE && branch != top && i < BRANCHES_MAX; i++)
+        branch = l->parents[branch];
+    return branch == top;
+}
+
+static uint64_t scope_of_server(const struct ledger *l, const struct seat *seats, uint32_t top)
+{
+    uint64_t scope = 1;
+    for (uint32_t i = 0; i < l->branch_count; i++)
+        scope |= is_below(l, i, top) ? (uint64_t)1 << (1 + i) : 0;
+    for (uint32_t i = 0; i < PEOPLE_MAX; i++)
+        if (seats[i].branch != NONE && is_below(l, seats[i].branch, top))
+            scope |= (uint64_t)1 << (BUCKET_USER + i);
+    return scope;
+}
 
 static uint64_t scope_of(const struct ledger *l, const struct seat *seats, uint32_t user)
 {
@@ -52,6 +74,8 @@ static uint64_t scope_of(const struct ledger *l, const struct seat *seats, uint3
         return 0;
     if (seat->admin)
         return UINT64_MAX;
+    if (seat->server && seat->branch != NONE)
+        return scope_of_server(l, seats, seat->branch);
     uint64_t scope = 1 | (uint64_t)1 << (BUCKET_USER + user);
     if (seat->branch == NONE)
         return scope;
@@ -62,37 +86,59 @@ static uint64_t scope_of(const struct ledger *l, const struct seat *seats, uint3
     return scope;
 }
 
-void oracle_people(struct world *world)
+/* false: not all can be read just now. */
+static bool read_seats(sqlite3 *db, const struct ledger *l, struct seat seats[PEOPLE_MAX],
+                       struct person *people, uint32_t *person_count)
 {
-    struct ledger *l = world->ledger;
-    struct seat seats[PEOPLE_MAX] = {{0}};
     sqlite3_stmt *row;
-    l->people_stale = true; /* its disk may have errors just now: asked again then */
-    if (!world->nodes[0].running)
-        return;
-    sqlite3 *db = store_sqlite_handle(world->nodes[0].store);
-    read_branches(db, l);
+    for (uint32_t i = 0; i < PEOPLE_MAX; i++)
+        seats[i] = (struct seat){.branch = NONE};
     if (sqlite3_prepare_v2(db, "SELECT id,login,role,branch,active FROM \"user\"", -1, &row,
                            NULL) != SQLITE_OK)
-        return;
+        return false;
     int result;
     while ((result = sqlite3_step(row)) == SQLITE_ROW) {
         uint32_t user = number_of(row, 1);
         if (user >= PEOPLE_MAX)
             continue;
-        memcpy(l->people[user].id.byte, sqlite3_column_blob(row, 0), 16);
-        l->person_count = user >= l->person_count ? user + 1 : l->person_count;
+        if (people)
+            memcpy(people[user].id.byte, sqlite3_column_blob(row, 0), 16);
+        *person_count = user >= *person_count ? user + 1 : *person_count;
         seats[user] =
             (struct seat){.branch = NONE,
                           .manager = text_is(row, 2, "manager"),
                           .admin = text_is(row, 2, "admin"),
+                          .server = text_is(row, 2, "branch"),
                           .in = !text_is(row, 2, "none") && sqlite3_column_int(row, 4) != 0};
         for (uint32_t i = 0; i < l->branch_count && sqlite3_column_bytes(row, 3) == 16; i++)
             if (memcmp(l->branches[i].byte, sqlite3_column_blob(row, 3), 16) == 0)
                 seats[user].branch = i;
     }
     sqlite3_finalize(row);
-    if (result != SQLITE_DONE)
+    return result == SQLITE_DONE;
+}
+
+uint64_t oracle_scope_at(struct node *server, uint32_t user)
+{
+    const struct ledger *l = server->world->ledger;
+    struct seat seats[PEOPLE_MAX];
+    uint32_t count = 0;
+    if (!server->running ||
+        !read_seats(store_sqlite_handle(server->store), l, seats, NULL, &count))
+        return UINT64_MAX;
+    return scope_of(l, seats, user);
+}
+
+void oracle_people(struct world *world)
+{
+    struct ledger *l = world->ledger;
+    struct seat seats[PEOPLE_MAX];
+    l->people_stale = true; /* its disk may have errors just now: asked again then */
+    if (!world->nodes[0].running)
+        return;
+    sqlite3 *db = store_sqlite_handle(world->nodes[0].store);
+    read_branches(db, l);
+    if (!read_seats(db, l, seats, l->people, &l->person_count))
         return;
     l->people_stale = false;
     for (uint32_t i = 0; i < l->person_count; i++) {
@@ -100,6 +146,8 @@ void oracle_people(struct world *world)
         l->people[i].may_write = seats[i].in;
         l->people[i].all = seats[i].admin;
         l->people[i].manager = seats[i].manager;
+        l->people[i].server = seats[i].server;
+        l->people[i].branch = seats[i].branch;
     }
 }
 
@@ -107,7 +155,7 @@ void oracle_scopes(struct world *world)
 {
     for (uint32_t i = 0; i < world->link_count; i++) {
         struct link *link = world->links[i];
-        if (link && link->open[UPPER] && link->welcomed)
+        if (link && link->open[UPPER] && link->welcomed && link->ends[UPPER] == 0)
             link->scopes |= world->ledger->people[world->nodes[link->ends[LOWER]].user].scope;
     }
 }
@@ -117,7 +165,7 @@ void oracle_scopes(struct world *world)
 void oracle_started(struct node *node)
 {
     struct ledger *l = ledger_of(node);
-    if (node->serves) {
+    if (node->number == 0) {
         oracle_people(node->world);
         return;
     }
@@ -279,7 +327,8 @@ void oracle_changed(struct node *node)
     /* a new history, a disk that was put back, a scope that was lost and came again: all counts anew */
     uint64_t life = node->world->cover[COVER_DIVERGED] * 1000003 +
                     node->world->cover[COVER_ROLLBACKS] * 1009 + node->world->cover[COVER_RIGHTS] +
-                    node->world->cover[COVER_RESTORES] * 31;
+                    node->world->cover[COVER_RESTORES] * 31 +
+                    node->world->cover[COVER_DISKS_LOST] * 10007;
     bool anew = l->cursor_life[node->number] != life;
     l->cursor_life[node->number] = life;
     if (anew) /* also of buckets that have no cursor just now */

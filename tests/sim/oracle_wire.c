@@ -94,21 +94,24 @@ void oracle_sent_down(struct node *node, struct link *link, struct bytes frame)
         link->welcomed = true;
         world->cover[COVER_SESSIONS]++;
     }
-    if (link->welcomed)
-        link->scopes |= l->people[device->user].scope;
-    if (l->people_stale)
-        oracle_people(world);
-    if (l->people_stale) {
-        link->scopes = UINT64_MAX; /* nobody can say what it may see */
-        return;
+    if (node_is_branch(node)) {
+        link->scopes |= oracle_scope_at(node, device->user); /* rights are those that it knows of */
+    } else {
+        if (link->welcomed)
+            link->scopes |= l->people[device->user].scope;
+        if (l->people_stale)
+            oracle_people(world);
+        if (l->people_stale)
+            link->scopes = UINT64_MAX; /* nobody can say what it may see */
     }
-    if (type != MESSAGE_PAGE && type != MESSAGE_CHECKPOINT && type != MESSAGE_FAILURE)
+    if (type != MESSAGE_PAGE && type != MESSAGE_CHECKPOINT && type != MESSAGE_FAILURE &&
+        type != MESSAGE_PENDING && type != MESSAGE_FATES)
         return;
     uint64_t out = scopes_of_frame(l, frame) & ~link->scopes;
     for (unsigned i = 0; out && i < 64; i++)
         if (out >> i & 1) {
             broken(world, "nothing out of scope",
-                   "a %s to %s holds text of %s %u, which user u%u may not see", message_name(type),
+                   "a %s from %s to %s holds text of %s %u, which user u%u may not see", message_name(type), node->name,
                    device->name, i < BUCKET_USER ? "branch" : "user",
                    i < BUCKET_USER ? i : i - BUCKET_USER, device->user);
             return;

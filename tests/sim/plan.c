@@ -25,9 +25,11 @@ static const struct {
     {ACTION_NIGHT, 1, true},       {ACTION_PARKED, 3, false},     {ACTION_FORGE, 4, false},
     {ACTION_REPLAY, 2, false},     {ACTION_CHANGE, 1, false},     {ACTION_BEYOND, 1, false},
     {ACTION_STEAL, 1, false},      {ACTION_GARBAGE, 1, false},
+    /* only where there are branches */
+    {ACTION_ROAM, 5, true},        {ACTION_LINE, 2, false},       {ACTION_DISK_LOST, 1, false},
 };
 
-enum { KINDS = sizeof weights / sizeof *weights };
+enum { KINDS = sizeof weights / sizeof *weights, KINDS_OF_BRANCHES = 3 };
 
 static int64_t gap_us(struct seeded_rng *dice, uint64_t tempo)
 {
@@ -51,8 +53,18 @@ static int64_t night_us(uint64_t dice)
     return hours * 3600000000;
 }
 
+static bool is_of_branches(struct seeded_rng *dice, enum action_kind kind, bool either)
+{
+    bool line = kind == ACTION_AGAIN || kind == ACTION_CUT || kind == ACTION_CUT_INSIDE ||
+                kind == ACTION_HALF_OPEN || kind == ACTION_ONE_WAY || kind == ACTION_CLOG ||
+                kind == ACTION_NO_NETWORK || kind == ACTION_LINK;
+    return kind == ACTION_LINE || kind == ACTION_DISK_LOST ||
+           ((either || line) && seeded_below(dice, 2));
+}
+
 /* Headquarters among the nodes more often than one of many, where that makes sense. */
-static uint16_t whom(struct seeded_rng *dice, enum action_kind kind, uint32_t devices)
+static uint16_t whom(struct seeded_rng *dice, enum action_kind kind, uint32_t devices,
+                     uint32_t branches)
 {
     bool either = kind == ACTION_KILL || kind == ACTION_POWER || kind == ACTION_POWER_AT ||
                   kind == ACTION_PAUSE || kind == ACTION_SKEW || kind == ACTION_FREEZE ||
@@ -61,16 +73,20 @@ static uint16_t whom(struct seeded_rng *dice, enum action_kind kind, uint32_t de
     if (kind == ACTION_BACKUP || kind == ACTION_RESTORE || kind == ACTION_NIGHT ||
         (either && seeded_below(dice, 3) == 0))
         return 0;
+    if (branches && is_of_branches(dice, kind, either))
+        return (uint16_t)(1 + devices + seeded_below(dice, branches));
     return (uint16_t)(1 + seeded_below(dice, devices));
 }
 
-void plan_make(uint64_t seed, uint32_t devices, uint32_t events, struct plan *ret)
+void plan_make(uint64_t seed, uint32_t devices, uint32_t branches, uint32_t events,
+               struct plan *ret)
 {
     struct seeded_rng dice;
-    uint32_t scaled[KINDS], total = 0;
+    uint32_t scaled[KINDS] = {0}, total = 0;
+    int kinds = branches ? KINDS : KINDS - KINDS_OF_BRANCHES;
     seeded_rng_start(&dice, seed * 2654435761u + 12345);
     uint64_t rough = seeded_below(&dice, 4); /* how many kinds of faults are on: none, some, most */
-    for (int i = 0; i < KINDS; i++) {
+    for (int i = 0; i < kinds; i++) {
         bool on = weights[i].always || seeded_below(&dice, 4) < rough;
         static const uint32_t factors[] = {1, 2, 2, 5};
         scaled[i] = on ? weights[i].weight * 2u : 0;
@@ -80,7 +96,7 @@ void plan_make(uint64_t seed, uint32_t devices, uint32_t events, struct plan *re
     }
     uint64_t tempo = seeded_below(&dice, 15);
     uint32_t count = events / EVENTS_PER_ACTION + 1;
-    *ret = (struct plan){.seed = seed, .devices = devices};
+    *ret = (struct plan){.seed = seed, .devices = devices, .branches = branches};
     ret->actions = calloc(count, sizeof *ret->actions);
     if (!ret->actions)
         abort();
@@ -92,7 +108,7 @@ void plan_make(uint64_t seed, uint32_t devices, uint32_t events, struct plan *re
             pick -= scaled[k++];
         struct action *action = &ret->actions[ret->count++];
         *action = (struct action){.at_us = now, .kind = weights[k].kind};
-        action->node = whom(&dice, (enum action_kind)action->kind, devices);
+        action->node = whom(&dice, (enum action_kind)action->kind, devices, branches);
         action->dice = seeded_u64(&dice);
         now += gap_us(&dice, tempo);
         if (action->kind == ACTION_NIGHT)

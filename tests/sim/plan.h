@@ -52,7 +52,10 @@
     X(CHANGE, "Byzantine: sends a dot again with other content")     \
     X(BEYOND, "Byzantine: subscribes from beyond the head, or without credit")          \
     X(STEAL, "Byzantine: pushes under another's origin, or with another key")             \
-    X(GARBAGE, "Byzantine: sends garbage")
+    X(GARBAGE, "Byzantine: sends garbage")                           \
+    X(ROAM, "the device goes to another server")                     \
+    X(LINE, "a branch's line is down, for hours to weeks")           \
+    X(DISK_LOST, "a branch loses its disk, and is enrolled anew")
 /* clang-format on */
 
 enum action_kind {
@@ -72,13 +75,15 @@ struct action {
 struct plan {
     uint64_t seed;
     uint32_t devices;       /* beside headquarters */
+    uint32_t branches;      /* servers of branches, numbered after the devices */
     int64_t end_us;         /* when the faults stop */
     struct action *actions; /* ascending by time */
     uint32_t count;
 };
 
 /* events: about how many the run will have. */
-void plan_make(uint64_t seed, uint32_t devices, uint32_t events, struct plan *ret);
+void plan_make(uint64_t seed, uint32_t devices, uint32_t branches, uint32_t events,
+               struct plan *ret);
 /* The part of `plan` whose actions are marked; ret is freed by plan_done(). */
 void plan_part(const struct plan *plan, const bool *keep, struct plan *ret);
 void plan_done(struct plan *plan);

@@ -175,9 +175,10 @@ void promise_sent_down(struct node *node, struct link *link, struct bytes frame)
         return;
     enum message_type type = (enum message_type)frame.data[0];
     queues_answered(link, type);
-    if (type == MESSAGE_ACK || type == MESSAGE_CHALLENGE || type == MESSAGE_CHECKPOINT)
+    if (node->number == 0 &&
+        (type == MESSAGE_ACK || type == MESSAGE_CHALLENGE || type == MESSAGE_CHECKPOINT))
         look_into(node, frame);
-    if (type == MESSAGE_PAGE)
+    if (type == MESSAGE_PAGE && node->number == 0)
         check_scope(node, device, frame);
     if (type != MESSAGE_WELCOME && type != MESSAGE_PAGE && type != MESSAGE_CHECKPOINT &&
         type != MESSAGE_ACK)
@@ -186,7 +187,8 @@ void promise_sent_down(struct node *node, struct link *link, struct bytes frame)
         broken(world, "who proves is let in",
                "%s has another key than it was enrolled with, and is let in", device->name);
     check_revoked(node, device);
-    check_session(node, device, link, type == MESSAGE_WELCOME);
+    if (node->number == 0) /* an older one at another server may not have noticed yet */
+        check_session(node, device, link, type == MESSAGE_WELCOME);
 }
 
 /* All is quiet: who is revoked has erased itself. */

@@ -288,6 +288,10 @@ void view_check(struct node *node)
     struct replica_status status;
     if (!node->running || node->serves)
         return;
+    if (replica_pending_count(node->replica) > 0) {
+        node->world->cover[COVER_SHARED]++;
+        return; /* others' groups are in it */
+    }
     replica_status(node->replica, &status);
     if (status
             .reconcile) /* after a restore: what was confirmed is pending until all has come anew */

@@ -5,7 +5,8 @@
 #include "tests/sim/act.h"
 #include "tests/sim/oracle.h"
 
-enum { TEXT_LINES = 5, RECORDS_MOST = 60, RECORDS_HOT = 12, COLUMNS_HOT = 13, TEXT_MOST = 1200 };
+/* OF_BRANCHES: buckets that are drawn from before those of users */
+enum { OF_BRANCHES = 8, TEXT_LINES = 5, RECORDS_MOST = 60, RECORDS_HOT = 12, COLUMNS_HOT = 13, TEXT_MOST = 1200 };
 
 struct writing {
     struct world *world;
@@ -52,8 +53,10 @@ static uint16_t any_bucket(struct writing *w, bool forged)
     const struct ledger *l = w->ledger;
     uint64_t scope = l->people[w->node->user].scope;
     for (int tries = 0; tries < 30; tries++) {
-        uint16_t bucket = (uint16_t)seeded_below(w->dice, BUCKET_USER + l->person_count);
-        bool there = bucket == 0 || (bucket <= l->branch_count) || bucket >= BUCKET_USER;
+        uint16_t bucket = (uint16_t)seeded_below(w->dice, OF_BRANCHES + l->person_count);
+        if (bucket >= OF_BRANCHES)
+            bucket = (uint16_t)(bucket + BUCKET_USER - OF_BRANCHES);
+        bool there = bucket <= l->branch_count || bucket >= BUCKET_USER;
         if (there && (scope >> bucket & 1) != forged)
             return bucket;
     }

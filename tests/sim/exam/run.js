@@ -74,7 +74,7 @@ async function examine(given, bug, from) {
   while (spent() < given.limit) {
     const left = Math.max(1, given.limit - spent());
     const found = await run(given.program,
-      ['--seconds', String(left), '--from', String(seed), '--bug', bug.name, '--quiet']);
+      ['--seconds', String(left), '--from', String(seed), '--branches', 'some', '--bug', bug.name, '--quiet']);
     if (!found.failed) {
       break;
     }
@@ -83,7 +83,7 @@ async function examine(given, bug, from) {
     }
     const seconds = spent();
     if (!clean.has(found.seed)) {
-      clean.set(found.seed, run(given.program, ['--seed', String(found.seed)]));
+      clean.set(found.seed, run(given.program, ['--seed', String(found.seed), '--branches', 'some']));
     }
     const without = await clean.get(found.seed);
     if (!without.failed) {

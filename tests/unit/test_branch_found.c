@@ -1,0 +1,134 @@
+/* What the simulator has found in branches: the smallest story of each. */
+#include "client/core/replica_internal.h"
+#include "client/core/replica_relay.h"
+#include "common/store_mem/store_mem.h"
+#include "server/core/hub_internal.h"
+#include "tests/lib/hands.h"
+
+/* The branch of Kazan, with Anna and Boris; Maria, an administrator, at headquarters. */
+struct town {
+    struct pair p;
+    struct pair_branch *kazan;
+    struct pair_device *anna, *boris, *maria;
+    struct uuid customer;
+};
+
+static void go_live(struct town *t, struct pair_device *d)
+{
+    pair_connect(&t->p, d, false);
+    pair_run(&t->p);
+}
+
+static void write_and_say(struct town *t, struct pair_device *d, const char *column,
+                          const char *text)
+{
+    struct uplink_effects effects;
+    pair_set(&t->p, d, "party", t->customer, column, text);
+    uplink_local_change(d->uplink, (struct now){{t->p.now_ms}, {t->p.now_ms * 1000}}, &effects);
+    pair_run(&t->p);
+}
+
+static void town_open(struct town *t, uint64_t seed)
+{
+    const struct hands_cell cells[] = {{"name", "Acme", {{0}}}, {"visibility", "company", {{0}}}};
+    struct uplink_effects effects;
+    memset(t, 0, sizeof *t);
+    pair_init(&t->p, NULL, seed);
+    t->kazan = pair_branch_new(&t->p, "Kazan", NULL);
+    t->anna = pair_enrol_at(&t->p, "anna", "Kazan", t->kazan);
+    t->boris = pair_enrol_at(&t->p, "boris", "Kazan", t->kazan);
+    t->maria = pair_enrol(&t->p, "maria", "admin");
+    go_live(t, t->anna);
+    go_live(t, t->boris);
+    go_live(t, t->maria);
+    t->customer = hands_put(&t->p, t->maria, "party", (struct uuid){{0}}, cells, 2);
+    uplink_local_change(t->maria->uplink, (struct now){{t->p.now_ms}, {t->p.now_ms * 1000}},
+                        &effects);
+    pair_run(&t->p);
+}
+
+/* The uplink asks for runs from 1 on. */
+static void a_new_branch_numbers_its_runs_from_1(void **state)
+{
+    struct pair p;
+    struct err_info info;
+    struct store *store;
+    struct replica *replica;
+    (void)state;
+    pair_init(&p, NULL, 1);
+    assert_ok(store_mem_open(p.model, &store));
+    const struct replica_config config = {
+        .model = p.model, .store = store, .crypto = p.crypto, .rng = &p.rng, .branch = true};
+    for (int i = 0; i < 2; i++) {
+        assert_ok(replica_open(&config, &replica, &info));
+        assert_int_equal(relay_run_end(replica), 1);
+        replica_close(replica);
+    }
+    store_close(store);
+    pair_done(&p);
+}
+
+/* What is archived goes, its run with it; a number that devices have passed is not given again. */
+static void a_number_is_not_given_twice(void **state)
+{
+    struct town t;
+    char request[400];
+    (void)state;
+    town_open(&t, 2);
+    write_and_say(&t, t.anna, "tax_id", "555");
+    uint64_t end = relay_run_end(t.kazan->link->replica);
+    const char *marks = strstr(pair_admin(&t.p, "{\"do\":\"marks\"}"), "\"marks\":{");
+    const char *to = marks ? strchr(marks, '}') : NULL;
+    assert_non_null(to);
+    snprintf(request, sizeof request, "{\"do\":\"archived\",%.*s}", (int)(to - marks + 1), marks);
+    pair_admin(&t.p, request);
+    write_and_say(&t, t.maria, "website", "acme.example");
+    pair_cut(&t.p, t.kazan->link);
+    go_live(&t, t.kazan->link);
+    struct relay_run run;
+    assert_ok(store_begin(t.kazan->link->store, STORE_READ));
+    assert_int_equal(relay_run_next(t.kazan->link->replica, 1, &run), ERR_NOT_FOUND);
+    store_rollback(t.kazan->link->store);
+    pair_restart_branch(&t.p, t.kazan);
+    assert_int_equal(relay_run_end(t.kazan->link->replica), end);
+    go_live(&t, t.anna);
+    go_live(&t, t.boris);
+    write_and_say(&t, t.anna, "tax_id", "777");
+    assert_string_equal(pair_cell(&t.p, t.boris, "party", t.customer, "tax_id"), "777");
+    pair_done(&t.p);
+}
+
+/* Who is live at a branch hears of a start of headquarters before anything that was decided since; else it would
+ * take that start, when it connects again, for a restore. */
+static void a_start_of_headquarters_is_no_restore(void **state)
+{
+    struct town t;
+    (void)state;
+    town_open(&t, 3);
+    struct err_info info;
+    pair_cut(&t.p, t.maria);
+    pair_cut(&t.p, t.kazan->link);
+    hub_close(t.p.hub);
+    assert_ok(hub_open(&t.p.config, pair_hub_now(&t.p), &t.p.hub, &info));
+    go_live(&t, t.maria);
+    go_live(&t, t.kazan->link);
+    write_and_say(&t, t.maria, "website", "acme.example");
+    if (!t.anna->up)
+        go_live(&t, t.anna);
+    assert_string_equal(pair_cell(&t.p, t.anna, "party", t.customer, "website"), "acme.example");
+    pair_cut(&t.p, t.anna);
+    pair_connect(&t.p, t.anna, false);
+    while (pair_step(&t.p))
+        assert_false(pair_status(t.anna).reconcile);
+    pair_done(&t.p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_branch_numbers_its_runs_from_1),
+        cmocka_unit_test(a_number_is_not_given_twice),
+        cmocka_unit_test(a_start_of_headquarters_is_no_restore),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
