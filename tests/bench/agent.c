@@ -20,8 +20,6 @@
 
 enum {
     COLUMNS = 13, /* ids 1..13, in the order of BENCH_DATA */
-    COLUMN_BRANCH = 15,
-    TABLE = 16,
     ROWS_MAX = 100000,
     LOAD_BATCH = 1000,
     PUSH_TICK_MS = 1, /* how often acknowledgements are looked at */
@@ -353,7 +351,7 @@ static void command_watch(struct agent *agent, const char *arguments)
 }
 
 /* flush: until all of ours is decided. {"ok"} */
-static void command_flush(struct agent *agent, const char *arguments)
+void command_flush(struct agent *agent, const char *arguments)
 {
     (void)arguments;
     for (;;) {
@@ -477,6 +475,7 @@ static void run_command(struct agent *agent, const char *line)
         {"sync", command_sync}, {"live", command_live},   {"offline", command_offline},
         {"edit", command_edit}, {"watch", command_watch}, {"flush", command_flush},
         {"hash", command_hash}, {"surv", command_surv},   {"exit", command_exit},
+        {"fill", command_fill},
     };
     size_t size = strcspn(line, " ");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {

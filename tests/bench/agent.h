@@ -1,11 +1,13 @@
 /* agent.h - what the files of satchel_bench_agent share: agent.c (a device and its commands) and
- * agent_fan.c (many live devices in one process). Every failure ends the program. */
+ * agent_fill.c, and agent_fan.c (many live devices in one process). Every failure ends the program. */
 #ifndef BENCH_AGENT_H
 #define BENCH_AGENT_H
 
 #include <satchel.h>
 
 enum {
+    TABLE = 16, /* customers */
+    COLUMN_BRANCH = 15,
     FAN_FIRST = 30000, /* rows FAN_FIRST .. FAN_FIRST + FAN_COUNT - 1 are the fan's branch's */
     FAN_COUNT = 100,
 };
@@ -30,6 +32,10 @@ struct agent {
 };
 
 typedef void command_fn(struct agent *agent, const char *line);
+
+/* agent.c: until all of ours is decided. agent_fill.c. */
+void command_flush(struct agent *agent, const char *arguments);
+void command_fill(struct agent *agent, const char *arguments);
 
 void die(const char *what, const char *why);
 /* Dies unless the code is SATCHEL_OK; handle may be NULL. */
