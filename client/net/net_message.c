@@ -98,15 +98,13 @@ static enum net_sent send_message(struct net_stage *stage, struct lws *wsi, stru
     return NET_SENT_ALL;
 }
 
-/* Keeps a copy of what was not sent: the frame's memory is as large as the largest message was. */
-static enum net_sent keep_rest(struct net_sender *sender, const struct buf *frame, size_t sent)
+/* A copy: the frame's memory is as large as the largest message was. */
+enum err net_sender_keep(struct net_sender *sender, const struct buf *frame, size_t sent)
 {
     buf_init(&sender->rest, NET_MESSAGE_MAX);
     sender->started = sent > 0;
     sender->sent = 0;
-    return buf_append(&sender->rest, frame->data + sent, frame->size - sent) == ERR_OK
-               ? NET_SENT_PART
-               : NET_SENT_FAILED;
+    return buf_append(&sender->rest, frame->data + sent, frame->size - sent);
 }
 
 enum net_sent net_pump(struct net_sender *sender, struct net_stage *stage, struct buf *frame,
@@ -133,7 +131,9 @@ enum net_sent net_pump(struct net_sender *sender, struct net_stage *stage, struc
         }
         result = send_message(stage, wsi, buf_view(frame), false, &sent, &budget);
         if (result != NET_SENT_ALL) {
-            return result == NET_SENT_PART ? keep_rest(sender, frame, sent) : result;
+            return result == NET_SENT_PART && net_sender_keep(sender, frame, sent) == ERR_OK
+                       ? NET_SENT_PART
+                       : NET_SENT_FAILED;
         }
     }
 }

@@ -61,6 +61,8 @@ typedef void net_next_message(void *context, struct buf *out);
  * connection is dead, or no memory. `frame` is where next writes: one for all connections. */
 enum net_sent net_pump(struct net_sender *sender, struct net_stage *stage, struct buf *frame,
                        struct lws *wsi, size_t budget, net_next_message *next, void *context);
+/* Keeps the message in frame, of which `sent` bytes went out, for the next net_pump(). ERR_NOMEM. */
+enum err net_sender_keep(struct net_sender *sender, const struct buf *frame, size_t sent);
 void net_sender_done(struct net_sender *sender);
 
 #endif

@@ -66,14 +66,62 @@ struct page_list {
     enum err error; /* of encoding them: who comes next has to fall back as well */
 };
 
+/* Ascending: few write in one commit, and each subscriber is looked for. */
+struct number_set {
+    uint64_t *numbers;
+    uint32_t count, capacity;
+};
+
 struct touched {
     struct touched *next;
     uint32_t bucket;
     struct live_entry **entries;
     uint32_t count, capacity;
-    bool has_authors;
+    struct number_set authors; /* numbers of peers */
     struct page_list *variants;
 };
+
+/* What a commit gives. */
+struct news {
+    struct touched *all;
+    struct number_set authors;   /* origins that have results */
+    struct shared_frame *shared; /* the checkpoint of who sees all of it and wrote nothing */
+};
+
+static uint32_t number_slot(const struct number_set *set, uint64_t number)
+{
+    uint32_t low = 0, high = set->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (set->numbers[middle] < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool number_set_has(const struct number_set *set, uint64_t number)
+{
+    uint32_t i = number_slot(set, number);
+    return i < set->count && set->numbers[i] == number;
+}
+
+static enum err number_set_add(struct hub *hub, struct number_set *set, uint64_t number)
+{
+    if (number == 0 || number_set_has(set, number))
+        return ERR_OK;
+    uint64_t *numbers =
+        arena_extend(&hub->turn, set->numbers, set->count, &set->capacity, sizeof *numbers);
+    if (!numbers)
+        return ERR_NOMEM;
+    uint32_t i = number_slot(set, number);
+    memmove(numbers + i + 1, numbers + i, (set->count - i) * sizeof *numbers);
+    numbers[i] = number;
+    set->numbers = numbers;
+    set->count++;
+    return ERR_OK;
+}
 
 /* Whether the change can travel as its columns alone: everything else of the version follows. */
 static bool as_delta(const struct live_entry *entry)
@@ -175,10 +223,7 @@ static enum err encode_pages(struct hub *hub, const struct touched *touched, uin
 static enum err pages_for(struct hub *hub, struct touched *touched, uint64_t reader,
                           struct page_list **ret)
 {
-    uint64_t author = 0;
-    for (uint32_t i = 0; touched->has_authors && i < touched->count && !author; i++)
-        if (touched->entries[i]->author_peer == reader)
-            author = reader;
+    uint64_t author = number_set_has(&touched->authors, reader) ? reader : 0;
     for (struct page_list *list = touched->variants; list; list = list->next)
         if (list->author_peer == author) {
             *ret = list;
@@ -216,19 +261,10 @@ static enum err touch(struct hub *hub, struct touched **list, struct live_entry 
         return ERR_NOMEM;
     t->entries = entries;
     t->entries[t->count++] = entry;
-    t->has_authors |= entry->author_peer != 0;
-    return ERR_OK;
+    return number_set_add(hub, &t->authors, entry->author_peer);
 }
 
 /* ---- one subscriber ---- */
-
-static bool has_results(const struct hub *hub, const struct peer *peer)
-{
-    for (const struct live_result *r = hub->results_head; r; r = r->next)
-        if (r->origin == peer->session.origin)
-            return true;
-    return false;
-}
 
 static enum err add_results(struct hub *hub, struct peer *peer,
                             struct message_checkpoint *checkpoint)
@@ -257,12 +293,13 @@ static enum err add_results(struct hub *hub, struct peer *peer,
     return ERR_OK;
 }
 
-static enum err send_checkpoint(struct hub *hub, struct peer *peer, const struct touched *all,
-                                bool sees_all, struct shared_frame **shared)
+static enum err send_checkpoint(struct hub *hub, struct peer *peer, struct news *news,
+                                bool sees_all)
 {
-    bool own = hub->results_head && has_results(hub, peer);
-    if (sees_all && !own && *shared)
-        return peer_queue(hub, peer, *shared);
+    const struct touched *all = news->all;
+    bool own = number_set_has(&news->authors, peer->session.origin);
+    if (sees_all && !own && news->shared)
+        return peer_queue(hub, peer, news->shared);
     uint32_t count = 0;
     for (const struct touched *t = all; t; t = t->next)
         count += audience_has(&peer->audience, t->bucket);
@@ -291,15 +328,15 @@ static enum err send_checkpoint(struct hub *hub, struct peer *peer, const struct
     if (e == ERR_OK && own)
         peer->session.floor = message.as.checkpoint.marks[0].upto;
     if (sees_all && !own)
-        *shared = frame; /* kept for the others */
+        news->shared = frame; /* kept for the others */
     else
         frame_release(frame);
     return e;
 }
 
-static enum err feed_peer(struct hub *hub, struct peer *peer, struct touched *all,
-                          struct shared_frame **shared)
+static enum err feed_peer(struct hub *hub, struct peer *peer, struct news *news)
 {
+    struct touched *all = news->all;
     bool sees_all = true, sees_any = false, fates = false;
     for (struct touched *t = all; t; t = t->next) {
         if (!audience_has(&peer->audience, t->bucket)) {
@@ -316,9 +353,10 @@ static enum err feed_peer(struct hub *hub, struct peer *peer, struct touched *al
         hub->stats.rows_sent += t->count;
     }
     enum err e = follow_live(hub, peer, &fates);
-    if (e != ERR_OK || (!sees_any && !fates && !(hub->results_head && has_results(hub, peer))))
+    bool own = number_set_has(&news->authors, peer->session.origin);
+    if (e != ERR_OK || (!sees_any && !fates && !own))
         return e;
-    e = send_checkpoint(hub, peer, all, sees_all && sees_any, shared);
+    e = send_checkpoint(hub, peer, news, sees_all && sees_any);
     for (const struct touched *t = all; e == ERR_OK && t; t = t->next)
         if (audience_has(&peer->audience, t->bucket))
             e = peer_set_position(peer, t->bucket, bucket_by_number(hub, t->bucket)->head);
@@ -333,24 +371,30 @@ void feed_fall_back(struct hub *hub, struct peer *peer)
     peer_want_write(peer);
 }
 
+/* A subscriber who has not taken what earlier commits gave gets no more of it. */
+static bool is_slow(const struct hub *hub, const struct peer *peer)
+{
+    return peer->out_bytes > hub->limits.live_queue_bytes;
+}
+
 void feed_publish(struct hub *hub)
 {
     if (!hub->live_head && !hub->results_head)
         return;
-    struct touched *all = NULL;
+    struct news news = {0};
     enum err e = ERR_OK;
     for (struct live_entry *entry = hub->live_head; e == ERR_OK && entry; entry = entry->next)
-        e = touch(hub, &all, entry);
-    struct shared_frame *shared = NULL;
+        e = touch(hub, &news.all, entry);
+    for (struct live_result *r = hub->results_head; e == ERR_OK && r; r = r->next)
+        e = number_set_add(hub, &news.authors, r->origin);
     for (struct peer *peer = hub->peers; peer; peer = peer->next) {
         if (peer->session.pull != PULL_LIVE || peer->session.state != PEER_OPEN)
             continue;
-        if (e != ERR_OK || peer->out_bytes > hub->limits.live_queue_bytes ||
-            feed_peer(hub, peer, all, &shared) != ERR_OK)
+        if (e != ERR_OK || is_slow(hub, peer) || feed_peer(hub, peer, &news) != ERR_OK)
             feed_fall_back(hub, peer);
     }
-    frame_release(shared);
-    for (struct touched *t = all; t; t = t->next)
+    frame_release(news.shared);
+    for (struct touched *t = news.all; t; t = t->next)
         for (struct page_list *list = t->variants; list; list = list->next)
             for (uint32_t i = 0; i < list->count; i++)
                 frame_release(list->frames[i]);

@@ -147,6 +147,7 @@ static void detach(struct connection *connection)
     ready_remove(connection);
     net_receiver_done(&connection->in);
     net_sender_done(&connection->out);
+    connection->burst = NULL;
 }
 
 void connection_free(struct connection *connection)
@@ -272,6 +273,7 @@ static int established(struct connection *connection)
         return -1;
     }
     connection->state = CONNECTION_UP;
+    connection->burst = burst_attach(net->burst_method, lws_get_ssl(connection->wsi));
     net_settle(net, &connection->unsettled, true);
     net_timer_clear(&net->timers, &connection->limit);
     return 0;
@@ -383,14 +385,39 @@ static void next_frame(void *context, struct buf *out)
 {
     struct connection *connection = context;
     struct server_net *net = connection->net;
-    hub_next_frame(net->hub, connection->peer, net_now(net), out);
+    hub_next_frame(net->hub, connection->peer, net->pumping, out);
+}
+
+static enum net_sent send_all(struct connection *connection)
+{
+    struct server_net *net = connection->net;
+    if (connection->burst && connection->out.rest.size == 0 &&
+        !lws_partial_buffered(connection->wsi)) {
+        const struct burst burst = {.bio = connection->burst,
+                                    .tls = lws_get_ssl(connection->wsi),
+                                    .frame = &net->frame,
+                                    .next = next_frame,
+                                    .context = connection};
+        bool left;
+        enum net_sent sent = burst_send(&burst, &net->stage, SEND_BUDGET, &left);
+        if (left && net_sender_keep(&connection->out, &net->frame, 0) != ERR_OK) {
+            return NET_SENT_FAILED;
+        }
+        if (sent != NET_SENT_ALL || !left) {
+            return sent;
+        }
+    }
+    return net_pump(&connection->out, &net->stage, &net->frame, connection->wsi, SEND_BUDGET,
+                    next_frame, connection);
 }
 
 static void pump(struct connection *connection)
 {
-    struct server_net *net = connection->net;
-    switch (net_pump(&connection->out, &net->stage, &net->frame, connection->wsi, SEND_BUDGET,
-                     next_frame, connection)) {
+    if (connection->asked_writable) {
+        return; /* it takes nothing now */
+    }
+    connection->net->pumping = net_now(connection->net);
+    switch (send_all(connection)) {
     case NET_SENT_ALL:
         if (connection->hanging_up) {
             begin_close(connection);

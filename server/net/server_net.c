@@ -263,7 +263,9 @@ static enum err open_all(struct server_net *net, struct err_info *info)
     /* Not used. But the library makes one where there is none, and loses it when the process has
      * another lws_context (a branch has one for its uplink). */
     net->client_tls = SSL_CTX_new(TLS_client_method());
-    err = net->client_tls ? make_lws(net, info) : err_set(info, ERR_NOMEM, "out of memory");
+    net->burst_method = burst_method_new();
+    err = net->client_tls && net->burst_method ? make_lws(net, info)
+                                               : err_set(info, ERR_NOMEM, "out of memory");
     if (err == ERR_OK) {
         err = watch_stop(net, info);
     }
@@ -317,6 +319,7 @@ void server_net_close(struct server_net *net)
         close(net->waker_fd);
     }
     SSL_CTX_free(net->client_tls);
+    BIO_meth_free(net->burst_method);
     hash_map_done(&net->per_address);
     net_timers_done(&net->timers);
     buf_done(&net->frame);

@@ -6,6 +6,7 @@
 #include "client/net/net_poll.h"
 #include "client/net/net_timer.h"
 #include "common/hash_map.h"
+#include "server/net/burst.h"
 #include "server/net/server_net.h"
 
 #include <openssl/ssl.h>
@@ -55,6 +56,7 @@ struct connection {
     struct net_timer limit;                        /* handshake, message, hanging up */
     struct net_receiver in;
     struct net_sender out;
+    BIO *burst; /* NULL: without */
     uint8_t address[ADDRESS_SIZE];
     enum err why; /* of hanging up */
     bool ready, hanging_up, close_now;
@@ -79,6 +81,7 @@ struct server_net {
     struct lws_context *lws;
     struct lws_vhost *vhost;
     SSL_CTX *client_tls;
+    BIO_METHOD *burst_method;
     struct net_file listener, stop, waker, control;
     struct control_client clients[CONTROL_CLIENTS_MAX];
     uint64_t control_device, control_inode; /* of the socket that we made */
@@ -93,6 +96,7 @@ struct server_net {
     struct net_poll poll;
     struct net_stage stage;
     struct buf frame;
+    struct hub_now pumping; /* when the connection that is sent to had its turn */
     struct server_net_stats stats;
     bool stopping, stop_over, resting, tls_ready;
     int waker_fd;

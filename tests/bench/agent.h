@@ -7,7 +7,9 @@
 
 enum {
     TABLE = 16, /* customers */
+    COLUMN_VISIBILITY = 14,
     COLUMN_BRANCH = 15,
+    COLUMN_OWNER = 16,
     FAN_FIRST = 30000, /* rows FAN_FIRST .. FAN_FIRST + FAN_COUNT - 1 are the fan's branch's */
     FAN_COUNT = 100,
 };

@@ -59,6 +59,7 @@ class Server {
     this.branch = this.ask('branch', 'add', 'Fan').id;
     this.ask('user', 'add', 'admin', '--role', 'admin');
     this.ask('user', 'add', 'fan', '--role', 'rep', '--branch', 'Fan');
+    this.slow = this.ask('user', 'add', 'slow', '--role', 'rep', '--branch', 'Fan').id;
     const portFile = path.join(this.folder, 'port');
     this.agent = new works.Agent('the server', path.join(bin, this.plain ? 'satchel_bench_plain' : 'satcheld'),
       ['run', '--data', this.data, '--json', '--log', 'warning', '--listen', '127.0.0.1:0', '--port-file', portFile,
@@ -70,6 +71,9 @@ class Server {
 
   // Enrolment codes of a user in hexadecimal, by one connection to the control socket.
   codes(login, count) {
+    if (count === 0) {
+      return [];
+    }
     return new Promise((resolve, reject) => {
       const socket = net.connect(path.join(this.data, 'control.sock'));
       const codes = [];
@@ -105,9 +109,11 @@ class Server {
   }
 }
 
-async function devices(server, count) {
+// `slow` of them, the last, are another user's, who has rows that the others have not.
+async function devices(server, count, slow = 0) {
   const file = path.join(server.folder, `codes-${count}`);
-  fs.writeFileSync(file, `${(await server.codes('fan', count)).join('\n')}\n`, { mode: 0o600 });
+  const codes = [...await server.codes('fan', count - slow), ...await server.codes('slow', slow)];
+  fs.writeFileSync(file, `${codes.join('\n')}\n`, { mode: 0o600 });
   const fan = new works.Agent('the fan', path.join(bin, 'satchel_bench_fan'),
     [String(server.port), model, file, ...(server.plain ? ['plain'] : [])]);
   const { ms } = await fan.ready;
@@ -160,13 +166,13 @@ async function timed(server, writer, fan, count) {
     text('median')}, last ${text('last')}; server CPU ${used.toFixed(1)} ms per change`);
 }
 
-// Large rows until those that do not read have been sent back to the log: first the kernel holds some MB.
+// Large rows, for them alone, until those that do not read have been sent back to the log: first the kernel holds some MB.
 async function fill(server, writer, stalled) {
   const { fallbacks: before } = server.ask('status');
   let megabytes = 0;
   let fallbacks = 0;
   for (; fallbacks < stalled && megabytes < FILL_MAX_MB; megabytes++) {
-    await writer.call('fill 25 40000');
+    await writer.call(`fill 25 40000 ${server.slow}`);
     fallbacks = server.ask('status').fallbacks - before;
   }
   return { megabytes, fallbacks };
@@ -202,7 +208,7 @@ async function measure(folder, plain, options) {
       await agents.shift().kill();
       await pause(2000);
     }
-    const { fan } = await devices(server, options.live);
+    const { fan } = await devices(server, options.live, options.stalled);
     agents.unshift(fan);
     await fan.call('subscribe');
     await timed(server, writer, fan, options.changes);

@@ -38,6 +38,7 @@ const layers = {
   },
   'tests/bench': { public: true },
   'tests/bench/cores': { any: true },
+  'tests/bench/fan': { any: true },
   'tests': { any: true },
 };
 

@@ -413,6 +413,79 @@ static void a_slow_reader_does_not_hold_up_others(void **state)
     fake_server_stop(&server);
 }
 
+static int records;
+
+static void count_records(int write_p, int version, int content_type, const void *data, size_t size,
+                          SSL *tls, void *context)
+{
+    (void)version, (void)data, (void)size, (void)tls, (void)context;
+    records += !write_p && content_type == SSL3_RT_HEADER;
+}
+
+static void small_messages_come_together(void **state)
+{
+    enum { COUNT = 100, SIZE = 120 };
+    struct fake_server server;
+    struct raw_peer peer;
+    char request[32], answer[SIZE + 1];
+    unsigned opcode = 0;
+    (void)state;
+    fake_server_start(&server, NULL);
+    assert_true(raw_open(&peer, server.port));
+    SSL_set_msg_callback(peer.tls, count_records);
+    records = 0;
+    snprintf(request, sizeof request, "B%d %d", SIZE, COUNT);
+    assert_true(raw_send_frame(&peer, RAW_FIN | RAW_BINARY, request, strlen(request)));
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(raw_receive_message(&peer, &opcode, answer, sizeof answer), SIZE);
+        assert_int_equal(opcode, RAW_BINARY);
+    }
+    assert_int_equal(records, 1);
+    raw_close(&peer);
+    fake_server_stop(&server);
+}
+
+/* What the socket does not take is kept, and neither what the library has to say meanwhile nor messages of
+ * other sizes get in its way. */
+static void a_slow_reader_gets_small_messages_in_order(void **state)
+{
+    static const struct {
+        size_t size, count;
+    } parts[] = {{16000, 400}, {3, 1000},  {16384 - 16 - 4, 200}, {16384 - 16 - 3, 100},
+                 {125, 500},   {126, 500}, {16384 - 16, 50},      {16000, 400}};
+    struct fake_server server;
+    struct raw_peer peer;
+    char request[32];
+    unsigned opcode = 0;
+    size_t pongs = 0;
+    (void)state;
+    fake_server_start(&server, NULL);
+    assert_true(raw_open(&peer, server.port));
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        snprintf(request, sizeof request, "B%zu %zu", parts[i].size, parts[i].count);
+        assert_true(raw_send_frame(&peer, RAW_FIN | RAW_BINARY, request, strlen(request)));
+        fake_wait(&server.hub->received, (int)i + 1);
+    }
+    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL); /* it is stuck by now */
+    assert_true(raw_send_frame(&peer, RAW_FIN | RAW_PING, "?", 1));
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        for (size_t k = 0; k < parts[i].count; k++) {
+            ssize_t size = raw_receive_message(&peer, &opcode, large, sizeof large);
+            while (size >= 0 && opcode == RAW_PONG) {
+                pongs++;
+                size = raw_receive_message(&peer, &opcode, large, sizeof large);
+            }
+            assert_int_equal(size, parts[i].size);
+            assert_int_equal(large[0], 'x');
+            assert_int_equal(large[size - 1], 'x');
+        }
+    }
+    assert_int_equal(pongs, 1);
+    raw_close(&peer);
+    fake_server_stop(&server);
+}
+
 static void a_peer_that_does_not_read_is_dropped_when_it_must_go(void **state)
 {
     struct server_net_config config = {.hang_up_timeout_ms = 200};
@@ -482,6 +555,8 @@ int main(void)
         cmocka_unit_test(connections_leave_nothing_behind),
         cmocka_unit_test(an_address_has_so_many_and_all_have_so_many),
         cmocka_unit_test(a_slow_reader_does_not_hold_up_others),
+        cmocka_unit_test(small_messages_come_together),
+        cmocka_unit_test(a_slow_reader_gets_small_messages_in_order),
         cmocka_unit_test(a_peer_that_does_not_read_is_dropped_when_it_must_go),
         cmocka_unit_test(stopping_says_goodbye),
         cmocka_unit_test(a_fatal_error_of_the_hub_ends_the_server),

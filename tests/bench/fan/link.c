@@ -1,8 +1,8 @@
-/* fan_link.c - connections of satchel_bench_fan: epoll, TLS, the WebSocket's frames.
+/* link.c - connections of satchel_bench_fan: epoll, TLS, the WebSocket's frames.
  *
  * Cost: for a message that has come whole one recv, and none of the library's copies; what the server
  * needs is to be seen, not what its clients do. */
-#include "fan.h"
+#include "tests/bench/fan/fan.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -119,6 +119,14 @@ void link_send(struct link *link, struct bytes message)
 
 /* ---- reading ---- */
 
+static void hung_up(struct bytes reason)
+{
+    char text[128];
+    size_t size = reason.size > 2 ? reason.size - 2 : 0;
+    snprintf(text, sizeof text, "%.*s", (int)size, size > 0 ? (const char *)reason.data + 2 : "");
+    die("the server hung up", text);
+}
+
 /* One WebSocket frame at the begin of what has come; 0: not whole. */
 static size_t take_frame(struct link *link, struct bytes in)
 {
@@ -140,7 +148,7 @@ static size_t take_frame(struct link *link, struct bytes in)
     bool final = (in.data[0] & 0x80) != 0;
     unsigned opcode = in.data[0] & 0x0f;
     if (opcode == OPCODE_CLOSE)
-        die("the server hung up", size > 2 ? (const char *)body.data + 2 : "");
+        hung_up(body);
     if (opcode == OPCODE_BINARY && final) {
         link_received(link, body);
     } else if (opcode == OPCODE_BINARY || opcode == OPCODE_CONTINUATION) {

@@ -19,7 +19,7 @@
 void die(const char *what, const char *why) __attribute__((noreturn));
 double now_ms(void); /* monotonic */
 
-/* ---- fan_link.c ---- */
+/* ---- link.c ---- */
 
 enum link_state { LINK_NONE, LINK_CONNECTING, LINK_TLS, LINK_UPGRADE, LINK_OPEN };
 
@@ -47,11 +47,11 @@ void link_send(struct link *link, struct bytes message);
 /* From now on nothing is read, and the kernel takes little. */
 void link_stall(struct net *net, struct link *link);
 
-/* fan_device.c; the link is the first member of a device. */
+/* device.c; the link is the first member of a device. */
 void link_is_open(struct link *link);
 void link_received(struct link *link, struct bytes message);
 
-/* ---- fan_device.c ---- */
+/* ---- device.c ---- */
 
 struct device {
     struct link link;

@@ -1,5 +1,5 @@
-/* fan_device.c - what a device of satchel_bench_fan says and hears. */
-#include "fan.h"
+/* device.c - what a device of satchel_bench_fan says and hears. */
+#include "tests/bench/fan/fan.h"
 
 #include "protocol/page.h"
 
@@ -110,8 +110,8 @@ static void take_heads(const struct message_checkpoint *checkpoint)
     fan.head_count = checkpoint->heads_count;
     fan.have_heads = true;
     for (uint32_t i = 0; i < fan.head_count; i++)
-        fan.heads[i] = (struct bucket_position){checkpoint->heads[i].bucket,
-                                                checkpoint->heads[i].position};
+        fan.heads[i] =
+            (struct bucket_position){checkpoint->heads[i].bucket, checkpoint->heads[i].position};
 }
 
 static bool is_value(const struct value *value)

@@ -1,4 +1,4 @@
-/* fan.c - satchel_bench_fan: many light devices in one process, driven by fan.js.
+/* main.c - satchel_bench_fan: many light devices in one process, driven by fan.js.
  *
  *   satchel_bench_fan PORT MODEL CODES [plain]     CODES: a file, an enrolment code in hexadecimal per line
  *
@@ -10,7 +10,7 @@
  *   watch TEXT     waits for a row with this text at all that read, in a whole checkpoint; said at once with
  *                  {"ready":1}, then {"first", "median", "last", "count"}
  *   bytes          {"bytes"} received so far, without TLS */
-#include "fan.h"
+#include "tests/bench/fan/fan.h"
 
 #include "common/model.h"
 #include "common/os/os_rng.h"
