@@ -62,7 +62,7 @@ enum err store_reader(struct store *store, struct store **ret_reader)
 enum err store_begin(struct store *store, enum store_mode mode)
 {
     assert(store != NULL);
-    assert(mode == STORE_READ || mode == STORE_WRITE);
+    assert(mode == STORE_READ || mode == STORE_WRITE || mode == STORE_WRITE_LATER);
     return store->ops->begin(store, mode);
 }
 

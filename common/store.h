@@ -54,7 +54,9 @@ enum store_side {
         SIDE_COUNT
 };
 
-enum store_mode { STORE_READ, STORE_WRITE };
+/* LATER: as WRITE, but a power cut may take the commit back, whole, until one of WRITE or a checkpoint
+ * has followed it. For what can be had again, where waiting for the disk would be most of the time. */
+enum store_mode { STORE_READ, STORE_WRITE, STORE_WRITE_LATER };
 
 enum {
     STORE_KEY_MAX = 256, /* bytes of a side table's key */
@@ -141,7 +143,7 @@ enum err store_reader(struct store *store, struct store **ret_reader);
 
 /* ERR_BUSY when another process writes. Nesting is a bug (assert). */
 enum err store_begin(struct store *store, enum store_mode mode);
-/* When it returns ERR_OK in STORE_WRITE, the transaction is as durable as the store's
+/* When it returns ERR_OK in STORE_WRITE, the transaction, and all before it, is as durable as the store's
  * `synchronous` promises. On error nothing of it is there, and it is over. */
 enum err store_commit(struct store *store);
 void store_rollback(struct store *store);

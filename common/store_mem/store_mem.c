@@ -208,12 +208,12 @@ static enum err mem_begin(struct store *store, enum store_mode mode)
     struct mem_store *s = mem_of(store);
     assert(s->state == MEM_IDLE);
     enum err err = mem_counted(s);
-    if (err == ERR_OK && mode == STORE_WRITE && s->writer != NULL)
+    if (err == ERR_OK && mode != STORE_READ && s->writer != NULL)
         err = ERR_FORBIDDEN;
     if (err == ERR_OK && s->writer != NULL)
         err = copy_committed(s);
     if (err == ERR_OK)
-        s->state = mode == STORE_WRITE ? MEM_WRITING : MEM_READING;
+        s->state = mode == STORE_READ ? MEM_READING : MEM_WRITING;
     return err;
 }
 

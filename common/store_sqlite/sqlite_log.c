@@ -3,7 +3,8 @@
  * would find the commit in the log, build on it, and lose both with the power. So what no commit was
  * acknowledged for is taken out of the log at once. The frame after the last acknowledged one gets an
  * empty head; a log ends, for SQLite, at the first frame that does not fit. If the log had begun anew
- * with the commit that failed, everything before it is in the database file, and its head goes.
+ * with the commit that failed, everything before it is in the database file, and its head goes. Commits that
+ * were not synced (STORE_WRITE_LATER) move that end only when a checkpoint has synced them.
  *
  * Source: https://sqlite.org/fileformat2.html 4, https://wiki.postgresql.org/wiki/Fsync_Errors. */
 #include <string.h>
@@ -45,7 +46,7 @@ void sqlite_store_log_begin(struct sqlite_store *s)
     if (!is_synced(s) ||
         sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_NOOP, &pages, NULL) != SQLITE_OK)
         return;
-    s->log_pages = pages < 0 ? 0 : pages;
+    s->log_pages = s->log_end = pages < 0 ? 0 : pages;
     if (s->log_pages > 0) {
         sqlite_store_log_note(s);
         return;
@@ -64,6 +65,8 @@ void sqlite_store_log_forget(struct sqlite_store *s)
     const uint8_t *size = head + PAGE_SIZE_AT;
     sqlite3_int64 page = (sqlite3_int64)size[0] << 24 | size[1] << 16 | size[2] << 8 | size[3];
     bool anew = memcmp(head + SALT_AT, s->log_salt, sizeof s->log_salt) != 0;
-    sqlite3_int64 at = anew ? 0 : LOG_HEAD + s->log_pages * (FRAME_HEAD + page);
+    /* What is in the database file stays in the log, or older pages there would stand before it. */
+    int kept = s->log_pages > s->tidied_pages ? s->log_pages : s->tidied_pages;
+    sqlite3_int64 at = anew ? 0 : LOG_HEAD + kept * (FRAME_HEAD + page);
     (void)file->pMethods->xWrite(file, zeros, anew ? LOG_HEAD : FRAME_HEAD, at);
 }

@@ -75,9 +75,12 @@ struct sqlite_store {
     int64_t source_version; /* of the copy; -1: none yet */
     uint8_t log_salt[8];    /* of the log then, if log_known */
     bool log_known;
-    int log_pages, tidied_pages; /* in the log after the last commit; of them in the file too */
-    char *path;                  /* as SQLite is given it */
-    char *vfs;                   /* or NULL */
+    int log_pages;    /* in the log after the last commit that was synced, and noted */
+    int log_end;      /* in the log */
+    int tidied_pages; /* of them in the file too, and synced before */
+    bool later;       /* commits are not synced: STORE_WRITE_LATER */
+    char *path;       /* as SQLite is given it */
+    char *vfs;        /* or NULL */
     bool memory;
     struct store_sqlite_options options; /* path and vfs point to those above */
     enum sqlite_state state;
@@ -131,7 +134,7 @@ enum err sqlite_store_fn_result(int result);
 
 /* sqlite_log.c */
 
-/* After the log was opened, and after each commit (log_pages is set): notes where it ends. */
+/* After the log was opened, and after each commit that was synced (log_pages is set): notes where it ends. */
 void sqlite_store_log_begin(struct sqlite_store *s);
 void sqlite_store_log_note(struct sqlite_store *s);
 /* A sync has failed: nothing after that end is found by who opens the file next. As far as the disk lets

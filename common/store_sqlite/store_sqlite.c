@@ -64,10 +64,13 @@ static int after_commit(void *context, sqlite3 *db, const char *name, int frames
     struct sqlite_store *s = context;
     (void)db;
     (void)name;
-    if (frames < s->log_pages)
+    if (frames < s->log_end)
         s->tidied_pages = 0; /* the log began anew */
-    s->log_pages = frames;
-    sqlite_store_log_note(s);
+    s->log_end = frames;
+    if (!s->later) {
+        s->log_pages = frames;
+        sqlite_store_log_note(s);
+    }
     if (frames >= s->options.wal_autocheckpoint_pages)
         tidy(s);
     return SQLITE_OK; /* the commit itself stands */
@@ -77,7 +80,7 @@ enum err store_sqlite_tidy(struct store *store)
 {
     struct sqlite_store *s = sqlite_store_of(store);
     assert(s->state == SQLITE_STORE_IDLE);
-    if (s->ended == ERR_OK && s->log_pages - s->tidied_pages >= TIDY_PAGES)
+    if (s->ended == ERR_OK && s->log_end - s->tidied_pages >= TIDY_PAGES)
         tidy(s);
     return s->ended;
 }
@@ -106,19 +109,24 @@ static enum err configure(struct sqlite_store *s, struct err_info *info)
     return native == SQLITE_OK ? ERR_OK : sqlite_store_report(s, native, "cannot be opened", info);
 }
 
-/* Only now that the file is known to be ours: this writes to it. */
-static enum err configure_journal(struct sqlite_store *s, struct err_info *info)
+static const char *synchronous_pragma(const struct sqlite_store *s)
 {
-    static const char *const synchronous[] = {
+    static const char *const pragmas[] = {
         [STORE_SQLITE_FULL] = "PRAGMA synchronous=FULL",
         [STORE_SQLITE_EXTRA] = "PRAGMA synchronous=EXTRA",
         [STORE_SQLITE_NORMAL] = "PRAGMA synchronous=NORMAL",
         [STORE_SQLITE_OFF] = "PRAGMA synchronous=OFF",
     };
+    return pragmas[s->options.synchronous];
+}
+
+/* Only now that the file is known to be ours: this writes to it. */
+static enum err configure_journal(struct sqlite_store *s, struct err_info *info)
+{
     static const char *const modes[] = {"PRAGMA journal_mode=WAL", "PRAGMA journal_mode=MEMORY"};
     sqlite3_stmt *statement = NULL;
     bool set = false;
-    int native = sqlite3_exec(s->db, synchronous[s->options.synchronous], NULL, NULL, NULL);
+    int native = sqlite3_exec(s->db, synchronous_pragma(s), NULL, NULL, NULL);
     if (native == SQLITE_OK)
         native = sqlite3_prepare_v2(s->db, modes[s->memory], -1, &statement, NULL);
     if (native == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
@@ -277,23 +285,39 @@ static void abandon(struct sqlite_store *s)
     s->lost = ERR_OK;
 }
 
+/* Whether commits from now on wait for the disk, where that was asked for at all. */
+static enum err sync_commits(struct sqlite_store *s, bool later)
+{
+    if (s->later == later || s->memory || s->options.synchronous == STORE_SQLITE_NORMAL ||
+        s->options.synchronous == STORE_SQLITE_OFF)
+        return ERR_OK;
+    int native = sqlite3_exec(s->db, later ? "PRAGMA synchronous=NORMAL" : synchronous_pragma(s),
+                              NULL, NULL, NULL);
+    if (native != SQLITE_OK)
+        return sqlite_store_failed(s, native);
+    s->later = later;
+    return ERR_OK;
+}
+
 static enum err sqlite_store_begin(struct store *store, enum store_mode mode)
 {
     struct sqlite_store *s = sqlite_store_of(store);
     assert(s->state == SQLITE_STORE_IDLE);
     if (s->ended != ERR_OK)
         return s->ended;
-    if (mode == STORE_WRITE && s->options.read_only)
+    bool writes = mode != STORE_READ;
+    if (writes && s->options.read_only)
         return ERR_FORBIDDEN;
     enum err err = s->source == NULL ? ERR_OK : refresh_copy(s);
+    if (err == ERR_OK && writes)
+        err = sync_commits(s, mode == STORE_WRITE_LATER);
     if (err == ERR_OK)
-        err = sqlite_store_execute(s, mode == STORE_WRITE ? STATEMENT_BEGIN_WRITE
-                                                          : STATEMENT_BEGIN_READ);
+        err = sqlite_store_execute(s, writes ? STATEMENT_BEGIN_WRITE : STATEMENT_BEGIN_READ);
     if (err != ERR_OK)
         return err;
-    s->state = mode == STORE_WRITE ? SQLITE_STORE_WRITING : SQLITE_STORE_READING;
+    s->state = writes ? SQLITE_STORE_WRITING : SQLITE_STORE_READING;
     memset(s->dead_rows, DEAD_ROWS_UNKNOWN, store->model->table_count);
-    err = mode == STORE_WRITE ? ERR_OK : take_snapshot(s);
+    err = writes ? ERR_OK : take_snapshot(s);
     if (err != ERR_OK)
         abandon(s);
     return err;

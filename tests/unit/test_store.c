@@ -41,6 +41,27 @@ static void a_new_store_is_empty(void **state)
     assert_ok(store_commit(kit->store));
 }
 
+static void a_write_for_later_is_a_write(void **state)
+{
+    struct store_kit *kit = *state;
+
+    assert_ok(store_begin(kit->store, STORE_WRITE_LATER));
+    store_kit_put(kit, kit->thing, 1, 1, false);
+    store_rollback(kit->store);
+    assert_ok(store_begin(kit->store, STORE_WRITE_LATER));
+    store_kit_assert_is(kit, kit->store, kit->thing, 1, 0, false);
+    store_kit_put(kit, kit->thing, 1, 2, false);
+    store_kit_commit(kit);
+    store_kit_begin(kit);
+    store_kit_assert_is(kit, kit->store, kit->thing, 1, 2, false);
+    store_kit_put(kit, kit->thing, 2, 3, false);
+    store_kit_commit(kit);
+    assert_ok(store_begin(kit->store, STORE_READ));
+    store_kit_assert_is(kit, kit->store, kit->thing, 1, 2, false);
+    store_kit_assert_is(kit, kit->store, kit->thing, 2, 3, false);
+    store_rollback(kit->store);
+}
+
 static void a_row_comes_back_as_it_was_put(void **state)
 {
     struct store_kit *kit = *state;
@@ -501,6 +522,7 @@ int main(void)
     int failed;
     const struct CMUnitTest tests[] = {
         STORE_KIT_TEST(a_new_store_is_empty),
+        STORE_KIT_TEST(a_write_for_later_is_a_write),
         STORE_KIT_TEST(a_row_comes_back_as_it_was_put),
         STORE_KIT_TEST(easily_confused_values_stay_apart),
         STORE_KIT_TEST(refuses_values_of_another_kind_and_limits),

@@ -240,6 +240,102 @@ static void nothing_is_built_upon_a_commit_whose_sync_failed(void **state)
     }
 }
 
+enum { LATER_LAST = 6 };
+
+static void put_one(struct store_kit *kit, enum store_mode mode, uint32_t number)
+{
+    assert_ok(store_begin(kit->store, mode));
+    store_kit_put(kit, kit->thing, number, number, false);
+    store_kit_commit(kit);
+}
+
+/* How many of the rows 1 .. LATER_LAST are there: those that were committed first. */
+static uint32_t count_first(struct store_kit *kit)
+{
+    uint32_t count = 0;
+    assert_ok(store_begin(kit->store, STORE_READ));
+    for (uint32_t i = 1; i <= LATER_LAST; i++) {
+        struct uuid id = store_kit_id(i);
+        struct store_row row;
+        enum err err = store_row_get(kit->store, kit->thing, &id, &kit->arena, &row);
+        assert_true(err == ERR_OK || err == ERR_NOT_FOUND);
+        assert_true(err == ERR_NOT_FOUND || count == i - 1); /* none without those before it */
+        count += err == ERR_OK;
+    }
+    store_rollback(kit->store);
+    assert_ok(store_sqlite_verify(kit->store, note_problem, NULL));
+    return count;
+}
+
+static void after_power_cut(struct store_kit *kit, enum sim_disk_survivors survivors, uint64_t seed)
+{
+    sim_disk_crash(disk, survivors, seed);
+    close_store(kit);
+    sim_disk_start(disk);
+    store_kit_reopen(kit);
+}
+
+/* A disk with commits that were not synced, behind one that was. */
+static void commit_later(struct store_kit *kit, uint64_t seed)
+{
+    kit->options.wal_autocheckpoint_pages = seed % 3 == 0 ? 0 : seed % 3 == 1 ? 1 : 9;
+    arena_reset(&kit->arena);
+    open_on_disk(kit, seed);
+    uint64_t syncs = sim_disk_count(disk, SIM_DISK_BIT(SIM_DISK_SYNC));
+    for (uint32_t i = 2; i < LATER_LAST; i++)
+        put_one(kit, STORE_WRITE_LATER, i);
+    if (seed % 3 == 0)
+        assert_int_equal(sim_disk_count(disk, SIM_DISK_BIT(SIM_DISK_SYNC)), syncs);
+}
+
+static void commits_that_may_come_later_go_from_the_end_or_stay(void **state)
+{
+    struct store_kit *kit = *state;
+    uint32_t fewest = LATER_LAST;
+
+    for (uint64_t seed = 0; seed < 120; seed++) {
+        commit_later(kit, seed);
+        after_power_cut(kit, (enum sim_disk_survivors)(seed % SIM_DISK_SURVIVORS_COUNT), seed);
+        uint32_t left = count_first(kit);
+        assert_in_range(left, 1, LATER_LAST - 1);
+        fewest = left < fewest ? left : fewest;
+        /* One that waits for the disk makes those before it durable as well. */
+        commit_later(kit, seed);
+        put_one(kit, STORE_WRITE, LATER_LAST);
+        after_power_cut(kit, SIM_DISK_LOSE, 0);
+        assert_int_equal(count_first(kit), LATER_LAST);
+    }
+    assert_int_equal(fewest, 1);
+}
+
+/* As above: what no sync has confirmed is built upon by nobody. */
+static void a_failed_sync_after_commits_that_may_come_later(void **state)
+{
+    const struct sim_disk_fault fault = {
+        .calls = SIM_DISK_BIT(SIM_DISK_SYNC), .at = 1, .effect = SIM_DISK_SYNC_LOSES};
+    struct store_kit *kit = *state;
+
+    for (uint64_t seed = 0; seed < 120; seed++) {
+        commit_later(kit, seed);
+        assert_ok(store_begin(kit->store, STORE_WRITE));
+        store_kit_put(kit, kit->thing, LATER_LAST, LATER_LAST, false);
+        sim_disk_fail(disk, &fault);
+        assert_err(store_commit(kit->store), ERR_IO);
+        close_store(kit);
+        sim_disk_kill(disk);
+        sim_disk_start(disk);
+        store_kit_reopen(kit);
+        uint32_t left = count_first(kit);
+        assert_in_range(left, 1, LATER_LAST - 1);
+        put_one(kit, STORE_WRITE, LATER_LAST + 1);
+        after_power_cut(kit, SIM_DISK_LOSE, 0);
+        assert_int_equal(count_first(kit), left);
+        assert_ok(store_begin(kit->store, STORE_READ));
+        store_kit_assert_is(kit, kit->store, kit->thing, LATER_LAST + 1, LATER_LAST + 1, false);
+        store_rollback(kit->store);
+    }
+}
+
 /* A cache so small that a transaction writes to the log before it commits. */
 static void a_fault_in_mid_transaction_undoes_all_of_it(void **state)
 {
@@ -363,6 +459,8 @@ int main(void)
         TEST(a_failed_write_or_sync_of_a_commit_ends_the_handle),
         TEST(a_failed_sync_of_a_checkpoint_ends_the_handle),
         TEST(nothing_is_built_upon_a_commit_whose_sync_failed),
+        TEST(commits_that_may_come_later_go_from_the_end_or_stay),
+        TEST(a_failed_sync_after_commits_that_may_come_later),
         TEST(a_fault_in_mid_transaction_undoes_all_of_it),
         TEST(running_out_of_memory_is_told_and_harmless),
     };
