@@ -57,10 +57,10 @@ static enum err stage_put(struct replica *r, uint32_t bucket, struct bytes body,
     return store_side_put(r->store, SIDE_STAGE, bytes_of(key, 8), buf_view(&r->scratch));
 }
 
-/* A long catch-up goes to disk, so that a cut does not lose it. */
+/* A long catch-up goes to disk, so that a cut does not lose it. If the power goes with it, it comes again. */
 static enum err stage_page(struct replica *r, const struct message_page *page)
 {
-    enum err e = replica_enter(r, STORE_WRITE);
+    enum err e = replica_enter(r, STORE_WRITE_LATER);
     if (e != ERR_OK)
         return e;
     for (struct held_page *held = r->caught; e == ERR_OK && held; held = held->next)
@@ -76,13 +76,13 @@ static enum err stage_page(struct replica *r, const struct message_page *page)
     return ERR_OK;
 }
 
-/* The first sync: straight into the tables, shown with the first checkpoint. */
+/* The first sync: straight into the tables, shown with the first checkpoint, which makes them durable. */
 static enum err direct_page(struct replica *r, const struct message_page *page)
 {
     struct install in;
     install_init(&in, r);
     in.direct = true;
-    enum err e = replica_enter(r, STORE_WRITE);
+    enum err e = replica_enter(r, STORE_WRITE_LATER);
     if (e != ERR_OK) {
         install_done(&in);
         return e;
