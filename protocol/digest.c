@@ -10,45 +10,64 @@
 
 #include <string.h>
 
-enum { DIGEST_FIELDS = 4 };
+enum { DIGEST_FIELDS = 4, COLUMN_WORDS = (MODEL_COLUMNS_MAX + 63) / 64 };
 
 /* As a store gives it back: -0.0 is 0.0 (store.h). */
-static struct value as_stored(const struct store_row *row, uint16_t column)
+static struct value as_stored(const struct value *value)
 {
-    struct value value = row->values[column];
+    struct value stored = *value;
 
-    if (value.kind == VALUE_REAL)
-        value.as.real += 0.0;
-    return value;
+    if (stored.kind == VALUE_REAL)
+        stored.as.real += 0.0;
+    return stored;
 }
 
-static bool is_default(const struct model_table *table, const struct store_row *row,
-                       uint16_t column)
+static bool is_default(const struct value *value, const struct value *fallback)
 {
-    const struct value value = as_stored(row, column);
+    if (value->kind != fallback->kind)
+        return false;
+    if (value->kind == VALUE_NULL) /* most of them */
+        return true;
+    const struct value stored = as_stored(value);
 
-    return value_equal(&value, &table->columns[column].fallback);
+    return value_equal(&stored, fallback);
+}
+
+/* The columns that count, a bit each, and how many they are. */
+static uint32_t find_present(const struct model_table *table, const struct store_row *row,
+                             uint64_t present[COLUMN_WORDS])
+{
+    uint32_t count = 0;
+
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        if (i % 64 == 0)
+            present[i / 64] = 0;
+        if (is_default(&row->values[i], &table->columns[i].fallback))
+            continue;
+        present[i / 64] |= UINT64_C(1) << i % 64;
+        count++;
+    }
+    return count;
 }
 
 enum err digest_row(struct crypto *crypto, const struct model_table *table, const struct uuid *id,
                     const struct store_row *row, struct buf *scratch, struct digest *ret)
 {
     uint8_t hash[CRYPTO_SHA256_SIZE];
-    uint32_t present = 0;
+    uint64_t present[COLUMN_WORDS];
+    uint32_t count = find_present(table, row, present);
     enum err err;
 
-    for (uint16_t i = 0; i < table->column_count; i++)
-        present += !is_default(table, row, i);
     buf_reset(scratch);
-    pack_array(scratch, DIGEST_FIELDS + 2 * present);
+    pack_array(scratch, DIGEST_FIELDS + 2 * count);
     pack_uint(scratch, table->id);
     pack_id(scratch, id);
     pack_bool(scratch, row->dead);
     pack_binary(scratch, row->version);
     for (uint16_t i = 0; i < table->column_count; i++) {
-        if (is_default(table, row, i))
+        if (!(present[i / 64] >> i % 64 & 1))
             continue;
-        const struct value value = as_stored(row, i);
+        const struct value value = as_stored(&row->values[i]);
 
         pack_uint(scratch, table->columns[i].id);
         pack_value(scratch, &value);
