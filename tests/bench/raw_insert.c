@@ -1,6 +1,7 @@
-/* raw_insert.c - satchel_bench_raw REPLICA TABLE OUT: the rows of a replica's table once more, into a new database
+/* raw_insert.c - satchel_bench_raw REPLICA TABLE OUT [PAGE CACHE]: the rows of a replica's table once more, into a new database
  * without what Satchel keeps beside them: prepared INSERTs in one transaction, in the order of the ids. Only
- * these and the commit, with the log's way into the file, are timed. Prints {"rows", "ms"}. */
+ * these and the commit, with the log's way into the file, are timed. PAGE: bytes; CACHE: KiB; without them
+ * SQLite's own. Prints {"rows", "ms"}. */
 #include <sqlite3.h>
 
 #include <stdio.h>
@@ -95,15 +96,18 @@ int main(int argc, char **argv)
 {
     struct copy copy = {0};
     char names[8192], typed[8192], sql[20000];
-    if (argc != 4) {
-        fputs("usage: satchel_bench_raw REPLICA TABLE OUT\n", stderr);
+    if (argc != 4 && argc != 6) {
+        fputs("usage: satchel_bench_raw REPLICA TABLE OUT [PAGE CACHE]\n", stderr);
         return 2;
     }
     check(copy.from, sqlite3_open_v2(argv[1], &copy.from, SQLITE_OPEN_READONLY, NULL));
     check(copy.to, sqlite3_open(argv[3], &copy.to));
     copy.columns = list_columns(copy.from, argv[2], names, typed, sizeof names);
-    execute(copy.to, "PRAGMA page_size=8192"); /* as common/store_sqlite has it */
-    execute(copy.to, "PRAGMA cache_size=-65536");
+    if (argc == 6) {
+        snprintf(sql, sizeof sql, "PRAGMA page_size=%lu; PRAGMA cache_size=-%lu",
+                 strtoul(argv[4], NULL, 10), strtoul(argv[5], NULL, 10));
+        execute(copy.to, sql);
+    }
     execute(copy.to, "PRAGMA journal_mode=WAL");
     execute(copy.to, "PRAGMA synchronous=NORMAL");
     snprintf(sql, sizeof sql, "CREATE TABLE raw(%s) WITHOUT ROWID, STRICT", typed);
