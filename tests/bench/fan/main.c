@@ -140,9 +140,8 @@ static void watch(const char *text)
     device_watch(text);
     printf("{\"ready\":1}\n");
     (void)fflush(stdout);
-    /* Without sleeping: to wake this program would be the server's work. */
     while (fan.seen < readers && now_ms() < end)
-        net_serve(&fan.net, 0, NULL);
+        net_serve(&fan.net, WAIT_MS, NULL);
     if (fan.seen < readers)
         die("not seen by all in time", text);
     fan.watching = false;
