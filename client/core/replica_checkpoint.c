@@ -456,6 +456,20 @@ static enum err install_all(struct install *in)
     return e == ERR_OK ? replica_save(r) : e;
 }
 
+/* What went to disk of a catch-up and does not fit comes again: else it would be in the way of each session. */
+static enum err forget_stage(struct replica *r)
+{
+    enum err e = replica_enter(r, STORE_WRITE);
+    if (e != ERR_OK)
+        return e;
+    for (uint32_t i = 0; i < r->cursor_count; i++) {
+        r->cursors[i].staged = 0;
+        r->cursors[i].dirty = true;
+    }
+    e = clear_stage(r);
+    return replica_leave(r, e == ERR_OK ? cursors_save(r) : e);
+}
+
 enum err replica_checkpoint(struct replica *r, const struct message_checkpoint *checkpoint,
                             int64_t wall_ms, bool *ret_gap)
 {
@@ -472,6 +486,10 @@ enum err replica_checkpoint(struct replica *r, const struct message_checkpoint *
     if (e == ERR_OK) {
         e = install_all(&in);
         e = replica_leave(r, e);
+    }
+    if (!checkpoint->live && r->stage_next > 0 && (in.gap || err_class(e) == ERR_CLASS_PEER)) {
+        enum err forgotten = forget_stage(r);
+        e = forgotten == ERR_OK ? e : forgotten;
     }
     if (e == ERR_OK && !checkpoint->live)
         compare_checkpoint(r);

@@ -453,10 +453,40 @@ static void a_first_sync_that_is_cut_counts_own_records_once(void **state)
     assert_true(cuts > 50);
 }
 
+/* Headquarters is restored to before both, and the other copy comes first with its groups of the same numbers. */
+static void a_copy_comes_first_to_a_restored_headquarters(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_init(&p, NULL, 90);
+    struct pair_device *a = pair_enrol(&p, "anna", "admin"), *c = pair_enrol(&p, "carl", "admin");
+    struct uuid id = pair_insert(&p, a, "party", "name", "Acme");
+    pair_sync(&p, a);
+    struct pair_device *b = pair_clone_device(&p, a);
+    struct store *backup = pair_copy_store(&p, p.hub_store);
+    pair_set(&p, b, "party", id, "fax", "of the copy");
+    struct uuid of_b = pair_insert(&p, b, "party", "name", "Of the copy");
+    pair_sync(&p, b);
+    pair_set(&p, a, "party", id, "legal_name", "of the other");
+    struct uuid of_a = pair_insert(&p, a, "party", "name", "Of the other");
+    pair_put_hub_store(&p, backup);
+    pair_sync(&p, a);
+    sync_all(&p);
+    assert_string_equal(pair_cell(&p, NULL, "party", of_a, "name"), "Of the other");
+    assert_string_equal(pair_cell(&p, NULL, "party", of_b, "name"), "Of the copy");
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "fax"), "of the copy");
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "legal_name"), "of the other");
+    pair_assert_equal(&p, a);
+    pair_assert_equal(&p, b);
+    pair_assert_equal(&p, c);
+    pair_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_copies_of_a_replica_go_on_and_nothing_is_lost),
+        cmocka_unit_test(a_copy_comes_first_to_a_restored_headquarters),
         cmocka_unit_test(a_restore_that_lost_only_what_was_set_aside),
         cmocka_unit_test(a_first_sync_that_is_cut_counts_own_records_once),
         cmocka_unit_test(a_first_sync_that_is_cut_and_lost_is_sent_again),

@@ -273,6 +273,42 @@ static void older_and_damaged_rows_are_passed_over_or_refused(void **state)
     act_end(&a);
 }
 
+/* A long catch-up goes to disk page by page, and is looked at with its checkpoint: what does not fit then must not be
+ * there for ever, in the way of each session. */
+static void a_page_on_disk_that_does_not_fit_comes_again(void **state)
+{
+    (void)state;
+    for (int gap_only = 0; gap_only < 2; gap_only++) {
+        struct act a;
+        bool gap = false;
+        act_start(&a, 116);
+        struct replica *r = a.device->replica;
+        struct bytes body = bytes_of_text("no rows");
+        if (gap_only) {
+            assert_ok(page_write_own(&a.w, a.position + 1, a.oseq + 50, 0, 9)); /* no such group */
+            assert_ok(page_writer_finish(&a.w, &body));
+        }
+        const struct message_page page = {.bucket = 1,
+                                          .from = company(&a)->position,
+                                          .to = company(&a)->position + 5,
+                                          .body = body};
+        const struct bucket_digest head = {.bucket = 1, .position = page.to};
+        const struct message_checkpoint checkpoint = {.scope = 1, .heads = &head, .heads_count = 1};
+        r->caught_bytes = REPLICA_STAGE_FROM; /* as much has come */
+        assert_ok(replica_page(r, &page));
+        assert_int_equal(r->stage_next, 1);
+        pair_restart_device(&a.p, a.device);
+        r = a.device->replica;
+        assert_int_equal(r->stage_next, 1);
+        enum err e = replica_checkpoint(r, &checkpoint, a.p.now_ms, &gap);
+        assert_int_equal(e, gap_only ? ERR_OK : ERR_MALFORMED);
+        assert_int_equal(gap, gap_only);
+        assert_int_equal(r->stage_next, 0);
+        assert_string_equal(pair_cell(&a.p, a.device, "party", a.id, "name"), "Plain");
+        act_end(&a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +317,7 @@ int main(void)
         cmocka_unit_test(a_departure_from_another_bucket_is_passed_over),
         cmocka_unit_test(own_entries_fit_what_waits),
         cmocka_unit_test(older_and_damaged_rows_are_passed_over_or_refused),
+        cmocka_unit_test(a_page_on_disk_that_does_not_fit_comes_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
