@@ -127,6 +127,7 @@ struct range_name {
     X(FOLLOW,      follow,     20, false) \
     X(FATES,       fates,      21, false) \
     X(PENDING,     pending,    22, false) \
+    X(LEAVE,       leave,      23, false) \
     X(RANGES,      ranges,     30, false) \
     X(DIFFERENCES, differences, 31, false)
 /* clang-format on */
@@ -189,6 +190,8 @@ enum message_type {
     U(archived) /* its groups up to here are in a verified backup */
 #define MESSAGE_PENDING(U, I, ID, B, T, L) /* groups that are not decided, without what is out of scope */ \
     U(relay) U(seq) /* of the list, these included */ L(groups, pending_group, 1000)
+#define MESSAGE_LEAVE(U, I, ID, B, T, L) /* a branch: of the buckets of SUBSCRIBE these may not be seen */ \
+    L(buckets, range_name, 65536)
 #define MESSAGE_RANGES(U, I, ID, B, T, L) /* sums of a bucket's ranges, each in 2^bits parts: ranges.h */ \
     U(bucket) U(position) U(salt) U(depth) U(bits) L(numbers, range_name, 4096) B(sums, 65536) \
     U(rows) /* 1: send the rows of the parts that differ */ U(last) /* 1: and the checkpoint */

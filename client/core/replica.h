@@ -160,6 +160,8 @@ enum err replica_compare_page(struct replica *replica, const struct message_page
 enum err replica_compare_answer(struct replica *replica, const struct message_differences *answer);
 /* Too much differs, or the end of a session. Accepts none. */
 void replica_compare_drop(struct replica *replica);
+/* A branch says that these buckets are out of scope now: their rows and cursors go. */
+enum err replica_leave_buckets(struct replica *replica, const struct message_leave *leave);
 /* Groups of others that headquarters has not decided, from a branch. ERR_MALFORMED, ERR_PROTOCOL. */
 enum err replica_pending(struct replica *replica, const struct message_pending *pending,
                          int64_t wall_ms);

@@ -192,6 +192,7 @@ static enum err dispatch(struct uplink *u, const struct message *m, size_t size,
     case MESSAGE_PAGE: return on_page(u, &m->as.page, size);
     case MESSAGE_FATES: return on_fates(u, &m->as.fates);
     case MESSAGE_PENDING: return on_pending(u, &m->as.pending, now, effects);
+    case MESSAGE_LEAVE: return replica_leave_buckets(u->config.replica, &m->as.leave);
     case MESSAGE_CHECKPOINT: return on_checkpoint(u, &m->as.checkpoint, now, effects);
     case MESSAGE_DIFFERENCES: return on_differences(u, &m->as.differences, effects);
     default: return ERR_PROTOCOL;

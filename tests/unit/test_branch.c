@@ -230,6 +230,34 @@ static void colleagues_get_the_part_that_they_may_see(void **state)
     pair_done(&t.p);
 }
 
+/* Boris loses the branch while he is away; its server has heard of it, and says so. */
+static void a_branch_takes_away_what_is_out_of_scope(void **state)
+{
+    struct town t;
+    (void)state;
+    town_open(&t, 15);
+    const struct hands_cell cells[] = {{"visibility", "branch", {{0}}}};
+    pair_admin(&t.p, "{\"do\":\"user-set\",\"login\":\"maria\",\"branch\":\"Kazan\"}");
+    pair_run(&t.p);
+    if (!t.maria->peer)
+        pair_go_live(&t.p, t.maria);
+    hands_put(&t.p, t.maria, "party", t.customer,
+              (struct hands_cell[]){{"owner", NULL, hands_user(&t.p, "maria")}}, 1);
+    hands_put(&t.p, t.maria, "party", t.customer, cells, 1);
+    pair_say(&t.p, t.maria);
+    assert_string_equal(cell(&t, t.boris, "name"), "Acme");
+    pair_cut(&t.p, t.boris);
+    pair_admin(&t.p, "{\"do\":\"branch-add\",\"name\":\"Omsk\"}");
+    pair_admin(&t.p, "{\"do\":\"user-set\",\"login\":\"boris\",\"branch\":\"Omsk\"}");
+    pair_run(&t.p);
+    pair_links_again(&t.p);
+    pair_go_live(&t.p, t.boris);
+    assert_string_equal(cell(&t, t.boris, "name"), "-");
+    assert_nowhere(t.boris, "Acme");
+    hands_assert_holds_its_own(&t.p, t.boris);
+    pair_done(&t.p);
+}
+
 /* Boris has seen what Anna wrote, and goes to headquarters before the branch has sent it. */
 static void a_roaming_device_keeps_what_it_has_seen(void **state)
 {
@@ -409,6 +437,7 @@ int main(void)
         cmocka_unit_test(both_sides_of_the_line_write_the_same_field),
         cmocka_unit_test(what_headquarters_sets_aside_leaves_the_colleagues_view),
         cmocka_unit_test(colleagues_get_the_part_that_they_may_see),
+        cmocka_unit_test(a_branch_takes_away_what_is_out_of_scope),
         cmocka_unit_test(a_roaming_device_keeps_what_it_has_seen),
         cmocka_unit_test(a_branch_goes_on_after_a_restart),
         cmocka_unit_test(a_branch_that_lost_its_disk_is_built_anew),

@@ -218,6 +218,7 @@ static void add_comparison(struct fixture *f)
 
 static void add_branches(struct fixture *f)
 {
+    static const struct range_name left[] = {{7}};
     static const struct origin_floor floors[] = {{0xa1, 9}, {0xb2, 0}};
     static const struct oseq_range ranges[] = {{12, 12}};
     static const struct mark marks[] = {{0xb2, 10, ranges, 1}};
@@ -245,6 +246,9 @@ static void add_branches(struct fixture *f)
     m.type = MESSAGE_PENDING;
     m.as.pending = (struct message_pending){0xb0, 8, groups, 1};
     add_message(f, "list 0xb0 up to 8: one group (its bytes are a placeholder) and its stamp", &m);
+    m.type = MESSAGE_LEAVE;
+    m.as.leave = (struct message_leave){left, 1};
+    add_message(f, "bucket 7 is out of scope now", &m);
 }
 
 static void messages(void **state)
