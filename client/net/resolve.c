@@ -64,8 +64,10 @@ void resolve_free(struct resolve *resolve)
     if (!resolve) {
         return;
     }
-    if (gai_cancel(&resolve->question) == EAI_NOTCANCELED) {
-        return; /* a thread still writes to it; there is one question at a time, and few in a life */
+    /* Of one that is answered, gai_cancel() says for a moment that it is still at work. */
+    if (gai_error(&resolve->question) == EAI_INPROGRESS &&
+        gai_cancel(&resolve->question) == EAI_NOTCANCELED) {
+        return; /* a thread will write to it; this is at the program's end, or as good as never */
     }
     if (resolve->question.ar_result) {
         freeaddrinfo(resolve->question.ar_result);

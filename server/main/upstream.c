@@ -106,12 +106,13 @@ static void erase(struct upstream *u, const char *message)
 
 static void link_closed(struct upstream *u, const struct client_report *report)
 {
-    client_link_close(u->link);
+    enum err why = report->why;
+    note_end(u, why, report->message);
+    client_link_close(u->link); /* and with it the report's message */
     u->link = NULL;
-    note_end(u, report->why, report->message);
-    if (err_class(report->why) == ERR_CLASS_FATAL) /* the store: nothing may be promised any more */
-        u->fatal = report->why;
-    wait_for_retry(u, report->why);
+    if (err_class(why) == ERR_CLASS_FATAL) /* the store: nothing may be promised any more */
+        u->fatal = why;
+    wait_for_retry(u, why);
 }
 
 static void look_at_progress(struct upstream *u)
