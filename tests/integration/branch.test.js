@@ -215,7 +215,7 @@ test('what one device writes another one of the branch sees at once, with the li
     const { out } = await lib.must(latencyProgram, [anna.dir, bert.dir, 'party', id, 'notes', String(count)]);
     const ms = JSON.parse(out).ms.sort((a, b) => a - b);
     t.diagnostic(`commit to sight: median ${ms[count / 2]} ms, 99th of 100 ${ms[count - 2]} ms, most ${ms[count - 1]} ms`);
-    assert.ok(ms[count / 2] < 50, 'it does not wait for a sweep or a timer');
+    assert.ok(ms[count / 2] < 150, 'it does not wait for a sweep of the polls, each 250 ms');
     assert.equal((await north.status()).pending, count);
     await north.mend();
     await lib.settle(anna, bert, boss);
