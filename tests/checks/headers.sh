@@ -17,6 +17,7 @@ one()
   esac
   local own=-I.
   case $header in
+    tests/bench/fan/* | tests/bench/cores/*) ;;
     client/cli/* | tests/bench/*) own=-Iclient/api ;;
   esac
   # shellcheck disable=SC2086
