@@ -27,8 +27,7 @@ struct sim_disk *act_template(const struct kit *kit, bool serves)
     return disk;
 }
 
-struct node *act_add_node(struct world *world, bool serves, int32_t upstream,
-                          struct sim_disk *disk)
+struct node *act_add_node(struct world *world, bool serves, int32_t upstream, struct sim_disk *disk)
 {
     if (world->node_count == world->node_capacity)
         return NULL;
@@ -307,8 +306,8 @@ void act(struct world *world, const struct action *action)
     case ACTION_NIGHT: night(world); break;
     case ACTION_PARKED: parked(node, &dice); break;
     default:
-        if (!act_branch(world, node, action, &dice) &&
-            !act_fault(world, node, action, &dice) && !act_copy(world, node, action, &dice))
+        if (!act_branch(world, node, action, &dice) && !act_fault(world, node, action, &dice) &&
+            !act_copy(world, node, action, &dice))
             (void)act_byzantine(world, node, action, &dice);
         break;
     }

@@ -310,8 +310,8 @@ bool device_node_enrol_again(struct node *node, uint16_t user)
     if (uplink_new(&config, &node->identity, &enrolment, &node->uplink) != ERR_OK)
         abort();
     exchange(node, server);
-    bool enrolled = uplink_enrolled(node->uplink, &node->identity.device, &person, &history,
-                                    &login) == ERR_OK;
+    bool enrolled =
+        uplink_enrolled(node->uplink, &node->identity.device, &person, &history, &login) == ERR_OK;
     uplink_free(node->uplink);
     node->uplink = NULL;
     return enrolled;

@@ -11,8 +11,8 @@ struct options {
     uint64_t seed;
     uint32_t devices, events, jobs;
     int32_t branches; /* or one of: */
-    double seconds; /* 0: by `runs` */
-    uint32_t runs;  /* seeds from `seed` on */
+    double seconds;   /* 0: by `runs` */
+    uint32_t runs;    /* seeds from `seed` on */
     bool trace, real_crypto, quiet, keep_going;
     const char *bug; /* planted, in an exam build */
 };

@@ -60,7 +60,7 @@ struct tx {
 
 struct person {
     struct uuid id;
-    uint64_t scope; /* bits of buckets */
+    uint64_t scope;  /* bits of buckets */
     uint32_t branch; /* NONE */
     bool may_write, all, manager, server;
 };
@@ -82,7 +82,7 @@ struct ledger {
     bool people_stale;
     struct uuid branches[BRANCHES_MAX];
     uint32_t branch_count, parents[BRANCHES_MAX]; /* NONE */
-    uint32_t twins[TWINS_MAX][2]; /* records */
+    uint32_t twins[TWINS_MAX][2];                 /* records */
     uint32_t twin_count;
     uint32_t first_unreached[SIM_NODES_MAX]; /* per device: transactions before are dealt with */
     uint32_t first_unacked[SIM_NODES_MAX];

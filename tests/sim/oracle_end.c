@@ -141,7 +141,8 @@ static void compare(struct node *node, const struct heads *heads, const struct r
     if (status.differs)
         broken(world, "digests agree", "%s differs", node->name);
     compare_digests(node, heads, buckets);
-    if (status.outbox_count > 0 || replica_pending_count(node->replica) > 0) /* it shows its own that waits; oracle_fates() asks why */
+    if (status.outbox_count > 0 || replica_pending_count(node->replica) >
+                                       0) /* it shows its own that waits; oracle_fates() asks why */
         return;
     if (!rows_read(node, NULL, 0, &here))
         broken(world, "store is whole", "%s cannot be read", node->name);

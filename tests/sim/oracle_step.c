@@ -123,8 +123,7 @@ uint64_t oracle_scope_at(struct node *server, uint32_t user)
     const struct ledger *l = server->world->ledger;
     struct seat seats[PEOPLE_MAX];
     uint32_t count = 0;
-    if (!server->running ||
-        !read_seats(store_sqlite_handle(server->store), l, seats, NULL, &count))
+    if (!server->running || !read_seats(store_sqlite_handle(server->store), l, seats, NULL, &count))
         return UINT64_MAX;
     return scope_of(l, seats, user);
 }

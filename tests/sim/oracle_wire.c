@@ -111,9 +111,10 @@ void oracle_sent_down(struct node *node, struct link *link, struct bytes frame)
     for (unsigned i = 0; out && i < 64; i++)
         if (out >> i & 1) {
             broken(world, "nothing out of scope",
-                   "a %s from %s to %s holds text of %s %u, which user u%u may not see", message_name(type), node->name,
-                   device->name, i < BUCKET_USER ? "branch" : "user",
-                   i < BUCKET_USER ? i : i - BUCKET_USER, device->user);
+                   "a %s from %s to %s holds text of %s %u, which user u%u may not see",
+                   message_name(type), node->name, device->name,
+                   i < BUCKET_USER ? "branch" : "user", i < BUCKET_USER ? i : i - BUCKET_USER,
+                   device->user);
             return;
         }
 }

@@ -67,8 +67,8 @@ int shrink_seed(const struct options *options)
     struct outcome outcome;
     struct shrinking s = {.options = options, .whole = &plan};
     kit_open(&s.kit);
-    plan_make(options->seed, options->devices, branches_of(options, options->seed),
-              options->events, &plan);
+    plan_make(options->seed, options->devices, branches_of(options, options->seed), options->events,
+              &plan);
     s.keep = malloc(plan.count + 1u);
     if (!s.keep)
         abort();

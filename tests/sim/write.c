@@ -6,7 +6,14 @@
 #include "tests/sim/oracle.h"
 
 /* OF_BRANCHES: buckets that are drawn from before those of users */
-enum { OF_BRANCHES = 8, TEXT_LINES = 5, RECORDS_MOST = 60, RECORDS_HOT = 12, COLUMNS_HOT = 13, TEXT_MOST = 1200 };
+enum {
+    OF_BRANCHES = 8,
+    TEXT_LINES = 5,
+    RECORDS_MOST = 60,
+    RECORDS_HOT = 12,
+    COLUMNS_HOT = 13,
+    TEXT_MOST = 1200
+};
 
 struct writing {
     struct world *world;
