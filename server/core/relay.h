@@ -16,6 +16,7 @@ struct relay {
     uint64_t id;     /* of the list of pending groups: another one if the store is lost */
     uint64_t given;  /* runs that live peers have been woken for end before this one */
     uint64_t starts; /* of headquarters, as told to peers: relay_starts() */
+    bool follows;    /* an origin that the server above has to be asked about */
 };
 
 enum err relay_open(struct hub *hub, struct err_info *info);

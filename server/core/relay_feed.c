@@ -36,8 +36,10 @@ enum err relay_follow(struct hub *hub, struct peer *peer, const struct message_f
             return ERR_PROTOCOL;
         enum err e = relay_origin_get(replica, origin, &known);
         if (e ==
-            ERR_NOT_FOUND) /* what the device holds of another branch's: its fate is asked for */
+            ERR_NOT_FOUND) { /* what the device holds of another branch's: its fate is asked for */
             e = relay_origin_new(hub, origin, &nobody, &nobody);
+            hub->relay->follows = true;
+        }
         if (e != ERR_OK)
             return e;
     }
@@ -55,8 +57,9 @@ bool relay_pending_ready(const struct hub *hub, const struct peer *peer)
 void relay_published(struct hub *hub)
 {
     uint64_t end = relay_run_end(hub->relay->replica);
-    if (hub->relay->given == end)
+    if (hub->relay->given == end && !hub->relay->follows)
         return;
+    hub->relay->follows = false;
     hub->relay->given = end;
     for (struct peer *peer = hub->peers; peer; peer = peer->next)
         if (relay_pending_ready(hub, peer))

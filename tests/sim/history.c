@@ -142,8 +142,7 @@ void history_reached(struct node *node, struct link *link, struct bytes frame)
 {
     struct world *world = node->world;
     struct history *h = history_of(world);
-    if (node->number == 0)
-        note_clock(h, node);
+    note_clock(h, node); /* a branch's as well: it says when a run has come to it */
     if (frame.size == 0 || (frame.data[0] != MESSAGE_PUSH && frame.data[0] != MESSAGE_RELAY))
         return;
     link->asked += frame.data[0] == MESSAGE_PUSH;

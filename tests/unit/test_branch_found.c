@@ -123,12 +123,33 @@ static void a_start_of_headquarters_is_no_restore(void **state)
     pair_done(&t.p);
 }
 
+/* A device that comes from another branch holds groups of an origin that this one has never heard of: their fate is
+ * asked for above at once, not with the next session or run. */
+static void who_comes_from_another_branch_learns_the_fates_of_what_it_holds(void **state)
+{
+    struct town t;
+    (void)state;
+    town_open(&t, 4);
+    struct pair_branch *omsk = pair_branch_new(&t.p, "Omsk", NULL);
+    pair_cut(&t.p, t.kazan->link);
+    write_and_say(&t, t.boris, "tax_id", "555");
+    assert_int_equal(replica_pending_count(t.anna->replica), 1);
+    pair_cut(&t.p, t.anna);
+    t.anna->at = omsk;
+    go_live(&t, t.anna);
+    go_live(&t, t.kazan->link);
+    assert_string_equal(pair_cell(&t.p, t.anna, "party", t.customer, "tax_id"), "555");
+    assert_int_equal(replica_pending_count(t.anna->replica), 0);
+    pair_done(&t.p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_branch_numbers_its_runs_from_1),
         cmocka_unit_test(a_number_is_not_given_twice),
         cmocka_unit_test(a_start_of_headquarters_is_no_restore),
+        cmocka_unit_test(who_comes_from_another_branch_learns_the_fates_of_what_it_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
