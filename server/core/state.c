@@ -208,12 +208,11 @@ static enum err origin_add(struct hub *hub, uint64_t id, const struct uuid *devi
 enum err origin_new(struct hub *hub, uint64_t id, const struct uuid *device,
                     const struct uuid *user, struct origin **ret)
 {
-    enum err e = hub->relay ? relay_origin_new(hub, id, device, user) : ERR_OK;
-    if (e == ERR_OK)
-        e = origin_add(hub, id, device, user, ret);
-    if (e == ERR_OK && hub->relay)
-        (*ret)->dirty = false; /* its mark is headquarters' */
-    return e;
+    if (!hub->relay)
+        return origin_add(hub, id, device, user, ret);
+    enum err e = relay_origin_new(hub, id, device, user);
+    return e == ERR_OK ? origin_get(hub, id, ret)
+                       : e; /* its mark is headquarters', and may be known */
 }
 
 static enum err mark_load(struct hub *hub, uint64_t id, struct mark *ret, struct uuid *ret_device,

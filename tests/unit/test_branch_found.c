@@ -143,6 +143,31 @@ static void who_comes_from_another_branch_learns_the_fates_of_what_it_holds(void
     pair_done(&t.p);
 }
 
+/* A branch may know what is decided of an origin before its device comes for the first time: it is live when it has
+ * caught up, and not told the same without end. */
+static void the_mark_of_a_new_guest_may_be_known(void **state)
+{
+    struct town t;
+    uint8_t key[8];
+    (void)state;
+    town_open(&t, 5);
+    struct replica_status maria = pair_status(t.maria);
+    const uint8_t mark[2] = {(uint8_t)maria.decided_upto, 0};
+    assert_in_range(maria.decided_upto, 1, 127);
+    be64_put(key, maria.origin);
+    assert_ok(store_begin(t.kazan->link->store, STORE_WRITE));
+    assert_ok(store_side_put(t.kazan->link->store, SIDE_MARK, bytes_of(key, sizeof key),
+                             bytes_of(mark, sizeof mark)));
+    assert_ok(store_commit(t.kazan->link->store));
+    pair_cut(&t.p, t.maria);
+    t.maria->at = t.kazan;
+    pair_connect(&t.p, t.maria, false);
+    uint32_t steps = 0;
+    while (pair_step(&t.p))
+        assert_in_range(++steps, 1, 1000);
+    pair_done(&t.p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +175,7 @@ int main(void)
         cmocka_unit_test(a_number_is_not_given_twice),
         cmocka_unit_test(a_start_of_headquarters_is_no_restore),
         cmocka_unit_test(who_comes_from_another_branch_learns_the_fates_of_what_it_holds),
+        cmocka_unit_test(the_mark_of_a_new_guest_may_be_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
