@@ -168,6 +168,29 @@ static void the_mark_of_a_new_guest_may_be_known(void **state)
     pair_done(&t.p);
 }
 
+/* What a revoked device has left at a branch below another one goes up; it is not that branch which is revoked. */
+static void a_revoked_device_does_not_revoke_its_branch(void **state)
+{
+    struct town t;
+    char request[120], id[UUID_TEXT_SIZE];
+    (void)state;
+    town_open(&t, 6);
+    struct pair_branch *port = pair_branch_new(&t.p, "Port", t.kazan);
+    pair_links_again(&t.p);
+    struct pair_device *carl = pair_enrol_at(&t.p, "carl", "Port", port);
+    go_live(&t, carl);
+    pair_cut(&t.p, port->link);
+    write_and_say(&t, carl, "tax_id", "555");
+    uuid_format(&carl->identity.device, id);
+    snprintf(request, sizeof request, "{\"do\":\"revoke\",\"device\":\"%s\"}", id);
+    pair_admin(&t.p, request);
+    pair_run(&t.p);
+    go_live(&t, port->link);
+    assert_true(port->link->up);
+    assert_int_equal(port->link->why, ERR_OK);
+    pair_done(&t.p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +199,7 @@ int main(void)
         cmocka_unit_test(a_start_of_headquarters_is_no_restore),
         cmocka_unit_test(who_comes_from_another_branch_learns_the_fates_of_what_it_holds),
         cmocka_unit_test(the_mark_of_a_new_guest_may_be_known),
+        cmocka_unit_test(a_revoked_device_does_not_revoke_its_branch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
