@@ -308,6 +308,10 @@ enum err handle_prove(struct hub *hub, struct peer *peer, const struct message_p
         message->origin == 0 || message->last_oseq > (uint64_t)INT64_MAX)
         return ERR_PROTOCOL;
     enum err known = device_get(hub, &peer->hello_device, peer->public_key, &peer->session.user);
+    if (known == ERR_AUTH && hub->relay) { /* enrolled at headquarters a moment ago, perhaps */
+        peer_fail(hub, peer, ERR_BUSY, "this branch does not know the device yet; try again later");
+        return ERR_OK;
+    }
     if (known == ERR_AUTH)
         return refuse(hub, peer, ERR_AUTH);
     if (known != ERR_OK && known != ERR_REVOKED)
