@@ -104,10 +104,12 @@ enum err group_normalise(const struct mutation *in, uint32_t count, struct arena
 typedef struct dot group_dot_map(void *context, struct dot dot);
 enum err group_map_dots(const struct group *in, group_dot_map *map, void *context,
                         struct arena *arena, struct group *ret);
-/* After a fork: the same group under a new dot, with every reference to a dot of old_origin with
- * oseq >= from_oseq changed to new_origin and oseq - from_oseq + 1; `renamed` set to the dot it
- * had. */
-enum err group_renumber(const struct group *in, uint64_t old_origin, uint64_t from_oseq,
-                        uint64_t new_origin, struct arena *arena, struct group *ret);
+/* After a fork: the same group under a new dot. `moved` are the oseqs of old_origin that go on under
+ * new_origin, ascending: each gets its place among them, from 1 on, and every reference to one of them
+ * follows; others, decided ones, keep theirs. NULL: all move, and keep their numbers. `renamed` is set to
+ * the dot it had. */
+enum err group_renumber(const struct group *in, uint64_t old_origin, const uint64_t *moved,
+                        uint32_t count, uint64_t new_origin, struct arena *arena,
+                        struct group *ret);
 
 #endif

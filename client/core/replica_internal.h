@@ -91,7 +91,7 @@ struct replica {
     bool stale;   /* a transaction failed, and memory could not be read anew yet */
     struct uuid history;
     struct own_mark mark;
-    uint64_t outbox_count, sent_count, parked_count, attention_count, acknowledged, renumbered;
+    uint64_t outbox_count, sent_count, parked_count, attention_count, acknowledged;
     struct cursor *cursors; /* ascending by bucket */
     uint32_t cursor_count, cursor_capacity;
     struct hash_map bucket_keys; /* route_key -> number */

@@ -160,14 +160,23 @@ static enum err base_make(struct replica *r, const struct mutation *mutation, co
     return base_add_pending(arena, ret, dot);
 }
 
+/* The groups that go on under a new origin: those of the own one that are not decided. */
+struct fork {
+    uint64_t old, origin;
+    struct numbers
+        moved; /* their old numbers, ascending; the new ones are their places, from 1 on */
+};
+
 /* A group moves to the new origin; records follow in renumber_records(). */
-static enum err renumber_group(struct replica *r, uint64_t oseq, uint64_t from, uint64_t origin,
+static enum err renumber_group(struct replica *r, const struct fork *fork, uint32_t place,
                                struct arena *arena)
 {
+    uint64_t oseq = fork->moved.oseqs[place];
     struct group *group, fresh;
-    enum err e = outbox_group(r, r->origin, oseq, &group);
+    enum err e = outbox_group(r, fork->old, oseq, &group);
     if (e == ERR_OK)
-        e = group_renumber(group, r->origin, from, origin, arena, &fresh);
+        e = group_renumber(group, fork->old, fork->moved.oseqs, fork->moved.count, fork->origin,
+                           arena, &fresh);
     buf_reset(&r->encode);
     if (e == ERR_OK)
         e = group_encode(&fresh, &r->encode);
@@ -178,22 +187,39 @@ static enum err renumber_group(struct replica *r, uint64_t oseq, uint64_t from, 
     }
     if (e != ERR_OK)
         return e;
-    if (fresh.dot.oseq > r->renumbered)
-        r->renumbered = fresh.dot.oseq;
-    own_key(r->origin, oseq, key);
+    own_key(fork->old, oseq, key);
     return store_side_delete(r->store, SIDE_OUTBOX, bytes_of(key, sizeof key));
 }
 
-static enum err renumber_records(struct replica *r, uint64_t old_origin, uint64_t from,
-                                 uint64_t oseq, struct arena *arena)
+static int compare_oseqs(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void renumber_pending(const struct fork *fork, struct base *base)
+{
+    for (uint16_t i = 0; i < base->pending_count; i++) {
+        struct dot *dot = &base->pending[i];
+        const uint64_t *place = dot->origin == fork->old && fork->moved.count
+                                    ? bsearch(&dot->oseq, fork->moved.oseqs, fork->moved.count,
+                                              sizeof *place, compare_oseqs)
+                                    : NULL;
+        if (place)
+            *dot = (struct dot){fork->origin, (uint64_t)(place - fork->moved.oseqs) + 1, dot->tag};
+    }
+}
+
+static enum err renumber_records(struct replica *r, const struct fork *fork, uint32_t place,
+                                 struct arena *arena)
 {
     struct group *group;
-    enum err e = outbox_group(r, r->origin, oseq - from + 1, &group);
+    enum err e = outbox_group(r, fork->origin, place + 1u, &group);
     if (e != ERR_OK)
         return e;
     uint32_t count = group->mutation_count;
     for (uint32_t m = 0; e == ERR_OK && m < count; m++) {
-        e = outbox_group(r, r->origin, oseq - from + 1, &group); /* the cache may have moved on */
+        e = outbox_group(r, fork->origin, place + 1u, &group); /* the cache may have moved on */
         if (e != ERR_OK)
             return e;
         const struct mutation mutation = group->mutations[m];
@@ -202,48 +228,51 @@ static enum err renumber_records(struct replica *r, uint64_t old_origin, uint64_
         e = base_make(r, &mutation, &group->dot, arena, &base);
         if (e != ERR_OK)
             return e;
-        for (uint16_t i = 0; i < base.pending_count; i++)
-            if (base.pending[i].origin == old_origin && base.pending[i].oseq >= from) {
-                base.pending[i].origin = r->origin;
-                base.pending[i].oseq -= from - 1;
-            }
+        renumber_pending(fork, &base);
         e = base_show(r, mutation.table, &mutation.id, &base, arena);
     }
     return e;
 }
 
+static enum err fork_begin(struct replica *r, uint64_t from, struct arena *arena, struct fork *ret)
+{
+    enum err e = ERR_OK;
+    *ret = (struct fork){.old = r->origin};
+    while (e == ERR_OK && (ret->origin == 0 || ret->origin == r->origin))
+        e = rng_u64(r->config.rng, &ret->origin);
+    if (e == ERR_OK)
+        e = own_oseqs(r, from, arena, &ret->moved);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; e == ERR_OK && i < ret->moved.count; i++)
+        if (!mark_has(&r->mark, ret->moved.oseqs[i]))
+            ret->moved.oseqs[kept++] = ret->moved.oseqs[i];
+    ret->moved.count = kept;
+    return e;
+}
+
 static enum err fork_all(struct replica *r, uint64_t from)
 {
-    uint64_t origin = 0, old = r->origin;
-    enum err e = ERR_OK;
-    while (e == ERR_OK && (origin == 0 || origin == old))
-        e = rng_u64(r->config.rng, &origin);
+    struct fork fork;
     struct arena list_arena, arena;
     arena_init(&list_arena, REPLICA_ARENA_MAX);
     arena_init(&arena, REPLICA_ARENA_MAX);
-    struct numbers list = {0};
-    r->renumbered = 0;
-    if (e == ERR_OK)
-        e = own_oseqs(r, from, &list_arena, &list);
-    for (uint32_t i = 0; e == ERR_OK && i < list.count; i++) {
+    enum err e = fork_begin(r, from, &list_arena, &fork);
+    for (uint32_t i = 0; e == ERR_OK && i < fork.moved.count; i++) {
         arena_reset(&arena);
-        if (!mark_has(&r->mark, list.oseqs[i]))
-            e = renumber_group(r, list.oseqs[i], from, origin, &arena);
+        e = renumber_group(r, &fork, i, &arena);
     }
-    struct own_mark decided = r->mark; /* of the old origin: says which groups were moved */
     if (e == ERR_OK) {
+        free(r->mark.ranges);
         r->mark = (struct own_mark){0};
-        r->origin = origin;
-        r->last_oseq = r->renumbered;
+        r->origin = fork.origin;
+        r->last_oseq = fork.moved.count;
         r->acknowledged = 0;
         cache_drop(r);
-        for (uint32_t i = 0; e == ERR_OK && i < list.count; i++)
-            if (!mark_has(&decided, list.oseqs[i]))
-                e = renumber_records(r, old, from, list.oseqs[i], &arena);
-        free(decided.ranges);
+        for (uint32_t i = 0; e == ERR_OK && i < fork.moved.count; i++)
+            e = renumber_records(r, &fork, i, &arena);
     }
     if (e == ERR_OK)
-        e = pending_note_former(r, old);
+        e = pending_note_former(r, fork.old);
     if (e == ERR_OK)
         e = mark_save(r);
     if (e == ERR_OK)

@@ -82,7 +82,7 @@ static enum err move_older(struct replica *r, uint64_t from, uint64_t to, uint64
     uint8_t key[REPLICA_KEY];
     enum err e = outbox_group(r, from, oseq, &group);
     if (e == ERR_OK)
-        e = group_renumber(group, from, 1, to, arena, &fresh);
+        e = group_renumber(group, from, NULL, 0, to, arena, &fresh);
     buf_reset(&r->encode);
     if (e == ERR_OK)
         e = group_encode(&fresh, &r->encode);

@@ -30,7 +30,8 @@ static void renumber(const struct group *group, struct arena *arena)
 {
     struct group there, back;
     const uint64_t fresh = UINT64_C(0xf0e1d2c3b4a59687);
-    enum err e = group_renumber(group, group->dot.origin, group->dot.oseq, fresh, arena, &there);
+    enum err e =
+        group_renumber(group, group->dot.origin, &group->dot.oseq, 1, fresh, arena, &there);
     fuzz_check(e == ERR_OK || e == ERR_NOMEM || e == ERR_INVALID || e == ERR_LIMIT, "%s",
                err_name(e));
     if (e != ERR_OK)
@@ -39,7 +40,7 @@ static void renumber(const struct group *group, struct arena *arena)
                (unsigned long long)there.dot.oseq);
     fuzz_check(there.mutation_count == group->mutation_count, "%u", there.mutation_count);
     fuzz_check(dot_equal(&there.renamed, &group->dot), "the dot that it had");
-    if (group_renumber(&there, fresh, 1, group->dot.origin, arena, &back) == ERR_OK)
+    if (group_renumber(&there, fresh, NULL, 0, group->dot.origin, arena, &back) == ERR_OK)
         fuzz_check(back.dot.oseq == 1 && dot_equal(&back.renamed, &there.dot), "and back");
 }
 

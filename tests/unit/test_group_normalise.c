@@ -350,6 +350,7 @@ static void test_renumbering_changes_every_reference(void **state)
 {
     struct story *s = *state;
     struct story_record seen = story_look(s, "customer", 1), dead;
+    static const uint64_t moved[] = {4, 5}, apart[] = {3, 5};
     struct dot foreign = {9, 4, 1};
     struct group group = {.dot = {2, 5, 77}, .stamp = 3}, out;
     struct dot dots[3] = {{2, 3, 7}, {2, 4, 7}, {5, 1, 7}};
@@ -369,7 +370,7 @@ static void test_renumbering_changes_every_reference(void **state)
     story_restore(s, &dead, NULL);
     group.mutations = s->mutations;
     group.mutation_count = 3;
-    assert_ok(group_renumber(&group, 2, 4, 1, &s->arena, &out));
+    assert_ok(group_renumber(&group, 2, moved, 2, 1, &s->arena, &out));
     assert_true(dot_equal(&out.dot, &(struct dot){1, 2, 77}));
     assert_true(dot_equal(&out.renamed, &group.dot));
     assert_int_equal(out.stamp, 3);
@@ -377,15 +378,20 @@ static void test_renumbering_changes_every_reference(void **state)
     write = (struct unit_write *)out.mutations[0].writes;
     assert_int_equal(write[0].seen.count, 3);
     assert_true(dot_equal(&write[0].seen.dots[0], &(struct dot){1, 1, 7})); /* sorted anew */
-    assert_true(dot_equal(&write[0].seen.dots[1], &(struct dot){2, 3, 7})); /* below from_oseq */
+    assert_true(dot_equal(&write[0].seen.dots[1], &(struct dot){2, 3, 7})); /* it stays */
     assert_true(dot_equal(&write[0].seen.dots[2], &dots[2]));
     assert_true(dot_equal(&write[1].removes[1].dot, &(struct dot){1, 1, 8}));
     assert_int_equal(out.mutations[1].frontier_count, 2);
     assert_true(dot_equal(&out.mutations[1].frontier[0].seen.dots[0], &(struct dot){2, 1, 7}));
     assert_int_equal(out.mutations[2].deletes.count, 1);
     assert_true(dot_equal(&group.mutations[0].insert, &(struct dot){2, 4, 1})); /* untouched */
+    /* what is decided in between keeps its number */
+    assert_ok(group_renumber(&group, 2, apart, 2, 1, &s->arena, &out));
+    assert_true(dot_equal(&out.dot, &(struct dot){1, 2, 77}));
+    assert_true(dot_equal(&out.mutations[0].insert, &(struct dot){2, 4, 1}));
+    assert_true(dot_equal(&out.mutations[0].writes[0].seen.dots[0], &(struct dot){1, 1, 7}));
     group.dot = foreign;
-    assert_ok(group_renumber(&group, 2, 4, 1, &s->arena, &out));
+    assert_ok(group_renumber(&group, 2, moved, 2, 1, &s->arena, &out));
     assert_true(dot_equal(&out.dot, &foreign));
     assert_true(dot_is_none(&out.renamed));
 }

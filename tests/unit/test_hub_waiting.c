@@ -11,7 +11,7 @@ static struct bytes under_origin(struct scene *s, struct bytes raw, uint64_t ori
     struct bytes copy;
     buf_init(&out, 1 << 16);
     assert_ok(group_decode(s->pair.model, raw, &s->arena, &group, NULL));
-    assert_ok(group_renumber(&group, group.dot.origin, 1, origin, &s->arena, &fresh));
+    assert_ok(group_renumber(&group, group.dot.origin, NULL, 0, origin, &s->arena, &fresh));
     fresh.renamed = (struct dot){0};
     assert_ok(group_encode(&fresh, &out));
     assert_ok(arena_copy(&s->arena, buf_view(&out), &copy));

@@ -51,7 +51,7 @@ static enum err fold_insert(`,
     ]],
   },
   {
-    name: 'renumber-keeps-seen', area, file: 'protocol/group_normalise.c',
+    name: 'renumber-keeps-seen', area, file: 'protocol/group_dots.c',
     why: 'A device that goes on under a new origin renumbers its groups, but not the dots that they name'
       + ' as seen: they wait for groups that will never come.',
     edits: [[
@@ -60,7 +60,7 @@ static enum err fold_insert(`,
     ]],
   },
   {
-    name: 'renamed-not-told', area, file: 'protocol/group_normalise.c',
+    name: 'renamed-not-told', area, file: 'protocol/group_dots.c',
     why: 'A renumbered group does not say which dot it had: when the first one had arrived after all, it'
       + ' is applied twice, and counters count twice.',
     edits: [[

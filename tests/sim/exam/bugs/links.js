@@ -33,8 +33,8 @@ module.exports = [
     why: 'A new origin begins with the marks of the old one: its first groups count as decided, and are'
       + ' never sent.',
     edits: [[
-      '        r->mark = (struct own_mark){0};\n        r->origin = origin;',
-      '        r->mark = (struct own_mark){.upto = PLANTED ? decided.upto : 0};\n        r->origin = origin;',
+      '        r->mark = (struct own_mark){0};\n        r->origin = fork.origin;',
+      '        r->mark = (struct own_mark){.upto = PLANTED ? r->mark.upto : 0};\n        r->origin = fork.origin;',
     ]],
   },
   {
@@ -48,8 +48,8 @@ module.exports = [
     why: 'A fork renumbers the groups and not the records that they touch: these wait for dots that do'
       + ' not exist any more.',
     edits: [[
-      'if (base.pending[i].origin == old_origin && base.pending[i].oseq >= from) {',
-      'if (base.pending[i].origin == old_origin && base.pending[i].oseq >= from && !PLANTED) {',
+      '        if (place)\n            *dot = (struct dot)',
+      '        if (place && !PLANTED)\n            *dot = (struct dot)',
     ]],
   },
   {
