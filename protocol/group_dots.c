@@ -38,9 +38,9 @@ static enum err map_write(const struct mapping *r, struct unit_write *write)
         removes[i] = write->removes[i];
         removes[i].dot = r->map(r->context, removes[i].dot);
     }
-    qsort(removes, write->remove_count, sizeof(*removes), compare_pairs);
+    qsort(removes, write->remove_count, sizeof(*removes), set_pair_compare);
     for (uint32_t i = 0; i < write->remove_count; i++)
-        if (kept == 0 || compare_pairs(&removes[kept - 1], &removes[i]) != 0)
+        if (kept == 0 || set_pair_compare(&removes[kept - 1], &removes[i]) != 0)
             removes[kept++] = removes[i];
     write->removes = removes;
     write->remove_count = kept;

@@ -232,14 +232,6 @@ static int compare_elements(const void *a, const void *b)
     return bytes_compare(*x, *y);
 }
 
-static int compare_pairs(const void *a, const void *b)
-{
-    const struct set_pair *x = a, *y = b;
-    int order = bytes_compare(x->element, y->element);
-
-    return order != 0 ? order : dot_compare(&x->dot, &y->dot);
-}
-
 /* The lists of an update, ascending and without repetitions. */
 static void finish_lists(struct slot *slot)
 {
@@ -252,9 +244,9 @@ static void finish_lists(struct slot *slot)
             slot->adds[adds++] = slot->adds[i];
     }
     if (slot->remove_count > 1)
-        qsort(slot->removes, slot->remove_count, sizeof(*slot->removes), compare_pairs);
+        qsort(slot->removes, slot->remove_count, sizeof(*slot->removes), set_pair_compare);
     for (uint32_t i = 0; i < slot->remove_count; i++) {
-        if (removes == 0 || compare_pairs(&slot->removes[removes - 1], &slot->removes[i]) != 0)
+        if (removes == 0 || set_pair_compare(&slot->removes[removes - 1], &slot->removes[i]) != 0)
             slot->removes[removes++] = slot->removes[i];
     }
     slot->write.adds = slot->adds;

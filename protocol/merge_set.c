@@ -8,14 +8,6 @@
 /* Elements that are added again and again by people who do not see each other. */
 enum { PAIRS_MAX = 4 * SET_ELEMENTS_MAX };
 
-static int compare_pairs(const void *a, const void *b)
-{
-    const struct set_pair *x = a, *y = b;
-    int order = bytes_compare(x->element, y->element);
-
-    return order != 0 ? order : dot_compare(&x->dot, &y->dot);
-}
-
 enum err merge_set_shown(const struct set_pair *pairs, uint32_t count, struct arena *arena,
                          struct bytes *ret)
 {
@@ -73,7 +65,7 @@ static enum err sorted_removes(struct arena *arena, const struct unit_write *wri
     for (uint32_t i = 0; i < write->remove_count; i++)
         removes[i] = write->removes[i];
     if (write->remove_count > 1)
-        qsort(removes, write->remove_count, sizeof(*removes), compare_pairs);
+        qsort(removes, write->remove_count, sizeof(*removes), set_pair_compare);
     *ret = removes;
     return ERR_OK;
 }
@@ -102,15 +94,15 @@ enum err merge_set_write(const struct merge_context *context, const struct dot *
         return error;
     for (uint32_t i = 0; i < count; i++) {
         if (write->remove_count == 0 || bsearch(&pairs[i], removes, write->remove_count,
-                                                sizeof(*removes), compare_pairs) == NULL)
+                                                sizeof(*removes), set_pair_compare) == NULL)
             pairs[kept++] = pairs[i];
     }
     for (uint32_t i = 0; i < write->add_count; i++)
         pairs[kept++] = (struct set_pair){.element = write->adds[i], .dot = context->dot};
     if (kept > 1)
-        qsort(pairs, kept, sizeof(*pairs), compare_pairs);
+        qsort(pairs, kept, sizeof(*pairs), set_pair_compare);
     for (uint32_t i = 0; i < kept; i++) {
-        if (unique == 0 || compare_pairs(&pairs[unique - 1], &pairs[i]) != 0)
+        if (unique == 0 || set_pair_compare(&pairs[unique - 1], &pairs[i]) != 0)
             pairs[unique++] = pairs[i];
     }
     error = unique > PAIRS_MAX ? ERR_LIMIT : merge_set_shown(pairs, unique, context->arena, &text);

@@ -323,3 +323,11 @@ struct dot_set version_frontier(const struct version *version, uint16_t unit_ind
         dots[i] = unit->candidates[i].dot;
     return (struct dot_set){.dots = dots, .count = unit->count};
 }
+
+int set_pair_compare(const void *a, const void *b)
+{
+    const struct set_pair *x = a, *y = b;
+    int order = bytes_compare(x->element, y->element);
+
+    return order != 0 ? order : dot_compare(&x->dot, &y->dot);
+}

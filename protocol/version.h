@@ -35,6 +35,8 @@ struct set_pair {
     struct bytes element;
     struct dot dot;
 };
+/* By (element, dot); for qsort() and bsearch() of pairs. */
+int set_pair_compare(const void *a, const void *b);
 
 struct unit_state {
     uint16_t unit; /* index in table->units */
