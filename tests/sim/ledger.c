@@ -358,7 +358,7 @@ void ledger_cloned(struct world *world, uint16_t device)
 
 /* What the backup does not hold has to be brought again by a device; if that has lost it, or may not
  * come any more, nobody can. Where two copies write under one origin, the other one may come first then, and
- * its numbers are taken for this one's (OPEN.md, seed 5118). */
+ * its numbers are taken for this one's (seed 5118). */
 void ledger_restored(struct world *world, const struct copy *copy)
 {
     struct ledger *l = world->ledger;
