@@ -187,7 +187,8 @@ enum message_type {
     L(origins, origin_floor, 65536) U(relay) U(seq) /* what is here of that branch's pending groups */
 #define MESSAGE_FATES(U, I, ID, B, T, L) /* of an origin that is followed; counts with the next CHECKPOINT */ \
     U(live) /* enum feed, as the CHECKPOINT's */ L(marks, mark, 1) L(results, group_result, 10000) \
-    U(archived) /* its groups up to here are in a verified backup */
+    U(archived) /* its groups up to here are in a verified backup */ \
+    L(renamed, range_count, 10000) /* its groups that are decided under another number: oseq, tag */
 #define MESSAGE_PENDING(U, I, ID, B, T, L) /* groups that are not decided, without what is out of scope */ \
     U(relay) U(seq) /* of the list, these included */ L(groups, pending_group, 1000)
 #define MESSAGE_LEAVE(U, I, ID, B, T, L) /* a branch: of the buckets of SUBSCRIBE these may not be seen */ \

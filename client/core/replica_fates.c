@@ -39,8 +39,12 @@ static enum err copy_fate(struct held_fate *fate, const struct message_fates *m)
         arena_calloc(&fate->arena, m->marks[0].range_count + 1u, sizeof *ranges);
     struct group_result *results =
         arena_calloc(&fate->arena, m->results_count + 1u, sizeof *results);
-    if (!mark || !ranges || !results)
+    struct range_count *renamed =
+        arena_calloc(&fate->arena, m->renamed_count + 1u, sizeof *renamed);
+    if (!mark || !ranges || !results || !renamed)
         return ERR_NOMEM;
+    if (m->renamed_count)
+        memcpy(renamed, m->renamed, m->renamed_count * sizeof *renamed);
     *mark = m->marks[0];
     if (mark->range_count)
         memcpy(ranges, mark->ranges, mark->range_count * sizeof *ranges);
@@ -53,6 +57,7 @@ static enum err copy_fate(struct held_fate *fate, const struct message_fates *m)
     fate->fates = *m;
     fate->fates.marks = mark;
     fate->fates.results = results;
+    fate->fates.renamed = renamed;
     return e;
 }
 
@@ -84,6 +89,7 @@ enum err replica_fates(struct replica *r, const struct message_fates *m)
 /* ---- at the checkpoint ---- */
 
 struct covered {
+    const struct message_fates *fates;
     const struct mark *mark;
     uint64_t archived;
     struct arena *arena;
@@ -94,6 +100,18 @@ struct covered {
     uint32_t decided_count, decided_capacity, archive_count, archive_capacity;
 };
 
+/* Whether the group is one that was decided under another number. */
+static bool is_renamed(const struct message_fates *fates, uint64_t oseq, struct bytes value)
+{
+    struct group head;
+    for (uint32_t i = 0; i < fates->renamed_count; i++)
+        if (fates->renamed[i].number == oseq)
+            return group_peek(bytes_of(value.data + PENDING_HEAD, value.size - PENDING_HEAD),
+                              &head) == ERR_OK &&
+                   head.dot.tag == fates->renamed[i].count;
+    return false;
+}
+
 static int collect_covered(void *context, struct bytes key, struct bytes value)
 {
     struct covered *list = context;
@@ -101,7 +119,7 @@ static int collect_covered(void *context, struct bytes key, struct bytes value)
     if (value.size < PENDING_HEAD)
         return ERR_CORRUPT;
     bool decided = value.data[0] & PENDING_DECIDED;
-    if (!decided && mark_covers(list->mark, oseq)) {
+    if (!decided && (mark_covers(list->mark, oseq) || is_renamed(list->fates, oseq, value))) {
         uint64_t *grown = arena_extend(list->arena, list->decided, list->decided_count,
                                        &list->decided_capacity, sizeof *grown);
         if (!grown)
@@ -203,7 +221,8 @@ static enum err take_fate(struct install *in, const struct message_fates *fates)
     uint8_t from[REPLICA_KEY], to[REPLICA_KEY];
     own_key(mark->origin, 0, from);
     own_key(mark->origin, UINT64_MAX, to);
-    struct covered list = {.mark = mark, .archived = fates->archived, .arena = &in->arena};
+    struct covered list = {
+        .fates = fates, .mark = mark, .archived = fates->archived, .arena = &in->arena};
     enum err e = store_side_scan(r->store, SIDE_PENDING, bytes_of(from, sizeof from),
                                  bytes_of(to, sizeof to), collect_covered, &list);
     for (uint32_t i = 0; e == ERR_OK && i < list.decided_count; i++)

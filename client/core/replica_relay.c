@@ -118,6 +118,13 @@ enum err relay_note_fate(struct replica *r, const struct message_fates *fates, s
         if (e == ERR_OK && result->code == RESULT_DISCARDED)
             e = discard_done(r, mark->origin, result->oseq);
     }
+    for (uint32_t i = 0; e == ERR_OK && i < fates->renamed_count; i++) {
+        uint8_t key[REPLICA_KEY + 4];
+        own_key(mark->origin, fates->renamed[i].number, key);
+        be32_put(key + REPLICA_KEY, (uint32_t)fates->renamed[i].count);
+        e = store_side_put(r->store, SIDE_RENAMED, bytes_of(key, sizeof key),
+                           bytes_of(key, sizeof key));
+    }
     if (e == ERR_OK && fates->archived) {
         uint8_t value[8];
         char name[RELAY_ARCHIVED_NAME];

@@ -79,6 +79,8 @@ enum err relay_start_over(struct replica *r)
     if (e == ERR_OK)
         e = drop_side(r, SIDE_RECEIPT, &list);
     if (e == ERR_OK)
+        e = drop_side(r, SIDE_RENAMED, &list);
+    if (e == ERR_OK)
         e = forget_received(r, &list);
     if (e == ERR_OK)
         e = store_side_scan(r->store, SIDE_PENDING, bytes_of(NULL, 0), bytes_of(NULL, 0),

@@ -286,7 +286,7 @@ static enum err tell(struct judging *j, const struct dot *dot, enum result_code 
     if (j->author->peer_number == 0 && hub->followers == 0)
         return ERR_OK;
     struct live_result *last = hub->results_tail;
-    if (last && code == RESULT_APPLIED && last->result.code == code &&
+    if (last && !last->renamed && code == RESULT_APPLIED && last->result.code == code &&
         last->origin == dot->origin && last->result.oseq + last->result.count == dot->oseq) {
         last->result.count++;
         return ERR_OK;
@@ -308,6 +308,26 @@ static enum err tell(struct judging *j, const struct dot *dot, enum result_code 
     return ERR_OK;
 }
 
+/* Who follows the origin that the group had before it was renumbered, is told that it is decided. */
+static enum err tell_renamed(struct judging *j)
+{
+    struct hub *hub = j->hub;
+    const struct dot *had = j->group ? &j->group->renamed : NULL;
+    if (!had || dot_is_none(had) || hub->followers == 0)
+        return ERR_OK;
+    struct live_result *entry = arena_calloc(&hub->turn, 1, sizeof *entry);
+    if (!entry)
+        return ERR_NOMEM;
+    *entry = (struct live_result){
+        .origin = had->origin, .result = {.oseq = had->oseq}, .renamed = true, .tag = had->tag};
+    if (hub->results_tail)
+        hub->results_tail->next = entry;
+    else
+        hub->results_head = entry;
+    hub->results_tail = entry;
+    return ERR_OK;
+}
+
 static enum err settle(struct judging *j, const struct dot *dot, enum result_code code)
 {
     enum err e = receipt_add(j->hub, dot, j->hash, code, j->reason);
@@ -317,7 +337,7 @@ static enum err settle(struct judging *j, const struct dot *dot, enum result_cod
         e = renamed_put(j->hub, &j->group->renamed, dot);
     if (e == ERR_OK)
         e = tell(j, dot, code);
-    return e;
+    return e == ERR_OK ? tell_renamed(j) : e;
 }
 
 /* PARKED: reason u8, detail length u8, detail, group bytes. */

@@ -271,14 +271,14 @@ static enum err add_results(struct hub *hub, struct peer *peer,
 {
     uint32_t count = 0;
     for (const struct live_result *r = hub->results_head; r; r = r->next)
-        count += r->origin == peer->session.origin;
+        count += !r->renamed && r->origin == peer->session.origin;
     struct group_result *results = arena_calloc(&hub->turn, count, sizeof *results);
     struct mark *mark = arena_calloc(&hub->turn, 1, sizeof *mark);
     if (!results || !mark)
         return ERR_NOMEM;
     count = 0;
     for (const struct live_result *r = hub->results_head; r; r = r->next)
-        if (r->origin == peer->session.origin)
+        if (!r->renamed && r->origin == peer->session.origin)
             results[count++] = r->result;
     struct origin *origin;
     enum err e = origin_get(hub, peer->session.origin, &origin);
@@ -386,7 +386,7 @@ void feed_publish(struct hub *hub)
     for (struct live_entry *entry = hub->live_head; e == ERR_OK && entry; entry = entry->next)
         e = touch(hub, &news.all, entry);
     for (struct live_result *r = hub->results_head; e == ERR_OK && r; r = r->next)
-        e = number_set_add(hub, &news.authors, r->origin);
+        e = r->renamed ? ERR_OK : number_set_add(hub, &news.authors, r->origin);
     for (struct peer *peer = hub->peers; peer; peer = peer->next) {
         if (peer->session.pull != PULL_LIVE || peer->session.state != PEER_OPEN)
             continue;

@@ -70,10 +70,49 @@ void follows_drop(struct hub *hub, struct peer *peer)
 
 /* ---- fates ---- */
 
+/* Groups of an origin that are decided under another number. */
+struct renamed_list {
+    struct arena *arena;
+    struct range_count *items; /* oseq, tag */
+    uint32_t count, capacity;
+};
+
+static enum err renamed_add(struct renamed_list *list, uint64_t oseq, uint32_t tag)
+{
+    enum { MOST = 10000 };
+    if (list->count == MOST)
+        return ERR_OK; /* the others stay shown as pending */
+    struct range_count *items =
+        arena_extend(list->arena, list->items, list->count, &list->capacity, sizeof *items);
+    if (!items)
+        return ERR_NOMEM;
+    list->items = items;
+    items[list->count++] = (struct range_count){oseq, tag};
+    return ERR_OK;
+}
+
+static int collect_renamed(void *context, struct bytes key, struct bytes value)
+{
+    (void)value;
+    return key.size == KEY_ORIGIN_SIZE + 4
+               ? (int)renamed_add(context, be64_get(key.data + 8), be32_get(key.data + 16))
+               : ERR_CORRUPT;
+}
+
+static enum err renamed_from(struct store *store, uint64_t origin, struct renamed_list *list)
+{
+    uint8_t from[KEY_ORIGIN_SIZE + 4] = {0}, to[KEY_ORIGIN_SIZE + 4];
+    memset(to, 0xff, sizeof to);
+    be64_put(from, origin);
+    be64_put(to, origin);
+    return store_side_scan(store, SIDE_RENAMED, bytes_of(from, sizeof from),
+                           bytes_of(to, sizeof to), collect_renamed, list);
+}
+
 /* In as many messages as the results need. */
 static enum err send_fates(struct hub *hub, struct peer *peer, uint64_t live,
                            const struct mark *mark, const struct group_result *results,
-                           uint32_t count, uint64_t archived)
+                           uint32_t count, uint64_t archived, const struct renamed_list *renamed)
 {
     uint32_t done = 0;
     if (!peer->audience.branch)
@@ -86,7 +125,9 @@ static enum err send_fates(struct hub *hub, struct peer *peer, uint64_t live,
                                          .marks_count = 1,
                                          .results = results + done,
                                          .results_count = part,
-                                         .archived = archived}};
+                                         .archived = archived,
+                                         .renamed = done ? NULL : renamed->items,
+                                         .renamed_count = done ? 0 : renamed->count}};
         enum err e = peer_send(hub, peer, &m);
         if (e != ERR_OK)
             return e;
@@ -120,13 +161,16 @@ static enum err fates_from(struct hub *hub, struct peer *peer, struct store *sto
                                                    &mark, &results, &count)
                             : origin_results(store, follow->origin, follow->floor, arena, &mark,
                                              &results, &count);
+    struct renamed_list renamed = {.arena = arena};
     if (e == ERR_OK)
         e = archived_of(store, follow->origin, arena, &archived);
+    if (e == ERR_OK)
+        e = renamed_from(store, follow->origin, &renamed);
     if (e != ERR_OK)
         return e;
-    if (mark.upto <= follow->floor && mark.range_count == 0 && archived == 0)
+    if (mark.upto <= follow->floor && mark.range_count == 0 && archived == 0 && renamed.count == 0)
         return ERR_OK;
-    e = send_fates(hub, peer, live, &mark, results, count, archived);
+    e = send_fates(hub, peer, live, &mark, results, count, archived, &renamed);
     if (e == ERR_OK && mark.upto > follow->floor)
         follow->floor = mark.upto;
     return e;
@@ -143,21 +187,48 @@ enum err follow_catch_up(struct hub *hub, struct peer *peer, struct store *reade
 
 /* The results of the turn that are of one origin. */
 static enum err results_of(struct hub *hub, uint64_t origin, const struct group_result **ret,
-                           uint32_t *ret_count)
+                           uint32_t *ret_count, struct renamed_list *renamed)
 {
     uint32_t count = 0;
-    for (const struct live_result *r = hub->results_head; r; r = r->next)
-        count += r->origin == origin;
+    enum err e = ERR_OK;
+    for (const struct live_result *r = hub->results_head; e == ERR_OK && r; r = r->next) {
+        count += !r->renamed && r->origin == origin;
+        if (r->renamed && r->origin == origin)
+            e = renamed_add(renamed, r->result.oseq, r->tag);
+    }
+    if (e != ERR_OK)
+        return e;
     struct group_result *results = arena_calloc(&hub->turn, count + 1u, sizeof *results);
     if (!results)
         return ERR_NOMEM;
     count = 0;
     for (const struct live_result *r = hub->results_head; r; r = r->next)
-        if (r->origin == origin)
+        if (!r->renamed && r->origin == origin)
             results[count++] = r->result;
     *ret = results;
     *ret_count = count;
     return ERR_OK;
+}
+
+/* Of an origin that the turn has decided something of, or whose groups it decided under another number: in
+ * memory is it in the first case alone. */
+static enum err send_live(struct hub *hub, struct peer *peer, struct follow *follow)
+{
+    struct renamed_list renamed = {.arena = &hub->turn};
+    struct mark mark = {.origin = follow->origin, .upto = follow->floor};
+    const struct group_result *results = NULL;
+    uint32_t count = 0;
+    struct origin *origin;
+    enum err e = results_of(hub, follow->origin, &results, &count, &renamed);
+    if (e == ERR_OK && count > 0)
+        e = origin_get(hub, follow->origin, &origin);
+    if (e == ERR_OK && count > 0)
+        e = own_mark(hub, origin, &mark);
+    if (e == ERR_OK)
+        e = send_fates(hub, peer, FEED_LIVE, &mark, results, count, 0, &renamed);
+    if (e == ERR_OK && mark.upto > follow->floor)
+        follow->floor = mark.upto;
+    return e;
 }
 
 enum err follow_live(struct hub *hub, struct peer *peer, bool *ret_any)
@@ -174,20 +245,9 @@ enum err follow_live(struct hub *hub, struct peer *peer, bool *ret_any)
         if (!follow || earlier)
             continue;
         told = r->origin;
-        const struct group_result *results;
-        uint32_t count;
-        struct origin *origin;
-        struct mark mark;
-        enum err e = results_of(hub, r->origin, &results, &count);
-        if (e == ERR_OK)
-            e = origin_get(hub, r->origin, &origin);
-        if (e == ERR_OK)
-            e = own_mark(hub, origin, &mark);
-        if (e == ERR_OK)
-            e = send_fates(hub, peer, FEED_LIVE, &mark, results, count, 0);
+        enum err e = send_live(hub, peer, follow);
         if (e != ERR_OK)
             return e;
-        follow->floor = mark.upto > follow->floor ? mark.upto : follow->floor;
         *ret_any = true;
     }
     return ERR_OK;

@@ -197,6 +197,8 @@ struct live_result {
     struct live_result *next;
     uint64_t origin; /* of the group, or of the session that asked */
     struct group_result result;
+    bool renamed; /* not a result: the group (oseq, tag) was decided under another number */
+    uint32_t tag;
 };
 
 struct receipt {

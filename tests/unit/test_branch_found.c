@@ -191,9 +191,40 @@ static void a_revoked_device_does_not_revoke_its_branch(void **state)
     pair_done(&t.p);
 }
 
+/* Boris has seen what Anna wrote; she goes on under a new origin before anybody above has heard of it. */
+static void what_was_decided_under_another_number_leaves_the_view(void **state)
+{
+    struct pair p;
+    (void)state;
+    pair_init(&p, NULL, 77);
+    struct pair_branch *kazan = pair_branch_new(&p, "Kazan", NULL);
+    struct pair_device *anna = pair_enrol_at(&p, "anna", "Kazan", kazan),
+                       *boris = pair_enrol_at(&p, "boris", "Kazan", kazan);
+    const struct hands_cell cells[] = {{"name", "Acme", {{0}}}, {"visibility", "company", {{0}}}};
+    pair_go_live(&p, anna);
+    pair_go_live(&p, boris);
+    pair_cut(&p, kazan->link);
+    struct uuid id = hands_put(&p, anna, "party", (struct uuid){{0}}, cells, 2);
+    pair_say(&p, anna);
+    assert_int_equal(replica_pending_count(boris->replica), 1);
+    pair_replace_branch(&p, kazan);
+    assert_ok(replica_fork(anna->replica, 1, p.now_ms));
+    pair_go_live(&p, boris);
+    pair_go_live(&p, anna);
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "name"), "Acme");
+    assert_int_equal(replica_pending_count(boris->replica), 0);
+    pair_assert_equal(&p, boris);
+    /* and for who hears of it later */
+    pair_cut(&p, boris);
+    pair_go_live(&p, boris);
+    assert_int_equal(replica_pending_count(boris->replica), 0);
+    pair_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_decided_under_another_number_leaves_the_view),
         cmocka_unit_test(a_new_branch_numbers_its_runs_from_1),
         cmocka_unit_test(a_number_is_not_given_twice),
         cmocka_unit_test(a_start_of_headquarters_is_no_restore),

@@ -219,6 +219,7 @@ static void add_comparison(struct fixture *f)
 static void add_branches(struct fixture *f)
 {
     static const struct range_name left[] = {{7}};
+    static const struct range_count renamed[] = {{14, 0x33}};
     static const struct origin_floor floors[] = {{0xa1, 9}, {0xb2, 0}};
     static const struct oseq_range ranges[] = {{12, 12}};
     static const struct mark marks[] = {{0xb2, 10, ranges, 1}};
@@ -238,10 +239,10 @@ static void add_branches(struct fixture *f)
                 "here",
                 &m);
     m.type = MESSAGE_FATES;
-    m.as.fates = (struct message_fates){1, marks, 1, results, 1, 3};
+    m.as.fates = (struct message_fates){1, marks, 1, results, 1, 3, renamed, 1};
     add_message(f,
                 "with the next live checkpoint: of origin 0xb2 1..10 and 12 are decided, 12 is "
-                "parked (reason 2), archived up to 3",
+                "parked (reason 2), archived up to 3; 14 with tag 0x33 is decided elsewhere",
                 &m);
     m.type = MESSAGE_PENDING;
     m.as.pending = (struct message_pending){0xb0, 8, groups, 1};
