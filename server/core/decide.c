@@ -308,26 +308,6 @@ static enum err tell(struct judging *j, const struct dot *dot, enum result_code 
     return ERR_OK;
 }
 
-/* Who follows the origin that the group had before it was renumbered, is told that it is decided. */
-static enum err tell_renamed(struct judging *j)
-{
-    struct hub *hub = j->hub;
-    const struct dot *had = j->group ? &j->group->renamed : NULL;
-    if (!had || dot_is_none(had) || hub->followers == 0)
-        return ERR_OK;
-    struct live_result *entry = arena_calloc(&hub->turn, 1, sizeof *entry);
-    if (!entry)
-        return ERR_NOMEM;
-    *entry = (struct live_result){
-        .origin = had->origin, .result = {.oseq = had->oseq}, .renamed = true, .tag = had->tag};
-    if (hub->results_tail)
-        hub->results_tail->next = entry;
-    else
-        hub->results_head = entry;
-    hub->results_tail = entry;
-    return ERR_OK;
-}
-
 static enum err settle(struct judging *j, const struct dot *dot, enum result_code code)
 {
     enum err e = receipt_add(j->hub, dot, j->hash, code, j->reason);
@@ -337,7 +317,7 @@ static enum err settle(struct judging *j, const struct dot *dot, enum result_cod
         e = renamed_put(j->hub, &j->group->renamed, dot);
     if (e == ERR_OK)
         e = tell(j, dot, code);
-    return e == ERR_OK ? tell_renamed(j) : e;
+    return e == ERR_OK && j->group ? follow_note_renamed(j->hub, &j->group->renamed) : e;
 }
 
 /* PARKED: reason u8, detail length u8, detail, group bytes. */

@@ -185,6 +185,23 @@ enum err follow_catch_up(struct hub *hub, struct peer *peer, struct store *reade
     return e;
 }
 
+enum err follow_note_renamed(struct hub *hub, const struct dot *had)
+{
+    if (dot_is_none(had) || hub->followers == 0)
+        return ERR_OK;
+    struct live_result *entry = arena_calloc(&hub->turn, 1, sizeof *entry);
+    if (!entry)
+        return ERR_NOMEM;
+    *entry = (struct live_result){
+        .origin = had->origin, .result = {.oseq = had->oseq}, .renamed = true, .tag = had->tag};
+    if (hub->results_tail)
+        hub->results_tail->next = entry;
+    else
+        hub->results_head = entry;
+    hub->results_tail = entry;
+    return ERR_OK;
+}
+
 /* The results of the turn that are of one origin. */
 static enum err results_of(struct hub *hub, uint64_t origin, const struct group_result **ret,
                            uint32_t *ret_count, struct renamed_list *renamed)

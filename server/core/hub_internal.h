@@ -477,6 +477,8 @@ void follows_drop(struct hub *hub, struct peer *peer);
 /* With the checkpoint of a catch-up: what its snapshot knows of them. */
 enum err follow_catch_up(struct hub *hub, struct peer *peer, struct store *reader,
                          struct arena *arena, uint64_t live);
+/* The turn has decided the group that had this dot before it was renumbered (none: nothing to note). */
+enum err follow_note_renamed(struct hub *hub, const struct dot *had);
 /* With a commit: what it has decided of them. *ret_any: something. */
 enum err follow_live(struct hub *hub, struct peer *peer, bool *ret_any);
 

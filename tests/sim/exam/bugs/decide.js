@@ -90,10 +90,10 @@ module.exports = [
     why: 'The author of a refused change is told that it was applied: it shows what nobody else has, and'
       + ' the draft is gone.',
     edits: [[
-      '    if (e == ERR_OK)\n        e = tell(j, dot, code);\n    return e;',
+      '    if (e == ERR_OK)\n        e = tell(j, dot, code);\n    return e == ERR_OK && j->group',
       `    if (e == ERR_OK)
         e = tell(j, dot, PLANTED && code == RESULT_PARKED ? RESULT_APPLIED : code);
-    return e;`,
+    return e == ERR_OK && j->group`,
     ]],
   },
   {
