@@ -128,6 +128,14 @@ int value_compare(const struct value *a, const struct value *b)
     return a_rank == 0 ? 0 : bytes_compare(a->as.bytes, b->as.bytes);
 }
 
+bool value_id(const struct value *value, struct uuid *ret)
+{
+    if (value->kind != VALUE_BLOB || value->as.bytes.size != sizeof ret->byte)
+        return false;
+    memcpy(ret->byte, value->as.bytes.data, sizeof ret->byte);
+    return true;
+}
+
 enum err value_copy(struct arena *arena, const struct value *in, struct value *ret)
 {
     struct value copy = *in;

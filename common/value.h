@@ -10,6 +10,7 @@
 
 #include "common/arena.h"
 #include "common/bytes.h"
+#include "common/uuid.h"
 
 enum value_kind { VALUE_NULL, VALUE_INT, VALUE_REAL, VALUE_TEXT, VALUE_BLOB };
 
@@ -32,6 +33,8 @@ bool value_equal(const struct value *a, const struct value *b);
 /* Total order: NULL < INT and REAL by number < TEXT < BLOB by bytes. 0 exactly when value_equal():
  * an INT comes before the REAL of the same number, -0.0 before 0.0, NaN before all numbers. */
 int value_compare(const struct value *a, const struct value *b);
+/* Whether it is a reference's value; then *ret is the record's id. */
+bool value_id(const struct value *value, struct uuid *ret);
 /* Copies text and blob into the arena. ERR_NOMEM. */
 enum err value_copy(struct arena *arena, const struct value *in, struct value *ret);
 

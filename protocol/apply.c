@@ -44,17 +44,14 @@ bool apply_is_child_table(const struct model *model, const struct model_table *t
 bool apply_parent_id(const struct apply_run *run, const struct apply_entry *entry,
                      const struct model_table **ret_table, struct uuid *ret_id)
 {
-    int16_t column = entry->table->parent_column, target;
-    const struct value *value;
+    int16_t column = entry->table->parent_column;
 
     if (column < 0 || !entry->record.present)
         return false;
-    target = entry->table->columns[column].target;
-    value = &entry->record.values[column];
-    if (target < 0 || value->kind != VALUE_BLOB || value->as.bytes.size != sizeof(ret_id->byte))
+    int16_t target = entry->table->columns[column].target;
+    if (target < 0 || !value_id(&entry->record.values[column], ret_id))
         return false;
     *ret_table = &run->model->tables[target];
-    memcpy(ret_id->byte, value->as.bytes.data, sizeof(ret_id->byte));
     return true;
 }
 

@@ -1,5 +1,7 @@
 #include "protocol/mark.h"
 
+#include <stdio.h>
+
 bool mark_covers(const struct mark *mark, uint64_t oseq)
 {
     if (oseq <= mark->upto)
@@ -36,4 +38,9 @@ enum err mark_unpack(struct bytes in, size_t *offset, struct arena *arena, struc
     ret->ranges = ranges;
     ret->range_count = (uint32_t)count;
     return ERR_OK;
+}
+
+void archived_name(uint64_t origin, char out[ARCHIVED_NAME_SIZE])
+{
+    snprintf(out, ARCHIVED_NAME_SIZE, "archived/%016llx", (unsigned long long)origin);
 }

@@ -4,10 +4,7 @@
 
 static bool reference_value(const struct value *values, int16_t column, struct uuid *ret)
 {
-    if (column < 0 || values[column].kind != VALUE_BLOB || values[column].as.bytes.size != 16)
-        return false;
-    memcpy(ret->byte, values[column].as.bytes.data, 16);
-    return true;
+    return column >= 0 && value_id(&values[column], ret);
 }
 
 static struct route routed(const struct model_table *table, const struct value *values)

@@ -224,8 +224,9 @@ static enum err fill_head(struct satchel *h, const struct model_table *conflicts
     if (ret->record_title == NULL || ret->unit == NULL || ret->policy == NULL)
         return ERR_NOMEM;
     ret->unit_label = (struct satchel_label){{ret->unit, ret->unit}};
-    if (record->kind == VALUE_BLOB && record->as.bytes.size == sizeof ret->record.byte)
-        memcpy(ret->record.byte, record->as.bytes.data, sizeof ret->record.byte);
+    struct uuid of;
+    if (value_id(record, &of))
+        memcpy(ret->record.byte, of.byte, sizeof of.byte);
     return ERR_OK;
 }
 

@@ -183,11 +183,30 @@ static void place_member(struct buf *out, const char *name, const char *host, ui
     (void)text_append(out, "\"},\n");
 }
 
+bool place_equal(const struct identity_place *a, const struct identity_place *b)
+{
+    return strcmp(a->host, b->host) == 0 && a->port == b->port &&
+           memcmp(a->pin, b->pin, sizeof a->pin) == 0;
+}
+
+struct identity_place identity_place(const struct identity *identity)
+{
+    struct identity_place place = {.port = identity->port};
+    memcpy(place.host, identity->host, sizeof place.host);
+    memcpy(place.pin, identity->pin, sizeof place.pin);
+    return place;
+}
+
 bool identity_is_home(const struct identity *identity)
 {
-    return strcmp(identity->host, identity->home.host) == 0 &&
-           identity->port == identity->home.port &&
-           memcmp(identity->pin, identity->home.pin, sizeof identity->pin) == 0;
+    const struct identity_place place = identity_place(identity);
+    return place_equal(&place, &identity->home);
+}
+
+void place_text(const char *host, uint16_t port, char out[PLACE_TEXT_SIZE])
+{
+    (void)snprintf(out, PLACE_TEXT_SIZE, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host,
+                   (unsigned)port);
 }
 
 void identity_use(struct identity *identity, const struct identity_place *place)

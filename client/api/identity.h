@@ -39,7 +39,12 @@ void identity_done(struct identity *identity);
 bool identity_is_home(const struct identity *identity);
 void identity_use(struct identity *identity, const struct identity_place *place);
 
+bool place_equal(const struct identity_place *a, const struct identity_place *b);
+struct identity_place identity_place(const struct identity *identity); /* of the server in use */
+
+enum { PLACE_TEXT_SIZE = 300 };
 /* "host:port", "[address]:port". */
+void place_text(const char *host, uint16_t port, char out[PLACE_TEXT_SIZE]);
 bool place_parse(struct bytes text, struct identity_place *ret);
 
 /* ERR_PARSE. */

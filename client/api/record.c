@@ -32,17 +32,6 @@ static enum err id_text(const struct uuid *id, struct arena *arena, const char *
     return ERR_OK;
 }
 
-/* The id as text where a value is a reference; false: it is none. */
-static bool is_reference(const struct model_column *column, const struct value *value,
-                         struct uuid *ret)
-{
-    if (column->type != COLUMN_REFERENCE || value->kind != VALUE_BLOB ||
-        value->as.bytes.size != sizeof ret->byte)
-        return false;
-    memcpy(ret->byte, value->as.bytes.data, sizeof ret->byte);
-    return true;
-}
-
 enum err api_title(struct satchel *h, const struct model_table *table, const struct uuid *id,
                    const struct value *values, struct arena *arena, const char **ret)
 {
@@ -70,7 +59,7 @@ enum err api_text(struct satchel *h, const struct model_column *column, const st
                   struct arena *arena, const char **ret)
 {
     struct uuid id;
-    if (is_reference(column, value, &id) && column->target >= 0)
+    if (column->type == COLUMN_REFERENCE && column->target >= 0 && value_id(value, &id))
         return api_title_of(h, &h->model->tables[column->target], &id, arena, ret);
     return plain_text(column, value, arena, ret);
 }

@@ -622,9 +622,7 @@ SATCHEL_API enum satchel_code satchel_history(struct satchel *handle, const char
                                               const struct satchel_id *id, satchel_event_fn *fn,
                                               void *context);
 
-/* --- status -------------------------------------------------------------------------------- */
-
-/* --- servers: headquarters, and those of the branches ---------------------------------------- */
+/* --- servers: headquarters, and those of the branches -------------------------------------- */
 
 struct satchel_server {
     const char *name;    /* of the branch; "headquarters" */
@@ -646,6 +644,8 @@ SATCHEL_API enum satchel_code satchel_servers(struct satchel *handle, satchel_se
  * SATCHEL_E_NOT_FOUND; SATCHEL_E_INVALID: not enrolled, connected, or a handle for reading only; SATCHEL_E_IO,
  * SATCHEL_E_FULL, SATCHEL_E_FORBIDDEN, SATCHEL_E_NOMEM. */
 SATCHEL_API enum satchel_code satchel_use_server(struct satchel *handle, const char *name);
+
+/* --- status -------------------------------------------------------------------------------- */
 
 struct satchel_status {
     const char *directory;

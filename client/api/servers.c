@@ -18,28 +18,17 @@ struct search {
     struct arena arena;
 };
 
-static void place_text(const struct identity_place *place, char out[300])
-{
-    snprintf(out, 300, strchr(place->host, ':') != NULL ? "[%s]:%u" : "%s:%u", place->host,
-             (unsigned)place->port);
-}
-
-static bool is_in_use(const struct satchel *h, const struct identity_place *place)
-{
-    return strcmp(h->identity.host, place->host) == 0 && h->identity.port == place->port &&
-           memcmp(h->identity.pin, place->pin, sizeof place->pin) == 0;
-}
-
 static int tell(struct search *search, const char *name, const char *city, bool home,
                 const struct identity_place *place)
 {
-    char address[300];
-    place_text(place, address);
+    char address[PLACE_TEXT_SIZE];
+    place_text(place->host, place->port, address);
+    const struct identity_place used = identity_place(&search->h->identity);
     const struct satchel_server server = {.name = name,
                                           .city = city,
                                           .address = address,
                                           .headquarters = home,
-                                          .in_use = is_in_use(search->h, place)};
+                                          .in_use = place_equal(&used, place)};
     return search->fn(search->context, &server, place);
 }
 
@@ -61,14 +50,6 @@ static const struct value *cell(const struct search *search, uint32_t table_id,
     return &values[model_column_by_name(table, bytes_of_text(column))->index];
 }
 
-static bool reference(const struct value *value, struct uuid *ret)
-{
-    if (value->kind != VALUE_BLOB || value->as.bytes.size != sizeof ret->byte)
-        return false;
-    memcpy(ret->byte, value->as.bytes.data, sizeof ret->byte);
-    return true;
-}
-
 /* *ret_branch: the values of the branch that the device serves; NULL: it is no server. */
 static enum err branch_of(struct search *search, const struct value *device,
                           const struct value **ret_branch, struct identity_place *ret_place)
@@ -83,11 +64,11 @@ static enum err branch_of(struct search *search, const struct value *device,
         pin->as.bytes.size != sizeof ret_place->pin ||
         (revoked->kind == VALUE_INT && revoked->as.integer != 0) ||
         !place_parse(address->as.bytes, ret_place) ||
-        !reference(cell(search, TABLE_DEVICE, device, "user"), &id))
+        !value_id(cell(search, TABLE_DEVICE, device, "user"), &id))
         return ERR_OK;
     memcpy(ret_place->pin, pin->as.bytes.data, sizeof ret_place->pin);
     enum err e = values_of(search, TABLE_USER, &id, &user);
-    if (e != ERR_OK || user == NULL || !reference(cell(search, TABLE_USER, user, "branch"), &id))
+    if (e != ERR_OK || user == NULL || !value_id(cell(search, TABLE_USER, user, "branch"), &id))
         return e;
     return values_of(search, TABLE_BRANCH, &id, ret_branch);
 }

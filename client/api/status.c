@@ -16,10 +16,9 @@ static enum err count_conflicts(struct satchel *h, const char *state, uint64_t *
 
 static enum err server_text(struct satchel *h, const char **ret)
 {
-    char text[300] = "";
+    char text[PLACE_TEXT_SIZE] = "";
     if (h->enrolled)
-        snprintf(text, sizeof text, strchr(h->identity.host, ':') != NULL ? "[%s]:%u" : "%s:%u",
-                 h->identity.host, (unsigned)h->identity.port);
+        place_text(h->identity.host, h->identity.port, text);
     *ret = arena_text(&h->status_arena, bytes_of_text(text));
     return *ret != NULL ? ERR_OK : ERR_NOMEM;
 }

@@ -1,5 +1,6 @@
 /* replica.c - opening, the state in memory, reading. */
 #include "client/core/replica_internal.h"
+#include "client/core/replica_relay.h"
 #include "protocol/mark.h"
 
 #include <stdlib.h>
@@ -125,30 +126,27 @@ enum err mark_combine(struct replica *r, const struct mark *with, bool meet)
     return e;
 }
 
-enum err mark_save(struct replica *r)
+enum err mark_put(struct replica *r, const struct mark *mark)
 {
     uint8_t key[8];
-    be64_put(key, r->origin);
+    be64_put(key, mark->origin);
     buf_reset(&r->scratch);
-    const struct mark mark = {r->origin, r->mark.upto, r->mark.ranges, r->mark.count};
-    mark_pack(&mark, &r->scratch);
+    mark_pack(mark, &r->scratch);
     if (r->scratch.error != ERR_OK)
         return r->scratch.error;
     return store_side_put(r->store, SIDE_MARK, bytes_of(key, 8), buf_view(&r->scratch));
 }
 
+enum err mark_save(struct replica *r)
+{
+    const struct mark mark = {r->origin, r->mark.upto, r->mark.ranges, r->mark.count};
+    return mark_put(r, &mark);
+}
+
 static enum err mark_load(struct replica *r)
 {
-    uint8_t key[8];
-    be64_put(key, r->origin);
-    struct bytes value;
-    struct mark mark = {0};
-    enum err e = store_side_get(r->store, SIDE_MARK, bytes_of(key, 8), &r->arena, &value);
-    if (e == ERR_NOT_FOUND)
-        return mark_set(r, &mark);
-    size_t offset = 0;
-    if (e == ERR_OK)
-        e = mark_unpack(value, &offset, &r->arena, &mark);
+    struct mark mark;
+    enum err e = relay_mark_from(r->store, r->origin, &r->arena, &mark);
     return e == ERR_OK ? mark_set(r, &mark) : e;
 }
 

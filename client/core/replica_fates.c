@@ -4,7 +4,7 @@
  * A branch keeps, besides, what it has to tell its devices: MARK origin -> as of the own one, RECEIPT
  * (origin, first oseq) -> count BE8, code u8, reason BE4, detail; and the groups that came from below,
  * until they are archived.
- * Source:     SPEC.md 10.14, 12. */
+ * Source:     SPEC.md 12.3, 12.5. */
 #include "client/core/replica_install.h"
 #include "client/core/replica_relay.h"
 #include "protocol/mark.h"

@@ -133,7 +133,8 @@ enum err own_mark_copy(struct own_mark *to, const struct mark *from);
 enum err mark_set(struct replica *r, const struct mark *from);
 /* The own mark becomes what either says (join), or what both say (meet). ERR_NOMEM. */
 enum err mark_combine(struct replica *r, const struct mark *with, bool meet);
-enum err mark_save(struct replica *r);
+enum err mark_put(struct replica *r, const struct mark *mark);
+enum err mark_save(struct replica *r);                         /* the own one */
 struct cursor *cursor_get(struct replica *r, uint32_t bucket); /* makes it; NULL: no memory */
 /* Whether there is a cursor of it: every bucket in scope of which something has come has one. */
 bool bucket_subscribed(const struct replica *r, uint32_t bucket);

@@ -6,7 +6,7 @@
  *             groups in the order of (effective stamp, dot), causes before effects (pending_order).
  * Leaving:    when the fate of their origin covers them (replica_fates.c), or their records leave the scope.
  * Invariant:  r->pending has exactly the stored groups that are not decided.
- * Source:     SPEC.md 10.14; DESIGN.md 3. */
+ * Source:     SPEC.md 10.4, 12.4. */
 #include "client/core/replica_internal.h"
 #include "client/core/replica_relay.h"
 #include "protocol/hlc.h"

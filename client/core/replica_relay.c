@@ -12,7 +12,6 @@ enum {
     RUN_SIZE = 1 + 8 + 8 + 4 + 16 + 8 + 8 + 64,
     ORIGIN_SIZE = 16 + 16 + 8 + 8,
     RECEIPT_HEAD = 8 + 1 + 4,
-    RELAY_ARCHIVED_NAME = 9 + 16 + 1, /* in META, as at headquarters */
 };
 
 /* ---- origins ---- */
@@ -80,17 +79,6 @@ enum err relay_mark(struct replica *r, uint64_t origin, struct arena *arena, str
     return relay_mark_from(r->store, origin, arena, ret);
 }
 
-static enum err mark_put(struct replica *r, const struct mark *mark)
-{
-    uint8_t key[8];
-    be64_put(key, mark->origin);
-    buf_reset(&r->scratch);
-    mark_pack(mark, &r->scratch);
-    if (r->scratch.error != ERR_OK)
-        return r->scratch.error;
-    return store_side_put(r->store, SIDE_MARK, bytes_of(key, 8), buf_view(&r->scratch));
-}
-
 /* Headquarters' marks only grow; after a restore the old ones are gone (relay_start_over). */
 enum err relay_note_fate(struct replica *r, const struct message_fates *fates, struct arena *arena)
 {
@@ -127,8 +115,8 @@ enum err relay_note_fate(struct replica *r, const struct message_fates *fates, s
     }
     if (e == ERR_OK && fates->archived) {
         uint8_t value[8];
-        char name[RELAY_ARCHIVED_NAME];
-        snprintf(name, sizeof name, "archived/%016llx", (unsigned long long)mark->origin);
+        char name[ARCHIVED_NAME_SIZE];
+        archived_name(mark->origin, name);
         be64_put(value, fates->archived);
         e = store_side_put(r->store, SIDE_META, bytes_of_text(name), bytes_of(value, 8));
     }

@@ -55,10 +55,10 @@ static enum err child_of(const struct model_table *table, const struct uuid *id,
     *ret_entry = NULL;
     if (row == NULL || table->parent_column < 0)
         return ERR_OK;
-    const struct value *parent = &row->values[table->parent_column];
-    if (parent->kind != VALUE_BLOB || parent->as.bytes.size != sizeof id->byte)
+    struct uuid parent;
+    if (!value_id(&row->values[table->parent_column], &parent))
         return ERR_OK;
-    memcpy(key, parent->as.bytes.data, sizeof id->byte);
+    memcpy(key, parent.byte, sizeof parent.byte);
     memcpy(key + sizeof id->byte, id->byte, sizeof id->byte);
     *ret_entry = mem_entry_bytes(bytes_of(key, 2 * sizeof id->byte), bytes_of(NULL, 0));
     if (*ret_entry == NULL)

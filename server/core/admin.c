@@ -279,8 +279,7 @@ static int add_user(void *context, const struct uuid *id)
                         json_boolean(active.kind != VALUE_INT || active.as.integer));
     struct record at;
     struct uuid key;
-    if (branch.kind == VALUE_BLOB && branch.as.bytes.size == 16) {
-        memcpy(key.byte, branch.as.bytes.data, 16);
+    if (value_id(&branch, &key)) {
         e = system_get(hub, TABLE_BRANCH, &key, &at);
         if (e == ERR_OK) {
             struct value title = system_value(hub, TABLE_BRANCH, &at, "name");
@@ -437,9 +436,11 @@ static int add_mark(void *context, struct bytes key, struct bytes value)
     struct admin *admin = context;
     struct mark mark;
     struct uuid device, user;
+    (void)value;
     if (key.size != 8)
         return ERR_CORRUPT;
-    enum err e = mark_decode(value, &admin->hub->turn, &mark, &device, &user);
+    enum err e =
+        mark_get(admin->hub->store, be64_get(key.data), &admin->hub->turn, &mark, &device, &user);
     if (e != ERR_OK)
         return (int)e;
     char origin[17];

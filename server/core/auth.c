@@ -250,11 +250,9 @@ static enum err welcome(struct hub *hub, struct peer *peer, const struct message
         return ERR_NOMEM;
     e = own_mark(hub, origin, mark);
     uint64_t highest = mark->range_count ? mark->ranges[mark->range_count - 1].to : mark->upto;
-    char name[ARCHIVED_NAME_SIZE];
-    archived_name(origin->id, name);
     uint64_t archived;
     if (e == ERR_OK)
-        e = meta_get_u64(hub, name, 0, &archived);
+        e = archived_get(hub->store, origin->id, &hub->turn, &archived);
     if (e != ERR_OK)
         return e;
     struct message answer = {.type = MESSAGE_WELCOME,

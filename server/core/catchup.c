@@ -180,17 +180,9 @@ static int collect_cursor(void *context, struct bytes key, struct bytes value)
 static enum err mark_from(struct store *store, uint64_t origin, struct arena *arena,
                           struct mark *ret)
 {
-    uint8_t key[8];
-    be64_put(key, origin);
-    struct bytes value;
-    enum err e = store_side_get(store, SIDE_MARK, bytes_of(key, 8), arena, &value);
-    *ret = (struct mark){.origin = origin};
-    if (e == ERR_NOT_FOUND)
-        return ERR_OK;
     struct uuid device, user;
-    e = e == ERR_OK ? mark_decode(value, arena, ret, &device, &user) : e;
-    ret->origin = origin;
-    return e;
+    enum err e = mark_get(store, origin, arena, ret, &device, &user);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 static enum err start(struct hub *hub, struct peer *peer)
@@ -238,6 +230,17 @@ struct page_build {
     bool full;
 };
 
+enum err entry_row(struct hub *hub, struct store *reader, uint32_t bucket, uint64_t position,
+                   const struct model_table *table, const struct uuid *id, struct arena *arena,
+                   struct store_row *ret)
+{
+    enum err e = hub->relay ? relay_confirmed(reader, table, id, arena, ret)
+                            : store_row_get(reader, table, id, arena, ret);
+    if (e == ERR_NOT_FOUND && !hub->relay)
+        return ERR_CORRUPT; /* a branch forgets records that have left its scope */
+    return e == ERR_OK && (ret->bucket != bucket || ret->position != position) ? ERR_NOT_FOUND : e;
+}
+
 static int add_row(void *context, uint64_t position, const struct model_table *table,
                    const struct uuid *id)
 {
@@ -245,21 +248,17 @@ static int add_row(void *context, uint64_t position, const struct model_table *t
     struct hub *hub = build->hub;
     struct store_row row;
     arena_reset(&build->c->rows);
-    enum err e = hub->relay ? relay_confirmed(build->c->reader, table, id, &build->c->rows, &row)
-                            : store_row_get(build->c->reader, table, id, &build->c->rows, &row);
-    bool absent = hub->relay && e == ERR_NOT_FOUND; /* it left the branch's scope */
-    if (absent)
-        row = (struct store_row){0};
-    e = absent ? ERR_OK : e;
-    bool here = e == ERR_OK && row.bucket == build->bucket && row.position == position;
+    enum err e =
+        entry_row(hub, build->c->reader, build->bucket, position, table, id, &build->c->rows, &row);
     build->last = position;
-    if (e == ERR_OK && !here && build->anew)
+    if (e == ERR_NOT_FOUND && build->anew)
         return 0;
     if (e == ERR_OK)
-        e = here ? page_write_row(&hub->writer, position, table, id, &row)
-                 : page_write_gone(&hub->writer, position, table, id);
+        e = page_write_row(&hub->writer, position, table, id, &row);
+    else if (e == ERR_NOT_FOUND)
+        e = page_write_gone(&hub->writer, position, table, id);
     if (e != ERR_OK)
-        return (int)(e == ERR_NOT_FOUND ? ERR_CORRUPT : e);
+        return (int)e;
     build->rows++;
     if (build->rows >= hub->limits.page_rows || build->rows >= PAGE_ENTRIES_MAX ||
         page_writer_size(&hub->writer) >= hub->limits.page_bytes) {
@@ -477,21 +476,6 @@ static enum err go_live(struct hub *hub, struct peer *peer, const struct mark *t
     return e;
 }
 
-/* How far the own groups are in a verified backup: the device may forget these. */
-static enum err snapshot_archived(struct peer *peer, struct catch_up *c, uint64_t *ret)
-{
-    char name[ARCHIVED_NAME_SIZE];
-    struct bytes value;
-    archived_name(peer->session.origin, name);
-    *ret = 0;
-    enum err e = store_side_get(c->reader, SIDE_META, bytes_of_text(name), &c->arena, &value);
-    if (e == ERR_OK && value.size != 8)
-        e = ERR_CORRUPT;
-    if (e == ERR_OK)
-        *ret = be64_get(value.data);
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
-}
-
 enum err catch_up_checkpoint(struct hub *hub, struct peer *peer)
 {
     struct catch_up *c = peer->catch_up;
@@ -499,7 +483,7 @@ enum err catch_up_checkpoint(struct hub *hub, struct peer *peer)
     uint64_t archived;
     enum err e = hub->relay ? relay_own_results(peer, &results) : own_results(peer, &results);
     if (e == ERR_OK)
-        e = snapshot_archived(peer, c, &archived);
+        e = archived_get(c->reader, peer->session.origin, &c->arena, &archived);
     if (e != ERR_OK)
         return e;
     bool all_told = results.grows || results.count < results.capacity;

@@ -13,7 +13,6 @@
  *             in its ranges.
  * Source:     SPEC.md 9.5; DESIGN.md 7. */
 #include "server/core/hub_internal.h"
-#include "server/core/relay.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -176,14 +175,8 @@ static enum err read_row(struct slice *slice, uint64_t position, const struct mo
 {
     arena_reset(&slice->c->rows);
     slice->rows++;
-    enum err e = slice->hub->relay
-                     ? relay_confirmed(slice->c->reader, table, id, &slice->c->rows, ret)
-                     : store_row_get(slice->c->reader, table, id, &slice->c->rows, ret);
-    if (e == ERR_NOT_FOUND && slice->hub->relay)
-        return e;
-    if (e == ERR_OK && (ret->bucket != slice->question->bucket || ret->position != position))
-        return ERR_NOT_FOUND;
-    return e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
+    return entry_row(slice->hub, slice->c->reader, slice->question->bucket, position, table, id,
+                     &slice->c->rows, ret);
 }
 
 static int sum_row(void *context, uint64_t position, const struct model_table *table,

@@ -136,19 +136,6 @@ static enum err send_fates(struct hub *hub, struct peer *peer, uint64_t live,
     return ERR_OK;
 }
 
-static enum err archived_of(struct store *store, uint64_t origin, struct arena *arena,
-                            uint64_t *ret)
-{
-    char name[ARCHIVED_NAME_SIZE];
-    struct bytes value;
-    archived_name(origin, name);
-    *ret = 0;
-    enum err e = store_side_get(store, SIDE_META, bytes_of_text(name), arena, &value);
-    if (e == ERR_OK && value.size == 8)
-        *ret = be64_get(value.data);
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
-}
-
 /* What a store knows of an origin, above the floor. */
 static enum err fates_from(struct hub *hub, struct peer *peer, struct store *store,
                            struct follow *follow, struct arena *arena, uint64_t live)
@@ -163,7 +150,7 @@ static enum err fates_from(struct hub *hub, struct peer *peer, struct store *sto
                                              &results, &count);
     struct renamed_list renamed = {.arena = arena};
     if (e == ERR_OK)
-        e = archived_of(store, follow->origin, arena, &archived);
+        e = archived_get(store, follow->origin, arena, &archived);
     if (e == ERR_OK)
         e = renamed_from(store, follow->origin, &renamed);
     if (e != ERR_OK)

@@ -14,6 +14,7 @@
 #include "protocol/conflict.h"
 #include "protocol/digest.h"
 #include "protocol/hlc.h"
+#include "protocol/mark.h"
 #include "protocol/page.h"
 #include "protocol/ranges.h"
 #include "protocol/route.h"
@@ -313,13 +314,13 @@ enum err receipt_add(struct hub *hub, const struct dot *dot, const uint8_t hash[
                      enum result_code code, enum reason reason);
 enum err receipt_find(struct hub *hub, uint64_t origin, uint64_t oseq, struct receipt *ret);
 enum err receipt_change(struct hub *hub, uint64_t origin, uint64_t oseq, enum result_code code);
-/* Decodes SIDE_BUCKET and SIDE_MARK values, also of a snapshot. */
+/* A SIDE_BUCKET value, also of a snapshot. */
 enum err bucket_decode(struct bytes value, struct bucket *ret);
-enum err mark_decode(struct bytes value, struct arena *arena, struct mark *ret,
-                     struct uuid *ret_device, struct uuid *ret_user);
-/* In META: up to which oseq groups of this origin are in a verified backup, BE8. */
-enum { ARCHIVED_NAME_SIZE = 9 + 16 + 1 };
-void archived_name(uint64_t origin, char out[ARCHIVED_NAME_SIZE]);
+/* What headquarters' store, or a snapshot of it, has of an origin. ERR_NOT_FOUND: nothing; then *ret is empty. */
+enum err mark_get(struct store *store, uint64_t origin, struct arena *arena, struct mark *ret,
+                  struct uuid *ret_device, struct uuid *ret_user);
+/* Up to which oseq the origin's groups are in a verified backup; 0: none. Also a branch's store. */
+enum err archived_get(struct store *store, uint64_t origin, struct arena *arena, uint64_t *ret);
 void key_origin(uint64_t origin, uint64_t oseq, uint8_t out[KEY_ORIGIN_SIZE]);
 enum err meta_get_u64(struct hub *hub, const char *name, uint64_t fallback, uint64_t *ret);
 enum err meta_put_u64(struct hub *hub, const char *name, uint64_t value);
@@ -491,6 +492,11 @@ void catch_up_free(struct hub *hub, struct peer *peer);
 /* Queues what the page writer holds, of so many rows, against the peer's credit. */
 enum err catch_up_page(struct hub *hub, struct peer *peer, struct message *message, uint32_t rows);
 bool catch_up_ready(struct hub *hub, struct peer *peer);
+/* The row that an entry of a bucket's log stands for, as headquarters has it, beneath what is pending on a branch.
+ * ERR_NOT_FOUND: the record has left the bucket, or has a later entry. */
+enum err entry_row(struct hub *hub, struct store *reader, uint32_t bucket, uint64_t position,
+                   const struct model_table *table, const struct uuid *id, struct arena *arena,
+                   struct store_row *ret);
 /* The mark of an origin in a store, and the results of its groups above `after`. */
 enum err origin_results(struct store *store, uint64_t origin, uint64_t after, struct arena *arena,
                         struct mark *ret_mark, const struct group_result **ret,

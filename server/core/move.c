@@ -215,11 +215,10 @@ static enum err follow_conflicts(struct moving *m)
             return e;
         struct value of = system_value(hub, TABLE_CONFLICT, &record, "record");
         struct value in = system_value(hub, TABLE_CONFLICT, &record, "table_id");
-        if (of.kind != VALUE_BLOB || of.as.bytes.size != 16 || in.kind != VALUE_INT)
+        struct uuid id;
+        if (!value_id(&of, &id) || in.kind != VALUE_INT)
             continue;
         const struct model_table *its = model_table_by_id(hub->model, (uint32_t)in.as.integer);
-        struct uuid id;
-        memcpy(id.byte, of.as.bytes.data, 16);
         uint64_t to = its ? written_to(m, its, &id) : 0;
         if (to & MOVED)
             e = follow(m, table, &all.ids[i], (uint32_t)to);

@@ -142,11 +142,9 @@ enum err relay_device(struct hub *hub, const struct uuid *device, uint8_t ret_ke
     struct value key = system_value(hub, TABLE_DEVICE, &record, "key");
     struct value user = system_value(hub, TABLE_DEVICE, &record, "user");
     struct value revoked = system_value(hub, TABLE_DEVICE, &record, "revoked");
-    if (key.kind != VALUE_BLOB || key.as.bytes.size != 32 || user.kind != VALUE_BLOB ||
-        user.as.bytes.size != 16)
+    if (key.kind != VALUE_BLOB || key.as.bytes.size != 32 || !value_id(&user, ret_user))
         return ERR_AUTH;
     memcpy(ret_key, key.as.bytes.data, 32);
-    memcpy(ret_user->byte, user.as.bytes.data, 16);
     return revoked.kind == VALUE_INT && revoked.as.integer != 0 ? ERR_REVOKED : ERR_OK;
 }
 

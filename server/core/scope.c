@@ -48,14 +48,6 @@ static enum err add_kind(struct hub *hub, struct audience *audience, enum bucket
     return e == ERR_OK ? add(audience, bucket->number) : e;
 }
 
-static bool reference(const struct value *value, struct uuid *ret)
-{
-    if (value->kind != VALUE_BLOB || value->as.bytes.size != 16)
-        return false;
-    memcpy(ret->byte, value->as.bytes.data, 16);
-    return true;
-}
-
 static enum err add_colleagues(struct hub *hub, struct audience *audience,
                                const struct uuid *branch)
 {
@@ -69,7 +61,7 @@ static enum err add_colleagues(struct hub *hub, struct audience *audience,
             break;
         struct value at = system_value(hub, TABLE_USER, &record, "branch");
         struct uuid key;
-        if (reference(&at, &key) && uuid_equal(&key, branch))
+        if (value_id(&at, &key) && uuid_equal(&key, branch))
             e = add_kind(hub, audience, BUCKET_KIND_USER, &users.ids[i]);
     }
     return e;
@@ -81,7 +73,7 @@ static enum err branch_parent(struct hub *hub, const struct uuid *branch, struct
     enum err e = system_get(hub, TABLE_BRANCH, branch, &record);
     struct value parent =
         e == ERR_OK ? system_value(hub, TABLE_BRANCH, &record, "parent") : value_null();
-    return e == ERR_OK && !reference(&parent, ret) ? ERR_NOT_FOUND : e;
+    return e == ERR_OK && !value_id(&parent, ret) ? ERR_NOT_FOUND : e;
 }
 
 /* Whether a branch is this one or below it. */
@@ -144,7 +136,7 @@ enum err scope_audience(struct hub *hub, const struct uuid *user, struct audienc
     struct uuid nil = {{0}}, branch;
     struct value at = system_value(hub, TABLE_USER, &record, "branch");
     e = add_kind(hub, &audience, BUCKET_KIND_COMPANY, &nil);
-    if (e == ERR_OK && reference(&at, &branch)) {
+    if (e == ERR_OK && value_id(&at, &branch)) {
         e = add_kind(hub, &audience, BUCKET_KIND_BRANCH, &branch);
         if (e == ERR_OK && audience.role == ROLE_MANAGER)
             e = add_colleagues(hub, &audience, &branch);

@@ -3,7 +3,6 @@
  * Model:      a write-through cache of SIDE_BUCKET, SIDE_BUCKET_KEY, SIDE_MARK; receipts of the turn are
  *             gathered into runs. state_flush() writes what is dirty, before the commit.
  * Invariants: after a rollback state_drop() + state_load() make memory equal to the store again. */
-#include "protocol/mark.h"
 #include "server/core/hub_internal.h"
 #include "server/core/relay.h"
 
@@ -18,15 +17,11 @@ void key_origin(uint64_t origin, uint64_t oseq, uint8_t out[KEY_ORIGIN_SIZE])
     be64_put(out + 8, oseq);
 }
 
-void archived_name(uint64_t origin, char out[ARCHIVED_NAME_SIZE])
-{
-    snprintf(out, ARCHIVED_NAME_SIZE, "archived/%016llx", (unsigned long long)origin);
-}
-
-enum err meta_get_u64(struct hub *hub, const char *name, uint64_t fallback, uint64_t *ret)
+static enum err number_get(struct store *store, struct arena *arena, const char *name,
+                           uint64_t fallback, uint64_t *ret)
 {
     struct bytes value;
-    enum err e = store_side_get(hub->store, SIDE_META, bytes_of_text(name), &hub->turn, &value);
+    enum err e = store_side_get(store, SIDE_META, bytes_of_text(name), arena, &value);
     if (e == ERR_NOT_FOUND) {
         *ret = fallback;
         return ERR_OK;
@@ -37,6 +32,18 @@ enum err meta_get_u64(struct hub *hub, const char *name, uint64_t fallback, uint
         return ERR_CORRUPT;
     *ret = be64_get(value.data);
     return ERR_OK;
+}
+
+enum err meta_get_u64(struct hub *hub, const char *name, uint64_t fallback, uint64_t *ret)
+{
+    return number_get(hub->store, &hub->turn, name, fallback, ret);
+}
+
+enum err archived_get(struct store *store, uint64_t origin, struct arena *arena, uint64_t *ret)
+{
+    char name[ARCHIVED_NAME_SIZE];
+    archived_name(origin, name);
+    return number_get(store, arena, name, 0, ret);
 }
 
 enum err meta_put_u64(struct hub *hub, const char *name, uint64_t value)
@@ -143,18 +150,26 @@ enum err bucket_get(struct hub *hub, enum bucket_kind kind, const struct uuid *k
 
 struct bucket *bucket_by_number(struct hub *hub, uint32_t number)
 {
-    for (uint32_t i = 0; hub->relay && i < hub->bucket_count; i++)
+    if (!hub->relay) /* they are all here */
+        return number >= 1 && number <= hub->bucket_count ? hub->buckets[number - 1] : NULL;
+    for (uint32_t i = 0; i < hub->bucket_count; i++)
         if (hub->buckets[i]->number == number)
             return hub->buckets[i];
-    return !hub->relay && number >= 1 && number <= hub->bucket_count ? hub->buckets[number - 1]
-                                                                     : NULL;
+    return NULL;
 }
 
 /* ---- marks: origin BE8 -> device 16, user 16, upto varint, count varint, (from, to) varints ---- */
 
-enum err mark_decode(struct bytes value, struct arena *arena, struct mark *ret,
-                     struct uuid *ret_device, struct uuid *ret_user)
+enum err mark_get(struct store *store, uint64_t origin, struct arena *arena, struct mark *ret,
+                  struct uuid *ret_device, struct uuid *ret_user)
 {
+    uint8_t key[8];
+    struct bytes value;
+    be64_put(key, origin);
+    *ret = (struct mark){.origin = origin};
+    enum err e = store_side_get(store, SIDE_MARK, bytes_of(key, sizeof key), arena, &value);
+    if (e != ERR_OK)
+        return e;
     if (value.size < 34)
         return ERR_CORRUPT;
     memcpy(ret_device->byte, value.data, 16);
@@ -215,17 +230,6 @@ enum err origin_new(struct hub *hub, uint64_t id, const struct uuid *device,
                        : e; /* its mark is headquarters', and may be known */
 }
 
-static enum err mark_load(struct hub *hub, uint64_t id, struct mark *ret, struct uuid *ret_device,
-                          struct uuid *ret_user)
-{
-    uint8_t key[8];
-    struct bytes value;
-    be64_put(key, id);
-    enum err e =
-        store_side_get(hub->store, SIDE_MARK, bytes_of(key, sizeof key), &hub->turn, &value);
-    return e == ERR_OK ? mark_decode(value, &hub->turn, ret, ret_device, ret_user) : e;
-}
-
 enum err origin_get(struct hub *hub, uint64_t id, struct origin **ret)
 {
     uint8_t key[8];
@@ -238,7 +242,7 @@ enum err origin_get(struct hub *hub, uint64_t id, struct origin **ret)
     struct mark mark;
     struct uuid device, user;
     enum err e = hub->relay ? relay_origin_load(hub, id, &mark, &device, &user)
-                            : mark_load(hub, id, &mark, &device, &user);
+                            : mark_get(hub->store, id, &hub->turn, &mark, &device, &user);
     if (e != ERR_OK)
         return e;
     struct origin *origin;

@@ -2,8 +2,9 @@
  *
  * Model:      headquarters', or, with the setting `upstream`, a branch's: then the hub serves a replica, which
  *             upstream.h keeps in touch with the server above.
- * Files:      hq.db (the store; a branch's: branch.db and upstream.json), tls.crt and tls.key, satcheld.conf, model.json (unless the model is
- *             the one built in), control.sock and address (while a server runs), lock.
+ * Files:      hq.db (the store; a branch's: branch.db and upstream.json), tls.crt and
+ *             tls.key, satcheld.conf, model.json (unless the model is the one built in), control.sock and
+ *             address (while a server runs), lock.
  * Ownership:  the caller embeds it; house_close() accepts what house_open() left after a failure. */
 #ifndef SERVER_MAIN_HOUSE_H
 #define SERVER_MAIN_HOUSE_H

@@ -64,7 +64,7 @@ static enum err make_certificate(struct house *house, const char *host, struct e
 /* A branch: gives the ticket at headquarters, with the address and the pin for its devices. */
 static enum err enrol(struct house *house, struct init *with, struct err_info *info)
 {
-    char path[OS_PATH_MAX], place[300];
+    char path[OS_PATH_MAX], place[PLACE_TEXT_SIZE];
     struct identity identity = {0};
     struct join join = {.ticket = with->upstream,
                         .address = place,
@@ -76,7 +76,7 @@ static enum err enrol(struct house *house, struct init *with, struct err_info *i
         e = house_pin(house, join.pin, info);
     if (e != ERR_OK)
         return e;
-    address_text(with->address.host, with->address.port, place);
+    place_text(with->address.host, with->address.port, place);
     e = join_run(&join, &identity, info);
     if (e == ERR_OK)
         e = identity_save(path, &identity, info);
@@ -127,11 +127,11 @@ static enum err check_new(struct house *house, struct err_info *info)
 /* The configuration, and of a branch the address for its devices, which depends on it. */
 static enum err configure(struct house *house, struct init *with, struct err_info *info)
 {
-    char path[OS_PATH_MAX], above[300];
+    char path[OS_PATH_MAX], above[PLACE_TEXT_SIZE];
     struct settings_given given = {with->name, with->listen, with->host, NULL};
     enum err e = house_path(house, "satcheld.conf", path, info);
     if (with->upstream) {
-        address_text(with->ticket.host, with->ticket.port, above);
+        place_text(with->ticket.host, with->ticket.port, above);
         given.upstream = above;
     }
     if (e == ERR_OK && !os_file_exists(path))
@@ -171,8 +171,8 @@ static enum err init(struct house *house, struct init *with, struct err_info *in
 
 static void print_done(const struct house *house, const struct init *with)
 {
-    char place[300];
-    address_text(with->address.host, with->address.port, place);
+    char place[PLACE_TEXT_SIZE];
+    place_text(with->address.host, with->address.port, place);
     if (with->common.json) {
         json_t *answer =
             json_pack("{s:b,s:s,s:s}", "ok", 1, "data", house->dir, "model", house->model->name);

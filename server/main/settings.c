@@ -159,11 +159,6 @@ enum err settings_write(const char *path, const struct settings_given *with, str
     return e;
 }
 
-void address_text(const char *host, uint16_t port, char out[300])
-{
-    (void)snprintf(out, 300, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
-}
-
 enum err address_parse(const char *text, struct address *ret, struct err_info *info)
 {
     struct address address = {.port = PORT_DEFAULT};

@@ -25,10 +25,10 @@ void settings_done(struct settings *settings);
 size_t settings_options(struct settings *settings, struct option *out);
 /* Reads the file, which may be missing. ERR_PARSE, ERR_INVALID with the line; os_file.h's errors. */
 enum err settings_read(struct settings *settings, const char *path, struct err_info *info);
-/* A file with all settings, their defaults and what they mean; NULL: not set. */
-struct settings_given {
+struct settings_given { /* NULL: not set */
     const char *name, *listen, *host, *upstream;
 };
+/* A file with all settings, their defaults and what they mean. */
 enum err settings_write(const char *path, const struct settings_given *given,
                         struct err_info *info);
 
@@ -36,8 +36,6 @@ struct address {
     char host[256]; /* "" : all */
     uint16_t port;
 };
-/* HOST:PORT as people write it, an IPv6 address in brackets. */
-void address_text(const char *host, uint16_t port, char out[300]);
 /* "ADDR:PORT", "[IPv6]:PORT", "*:PORT", "PORT" or "ADDR". ERR_INVALID. */
 enum err address_parse(const char *text, struct address *ret, struct err_info *info);
 enum err log_level_parse(const char *text, enum log_level *ret, struct err_info *info);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/api/identity.h"
 #include "common/text.h"
 
 /* Where the server listens: as it wrote it down when it started, else as configured. */
@@ -54,8 +55,8 @@ static enum err write_ticket(const struct house *house, const struct address *ad
         e = err_set(info, ERR_BUG, "the server's code could not be read");
     if (e != ERR_OK)
         return e;
-    char place[300];
-    address_text(address->host, address->port, place);
+    char place[PLACE_TEXT_SIZE];
+    place_text(address->host, address->port, place);
     text_append_format(out, "satchel://%s/", place);
     text_append_code(out, bytes_of(code, sizeof code), 0);
     text_append(out, "?pin=");

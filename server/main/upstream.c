@@ -334,12 +334,10 @@ static void branch_name(const struct upstream *u, char *out, size_t size)
         if (replica_get(house->replica, table, &id, &arena, &found) != ERR_OK)
             break;
         const struct value *value = &found.record.values[column->index];
-        if (value->kind == VALUE_BLOB && value->as.bytes.size == 16)
-            memcpy(id.byte, value->as.bytes.data, 16);
-        else if (value->kind == VALUE_TEXT)
+        if (value->kind == VALUE_TEXT)
             snprintf(out, size, "%.*s", (int)value->as.bytes.size,
                      (const char *)value->as.bytes.data);
-        else
+        else if (!value_id(value, &id))
             break;
     }
     arena_done(&arena);
@@ -363,7 +361,7 @@ static void add_stats(const struct hub *hub, json_t *answer)
 
 void upstream_status(struct upstream *u, json_t *answer)
 {
-    char name[256], place[300];
+    char name[256], place[PLACE_TEXT_SIZE];
     struct replica_status status;
     struct uplink_progress progress = {0};
     replica_status(u->house->replica, &status);
@@ -373,7 +371,7 @@ void upstream_status(struct upstream *u, json_t *answer)
     int64_t contact_ms = connected ? clock_wall(&u->house->clock).ms : u->contact_ms;
     if (contact_ms < status.last_checkpoint_ms)
         contact_ms = status.last_checkpoint_ms;
-    address_text(u->identity.host, u->identity.port, place);
+    place_text(u->identity.host, u->identity.port, place);
     branch_name(u, name, sizeof name);
     json_t *more = json_pack(
         "{s:s,s:s,s:s,s:b,s:I,s:I,s:b,s:I,s:s}", "role", "branch", "branch", name, "upstream",

@@ -54,8 +54,8 @@ module.exports = [
     name: 'deletions-not-sent', area, file: 'server/core/catchup.c',
     why: 'Who was away during a deletion never hears of it: catching up leaves dead rows out.',
     edits: [[
-      '    if (e == ERR_OK)\n        e = here ? page_write_row',
-      '    if (e == ERR_OK && !(PLANTED && row.dead))\n        e = here ? page_write_row',
+      '    if (e == ERR_OK)\n        e = page_write_row(',
+      '    if (e == ERR_OK && !(PLANTED && row.dead))\n        e = page_write_row(',
     ]],
   },
   {

@@ -30,8 +30,8 @@ module.exports = [
     name: 'manager-sees-all', area: 'scope', file: 'server/core/scope.c',
     why: 'A manager gets the private customers of the reps of all branches.',
     edits: [[
-      'if (reference(&at, &key) && uuid_equal(&key, branch))',
-      'if (reference(&at, &key) && (uuid_equal(&key, branch) || PLANTED))',
+      'if (value_id(&at, &key) && uuid_equal(&key, branch))',
+      'if (value_id(&at, &key) && (uuid_equal(&key, branch) || PLANTED))',
     ]],
   },
   {
