@@ -195,6 +195,16 @@ enum err store_log_delete(struct store *store, uint32_t bucket, uint64_t positio
     return store->ops->log_delete(store, bucket, position);
 }
 
+enum err store_conceal(struct store *store)
+{
+    return store->ops->conceal != NULL ? store->ops->conceal(store) : ERR_OK;
+}
+
+enum err store_reveal(struct store *store)
+{
+    return store->ops->reveal != NULL ? store->ops->reveal(store) : ERR_OK;
+}
+
 enum err store_log_scan(struct store *store, uint32_t bucket, uint64_t after, store_log_fn *fn,
                         void *context)
 {

@@ -124,6 +124,9 @@ struct store_ops {
                          const struct uuid *after, store_id_fn *fn, void *context);
     enum err (*dead_scan)(struct store *store, const struct model_table *table, store_id_fn *fn,
                           void *context);
+    enum err (*conceal)(
+        struct store *store); /* NULL, as reveal: who reads uses transactions like these */
+    enum err (*reveal)(struct store *store);
 };
 
 struct store {
@@ -175,6 +178,12 @@ enum err store_dead_scan(struct store *store, const struct model_table *table, s
 /* Ids of the records of `table`, live and dead, whose parent column refers to `parent`. */
 enum err store_children(struct store *store, const struct model_table *table,
                         const struct uuid *parent, store_id_fn *fn, void *context);
+
+/* From now until store_reveal() rows that have a position are seen by write transactions alone; by others, other
+ * handles and SQL tools only those without one. A replica's first sync fills its tables so, and shows them whole.
+ * Within a write transaction, without a savepoint; nothing where it is so already. */
+enum err store_conceal(struct store *store);
+enum err store_reveal(struct store *store);
 
 /* A store_id_fn for both: its context is a struct store_ids, which gets the ids. ERR_NOMEM. */
 struct store_ids {

@@ -87,7 +87,9 @@ static enum err direct_page(struct replica *r, const struct message_page *page)
         install_done(&in);
         return e;
     }
-    e = install_body(&in, (uint32_t)page->bucket, page->body);
+    e = store_conceal(r->store);
+    if (e == ERR_OK)
+        e = install_body(&in, (uint32_t)page->bucket, page->body);
     struct cursor *cursor = cursor_get(r, (uint32_t)page->bucket);
     if (e == ERR_OK && !cursor)
         e = ERR_NOMEM;
@@ -451,6 +453,8 @@ static enum err install_all(struct install *in)
         e = forget_archived(in, in->checkpoint->archived);
     if (e == ERR_OK)
         e = cursors_save(r);
+    if (e == ERR_OK)
+        e = store_reveal(r->store);
     r->bootstrapped = true;
     r->last_checkpoint_ms = in->wall_ms;
     return e == ERR_OK ? replica_save(r) : e;

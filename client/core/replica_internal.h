@@ -143,6 +143,9 @@ void own_key(uint64_t origin, uint64_t oseq, uint8_t out[REPLICA_KEY]);
 bool is_own_pending(const struct replica *r, const struct dot *dot);
 /* The same, or of another one's group that is held here and not decided. */
 bool is_pending(const struct replica *r, const struct dot *dot);
+/* store_row_get() without what a first sync that has not ended has brought. */
+enum err shown_row(struct replica *r, const struct model_table *table, const struct uuid *id,
+                   struct arena *arena, struct store_row *ret);
 /* Whether the row is an insert that waits. One that has a position came from headquarters, in a first sync
  * that was cut before the mark came: it is confirmed. */
 bool is_waiting_insert(const struct replica *r, const struct store_row *row,

@@ -378,7 +378,7 @@ enum err write_view(struct replica *r, const struct mutation *mutation, const st
 enum err write_read(struct replica *r, const struct model_table *table, const struct uuid *id,
                     bool dead, struct store_row *ret_row, struct record *ret, struct err_info *info)
 {
-    enum err e = store_row_get(r->store, table, id, &r->arena, ret_row);
+    enum err e = shown_row(r, table, id, &r->arena, ret_row);
     if (e == ERR_OK)
         e = record_from_row(table, ret_row, &r->arena, ret);
     if (e == ERR_OK && ret->dead != dead)

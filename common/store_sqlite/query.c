@@ -389,9 +389,13 @@ struct query_lookup {
 static enum err make_index(struct sqlite_store *s, const struct model_table *table,
                            const struct model_column *column, struct err_info *info)
 {
+    enum err err = sqlite_store_name_tables(s, true);
+    if (err != ERR_OK)
+        return err_set(info, err, "'%s': an index cannot be created: %s", s->path, err_text(err));
     char *sql = sqlite3_mprintf("CREATE INDEX IF NOT EXISTS \"satchel_key_%w_%w\" ON"
-                                " \"%w\"(\"%w\")",
-                                table->name, column->name, table->name, column->name);
+                                " \"%s%w\"(\"%w\")",
+                                table->name, column->name, sqlite_store_prefix(s), table->name,
+                                column->name);
     if (sql == NULL)
         return err_set(info, ERR_NOMEM, "'%s': out of memory", s->path);
     int native = sqlite3_exec(s->db, sql, NULL, NULL, NULL);

@@ -138,7 +138,8 @@ static enum err create_table(struct sqlite_store *s, const struct model_table *t
                              struct err_info *info)
 {
     sqlite3_str *sql = sqlite3_str_new(s->db);
-    sqlite3_str_appendf(sql, "CREATE TABLE \"%w\"(id BLOB PRIMARY KEY", table->name);
+    sqlite3_str_appendf(sql, "CREATE TABLE \"%s%w\"(id BLOB PRIMARY KEY", sqlite_store_prefix(s),
+                        table->name);
     for (uint16_t i = 0; i < table->column_count; i++) {
         sqlite3_str_appendall(sql, ",");
         append_column(sql, &table->columns[i]);
@@ -148,14 +149,15 @@ static enum err create_table(struct sqlite_store *s, const struct model_table *t
     char *text = sqlite3_str_finish(sql);
     enum err err = run(s, text, "a table cannot be created", info);
     sqlite3_free(text);
-    return err;
+    return err == ERR_OK && s->raw ? sqlite_store_create_view(s, table) : err;
 }
 
 static enum err add_column(struct sqlite_store *s, const struct model_table *table,
                            const struct model_column *column, struct err_info *info)
 {
     sqlite3_str *sql = sqlite3_str_new(s->db);
-    sqlite3_str_appendf(sql, "ALTER TABLE \"%w\" ADD COLUMN ", table->name);
+    sqlite3_str_appendf(sql, "ALTER TABLE \"%s%w\" ADD COLUMN ", sqlite_store_prefix(s),
+                        table->name);
     append_column(sql, column);
     char *text = sqlite3_str_finish(sql);
     enum err err = run(s, text, "a column cannot be added", info);
@@ -170,8 +172,8 @@ static enum err create_parent_index(struct sqlite_store *s, const struct model_t
         return ERR_OK;
     const char *column = table->columns[table->parent_column].name;
     char *sql = sqlite3_mprintf("CREATE INDEX IF NOT EXISTS \"satchel_parent_%w_%w\" ON"
-                                " \"%w\"(\"%w\")",
-                                table->name, column, table->name, column);
+                                " \"%s%w\"(\"%w\")",
+                                table->name, column, sqlite_store_prefix(s), table->name, column);
     enum err err = run(s, sql, "an index cannot be created", info);
     sqlite3_free(sql);
     return err;
@@ -184,10 +186,12 @@ static enum err present_columns(struct sqlite_store *s, const struct model_table
     sqlite3_stmt *statement = NULL;
     enum err err = ERR_OK;
     *ret_exists = false;
-    int native = sqlite3_prepare_v2(s->db, "SELECT name,type FROM pragma_table_info(?)", -1,
+    int native = sqlite3_prepare_v2(s->db, "SELECT name,type FROM pragma_table_info(?||?)", -1,
                                     &statement, NULL);
     if (native == SQLITE_OK)
-        native = sqlite3_bind_text(statement, 1, table->name, -1, SQLITE_STATIC);
+        native = sqlite3_bind_text(statement, 1, sqlite_store_prefix(s), -1, SQLITE_STATIC);
+    if (native == SQLITE_OK)
+        native = sqlite3_bind_text(statement, 2, table->name, -1, SQLITE_STATIC);
     while (native == SQLITE_OK && err == ERR_OK && sqlite3_step(statement) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(statement, 0);
         const char *type = (const char *)sqlite3_column_text(statement, 1);
@@ -305,6 +309,9 @@ static enum err migrate_within(struct sqlite_store *s, bool empty, struct err_in
     enum err err = empty ? ERR_OK : is_current(s, &current, info);
     if (err != ERR_OK || current)
         return err;
+    err = sqlite_store_name_tables(s, true);
+    if (err != ERR_OK)
+        return err_set(info, err, "'%s' cannot be read: %s", s->path, err_text(err));
     if (!s->options.read_only)
         err = create_fixed(s, info);
     for (uint16_t i = 0; err == ERR_OK && i < s->store.model->table_count; i++)

@@ -7,6 +7,7 @@ static const char *const fixed_sql[STATEMENT_FIXED_COUNT] = {
     [STATEMENT_BEGIN_READ] = "BEGIN",
     [STATEMENT_BEGIN_WRITE] = "BEGIN IMMEDIATE",
     [STATEMENT_SNAPSHOT] = "SELECT version FROM satchel_model",
+    [STATEMENT_DATA_VERSION] = "PRAGMA data_version",
     [STATEMENT_COMMIT] = "COMMIT",
     [STATEMENT_ROLLBACK] = "ROLLBACK",
     [STATEMENT_SAVEPOINT] = "SAVEPOINT satchel",
@@ -107,10 +108,17 @@ size_t sqlite_store_side_statement(const struct model *model, enum store_side si
            (size_t)side * SIDE_STATEMENT_COUNT + (size_t)statement;
 }
 
-/* Parameters: id, the columns, version, bucket, position. */
-static void append_insert(sqlite3_str *sql, const struct model_table *table)
+bool sqlite_store_is_of_table(const struct sqlite_store *s, size_t statement)
 {
-    sqlite3_str_appendf(sql, "INSERT INTO \"%w\"(id", table->name);
+    return statement >= STATEMENT_FIXED_COUNT &&
+           statement <
+               STATEMENT_FIXED_COUNT + (size_t)s->store.model->table_count * TABLE_STATEMENT_COUNT;
+}
+
+/* Parameters: id, the columns, version, bucket, position. */
+static void append_insert(sqlite3_str *sql, const char *prefix, const struct model_table *table)
+{
+    sqlite3_str_appendf(sql, "INSERT INTO \"%s%w\"(id", prefix, table->name);
     for (uint16_t i = 0; i < table->column_count; i++)
         sqlite3_str_appendf(sql, ",\"%w\"", table->columns[i].name);
     sqlite3_str_appendall(sql, ",_version,_bucket,_position) VALUES(?,?,?,?");
@@ -119,7 +127,7 @@ static void append_insert(sqlite3_str *sql, const struct model_table *table)
     sqlite3_str_appendall(sql, ")");
 }
 
-static void append_table_sql(sqlite3_str *sql, const struct model_table *table,
+static void append_table_sql(sqlite3_str *sql, const char *prefix, const struct model_table *table,
                              enum table_statement statement)
 {
     switch (statement) {
@@ -127,14 +135,15 @@ static void append_table_sql(sqlite3_str *sql, const struct model_table *table,
         sqlite3_str_appendall(sql, "SELECT ");
         for (uint16_t i = 0; i < table->column_count; i++)
             sqlite3_str_appendf(sql, "\"%w\",", table->columns[i].name);
-        sqlite3_str_appendf(sql, "_version,_bucket,_position FROM \"%w\" WHERE id=?", table->name);
+        sqlite3_str_appendf(sql, "_version,_bucket,_position FROM \"%s%w\" WHERE id=?", prefix,
+                            table->name);
         return;
     case TABLE_INSERT:
-        append_insert(sql, table);
+        append_insert(sql, prefix, table);
         sqlite3_str_appendall(sql, " ON CONFLICT DO NOTHING");
         return;
     case TABLE_PUT:
-        append_insert(sql, table);
+        append_insert(sql, prefix, table);
         sqlite3_str_appendall(sql, " ON CONFLICT(id) DO UPDATE SET ");
         for (uint16_t i = 0; i < table->column_count; i++)
             sqlite3_str_appendf(sql, "\"%w\"=excluded.\"%w\",", table->columns[i].name,
@@ -143,16 +152,17 @@ static void append_table_sql(sqlite3_str *sql, const struct model_table *table,
                                    "_position=excluded._position");
         return;
     case TABLE_DELETE:
-        sqlite3_str_appendf(sql, "DELETE FROM \"%w\" WHERE id=?", table->name);
+        sqlite3_str_appendf(sql, "DELETE FROM \"%s%w\" WHERE id=?", prefix, table->name);
         return;
     case TABLE_SCAN:
-        sqlite3_str_appendf(sql, "SELECT id FROM \"%w\" WHERE id>? ORDER BY id", table->name);
+        sqlite3_str_appendf(sql, "SELECT id FROM \"%s%w\" WHERE id>? ORDER BY id", prefix,
+                            table->name);
         return;
     case TABLE_CHILDREN:
         sqlite3_str_appendf(sql,
-                            "SELECT id FROM \"%w\" WHERE \"%w\"=?1 UNION ALL SELECT id FROM"
+                            "SELECT id FROM \"%s%w\" WHERE \"%w\"=?1 UNION ALL SELECT id FROM"
                             " satchel_dead WHERE table_id=?2 AND parent=?1 ORDER BY id",
-                            table->name, table->columns[table->parent_column].name);
+                            prefix, table->name, table->columns[table->parent_column].name);
         return;
     case TABLE_STATEMENT_COUNT: break;
     }
@@ -169,7 +179,7 @@ static char *statement_sql(const struct sqlite_store *s, size_t statement)
     size_t of_tables = (size_t)model->table_count * TABLE_STATEMENT_COUNT;
     sqlite3_str *sql = sqlite3_str_new(s->db);
     if (rest < of_tables) {
-        append_table_sql(sql, &model->tables[rest / TABLE_STATEMENT_COUNT],
+        append_table_sql(sql, sqlite_store_prefix(s), &model->tables[rest / TABLE_STATEMENT_COUNT],
                          (enum table_statement)(rest % TABLE_STATEMENT_COUNT));
     } else {
         rest -= of_tables;

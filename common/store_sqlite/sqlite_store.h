@@ -27,6 +27,7 @@ enum statement {
     STATEMENT_BEGIN_READ,
     STATEMENT_BEGIN_WRITE,
     STATEMENT_SNAPSHOT,
+    STATEMENT_DATA_VERSION,
     STATEMENT_COMMIT,
     STATEMENT_ROLLBACK,
     STATEMENT_SAVEPOINT,
@@ -85,9 +86,11 @@ struct sqlite_store {
     struct store_sqlite_options options; /* path and vfs point to those above */
     enum sqlite_state state;
     bool savepoint;
-    enum err lost;      /* the transaction is gone: the answer until rollback */
-    enum err ended;     /* the answer to everything until close */
-    uint8_t *dead_rows; /* enum dead_rows per table, of this write transaction */
+    bool concealed, raw; /* sqlite_conceal.c: whether tables are; whether statements name them so */
+    int64_t names_version; /* the file's data_version when that was looked at; -1: never */
+    enum err lost;         /* the transaction is gone: the answer until rollback */
+    enum err ended;        /* the answer to everything until close */
+    uint8_t *dead_rows;    /* enum dead_rows per table, of this write transaction */
     sqlite3_stmt **statements;
     size_t statement_count;
     struct buf packed; /* scratch of dead_put and base_put */
@@ -131,6 +134,23 @@ enum err sqlite_store_scan_ids(struct sqlite_store *s, size_t statement, sqlite3
                                store_id_fn *fn, void *context);
 /* What a scan answers to what its fn returned. */
 enum err sqlite_store_fn_result(int result);
+
+/* Whether it is one of enum table_statement. */
+bool sqlite_store_is_of_table(const struct sqlite_store *s, size_t statement);
+
+/* sqlite_conceal.c */
+
+/* What stands before a table's name in SQL. */
+const char *sqlite_store_prefix(const struct sqlite_store *s);
+/* Finds out whether the tables are concealed; from now on statements are about the tables themselves (raw), or
+ * about what is shown. */
+enum err sqlite_store_name_tables(struct sqlite_store *s, bool raw);
+/* After a rollback: they may have other names again. */
+void sqlite_store_names_lost(struct sqlite_store *s);
+/* What is shown of a concealed table. */
+enum err sqlite_store_create_view(struct sqlite_store *s, const struct model_table *table);
+enum err sqlite_store_conceal(struct store *store);
+enum err sqlite_store_reveal(struct store *store);
 
 /* sqlite_log.c */
 

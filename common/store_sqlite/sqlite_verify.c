@@ -61,12 +61,12 @@ static void note_integrity(void *context, const char *text)
     v->found = true;
 }
 
-/* Reports the ids (column 0) that a query finds. sql: %w is the table's name. ?1 its id. */
+/* Reports the ids (column 0) that a query finds. sql: %s%w is the table's name. ?1 its id. */
 static enum err report_ids(struct verifier *v, const struct model_table *table, const char *sql,
                            const char *what)
 {
     sqlite3_stmt *statement = NULL;
-    char *text = sqlite3_mprintf(sql, table->name, table->name);
+    char *text = sqlite3_mprintf(sql, sqlite_store_prefix(v->s), table->name);
     if (text == NULL)
         return ERR_NOMEM;
     int native = sqlite3_prepare_v2(v->s->db, text, -1, &statement, NULL);
@@ -112,18 +112,18 @@ static int read_side(void *context, struct bytes key, struct bytes value)
 
 static enum err check_table(struct verifier *v, const struct model_table *table)
 {
-    enum err err = report_ids(v, table, "SELECT id FROM \"%w\" WHERE length(id)<>16 AND ?1>0",
+    enum err err = report_ids(v, table, "SELECT id FROM \"%s%w\" WHERE length(id)<>16 AND ?1>0",
                               "an id has not 16 bytes");
     if (err == ERR_OK)
         err = report_ids(v, table,
                          "SELECT id FROM satchel_dead d WHERE table_id=?1 AND EXISTS"
-                         "(SELECT 1 FROM \"%w\" t WHERE t.id=d.id)",
+                         "(SELECT 1 FROM \"%s%w\" t WHERE t.id=d.id)",
                          "live and dead at once:");
     if (err == ERR_OK && v->s->options.keeps_log)
         err = report_ids(
             v, table,
             "SELECT id FROM satchel_log l WHERE table_id=?1 AND NOT EXISTS"
-            "(SELECT 1 FROM \"%w\" t WHERE t.id=l.id) AND NOT EXISTS"
+            "(SELECT 1 FROM \"%s%w\" t WHERE t.id=l.id) AND NOT EXISTS"
             "(SELECT 1 FROM satchel_dead d WHERE d.table_id=l.table_id AND d.id=l.id)"
             /* a departure: on a branch the record is gone (SIDE_MOVED: table, id, ...) */
             " AND l.id NOT IN (SELECT substr(k,3,16) FROM satchel_moved)",
@@ -140,7 +140,9 @@ enum err store_sqlite_verify(struct store *store, store_sqlite_problem_fn *fn, v
     enum err err = sqlite_store_snapshot_open(s, &v.s);
     if (err != ERR_OK)
         return err;
-    err = sqlite_store_check_integrity(v.s->db, note_integrity, &v);
+    err = sqlite_store_name_tables(v.s, true);
+    if (err == ERR_OK)
+        err = sqlite_store_check_integrity(v.s->db, note_integrity, &v);
     if (err == ERR_CORRUPT && v.found)
         goto cleanup; /* further queries may fail in ways that say nothing */
     for (uint16_t i = 0; err == ERR_OK && i < store->model->table_count; i++)

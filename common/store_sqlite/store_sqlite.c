@@ -172,6 +172,7 @@ static struct sqlite_store *allocate(const struct store_sqlite_options *options,
     s->store = (struct store){.ops = ops, .model = model};
     s->options = *options;
     s->source_version = -1;
+    s->names_version = -1;
     s->memory = strcmp(options->path, ":memory:") == 0;
     s->path = s->memory ? sqlite3_mprintf("/satchel-%p", (void *)s)
                         : sqlite3_mprintf("%s", options->path);
@@ -283,6 +284,7 @@ static void abandon(struct sqlite_store *s)
     s->state = SQLITE_STORE_IDLE;
     s->savepoint = false;
     s->lost = ERR_OK;
+    sqlite_store_names_lost(s);
 }
 
 /* Whether commits from now on wait for the disk, where that was asked for at all. */
@@ -318,6 +320,8 @@ static enum err sqlite_store_begin(struct store *store, enum store_mode mode)
     s->state = writes ? SQLITE_STORE_WRITING : SQLITE_STORE_READING;
     memset(s->dead_rows, DEAD_ROWS_UNKNOWN, store->model->table_count);
     err = writes ? ERR_OK : take_snapshot(s);
+    if (err == ERR_OK && !s->options.read_only)
+        err = sqlite_store_name_tables(s, writes);
     if (err != ERR_OK)
         abandon(s);
     return err;
@@ -444,6 +448,8 @@ static const struct store_ops sqlite_store_ops = {
     .side_scan = sqlite_store_side_scan,
     .row_scan = sqlite_store_row_scan,
     .dead_scan = sqlite_store_dead_scan,
+    .conceal = sqlite_store_conceal,
+    .reveal = sqlite_store_reveal,
 };
 
 enum err store_sqlite_open(const struct store_sqlite_options *options, const struct model *model,

@@ -20,6 +20,7 @@ test(`${ROWS} records, cut ${CUTS} times`, { skip: !lib.programsExist() && 'the 
     assert.equal(cut.cuts, CUTS, 'each connection was cut before it had all');
     assert.equal(cut.syncs, CUTS + 1, 'and the next one after the last cut had the rest');
     assert.equal(cut.told, false, 'it does not say that all is there before it is');
+    assert.equal(cut.readable, 0, 'nothing of it is shown before all is there, to SQL neither');
     assert.match(sums[0], new RegExp(`^${ROWS} `));
     assert.equal(sums[1], sums[0]);
     assert.equal(verified.code, 0, verified.out + verified.err);
