@@ -436,15 +436,14 @@ static int add_mark(void *context, struct bytes key, struct bytes value)
     struct admin *admin = context;
     struct mark mark;
     struct uuid device, user;
+    char origin[17];
     (void)value;
-    if (key.size != 8)
-        return ERR_CORRUPT;
-    enum err e =
-        mark_get(admin->hub->store, be64_get(key.data), &admin->hub->turn, &mark, &device, &user);
+    enum err e = key.size != 8 ? ERR_CORRUPT
+                               : mark_get(admin->hub->store, be64_get(key.data), &admin->hub->turn,
+                                          &mark, &device, &user);
     if (e != ERR_OK)
         return (int)e;
-    char origin[17];
-    snprintf(origin, sizeof origin, "%016llx", (unsigned long long)be64_get(key.data));
+    snprintf(origin, sizeof origin, "%016llx", (unsigned long long)mark.origin);
     json_object_set_new(json_object_get(admin->answer, "marks"), origin,
                         json_integer((json_int_t)mark.upto));
     return 0;
@@ -484,6 +483,7 @@ static enum err do_status(struct admin *admin)
                    {"commits", stats.commits},
                    {"rows_written", stats.rows_written},
                    {"rows_sent", stats.rows_sent},
+                   {"pages_shared", stats.pages_shared},
                    {"bytes_in", stats.bytes_in},
                    {"bytes_out", stats.bytes_out},
                    {"fallbacks", stats.fallbacks}};

@@ -218,92 +218,6 @@ static enum err start(struct hub *hub, struct peer *peer)
     return e;
 }
 
-/* ---- pages ---- */
-
-struct page_build {
-    struct hub *hub;
-    struct catch_up *c;
-    uint32_t bucket;
-    bool anew; /* the subscriber had nothing of the bucket: nobody's departure is news */
-    uint32_t rows;
-    uint64_t last;
-    bool full;
-};
-
-enum err entry_row(struct hub *hub, struct store *reader, uint32_t bucket, uint64_t position,
-                   const struct model_table *table, const struct uuid *id, struct arena *arena,
-                   struct store_row *ret)
-{
-    enum err e = hub->relay ? relay_confirmed(reader, table, id, arena, ret)
-                            : store_row_get(reader, table, id, arena, ret);
-    if (e == ERR_NOT_FOUND && !hub->relay)
-        return ERR_CORRUPT; /* a branch forgets records that have left its scope */
-    return e == ERR_OK && (ret->bucket != bucket || ret->position != position) ? ERR_NOT_FOUND : e;
-}
-
-static int add_row(void *context, uint64_t position, const struct model_table *table,
-                   const struct uuid *id)
-{
-    struct page_build *build = context;
-    struct hub *hub = build->hub;
-    struct store_row row;
-    arena_reset(&build->c->rows);
-    enum err e =
-        entry_row(hub, build->c->reader, build->bucket, position, table, id, &build->c->rows, &row);
-    build->last = position;
-    if (e == ERR_NOT_FOUND && build->anew)
-        return 0;
-    if (e == ERR_OK)
-        e = page_write_row(&hub->writer, position, table, id, &row);
-    else if (e == ERR_NOT_FOUND)
-        e = page_write_gone(&hub->writer, position, table, id);
-    if (e != ERR_OK)
-        return (int)e;
-    build->rows++;
-    if (build->rows >= hub->limits.page_rows || build->rows >= PAGE_ENTRIES_MAX ||
-        page_writer_size(&hub->writer) >= hub->limits.page_bytes) {
-        build->full = true;
-        return STORE_STOP;
-    }
-    return 0;
-}
-
-enum err catch_up_page(struct hub *hub, struct peer *peer, struct message *message, uint32_t rows)
-{
-    struct shared_frame *frame;
-    enum err e = page_writer_finish(&hub->writer, &message->as.page.body);
-    if (e == ERR_OK)
-        e = frame_share(hub, message, &frame);
-    if (e != ERR_OK)
-        return e;
-    e = peer_queue(hub, peer, frame);
-    peer->page_credit -= (int64_t)frame->size;
-    frame_release(frame);
-    hub->stats.rows_sent += rows;
-    return e;
-}
-
-/* One page of heads[next] into the peer's queue; moves on in the catch-up. */
-static enum err send_page(struct hub *hub, struct peer *peer)
-{
-    struct catch_up *c = peer->catch_up;
-    const struct bucket_digest *head = &c->heads[c->next];
-    uint64_t from = peer_position(peer, head->bucket);
-    if (from == 0)
-        c->anew = head->bucket;
-    struct page_build build = {
-        .hub = hub, .c = c, .bucket = head->bucket, .anew = c->anew == head->bucket, .last = from};
-    page_writer_reset(&hub->writer);
-    enum err e = store_log_scan(c->reader, head->bucket, from, add_row, &build);
-    struct message message = {.type = MESSAGE_PAGE,
-                              .as.page = {.bucket = head->bucket, .from = from}};
-    message.as.page.to = build.full ? build.last : head->position;
-    if (e == ERR_OK)
-        e = catch_up_page(hub, peer, &message, build.rows);
-    c->progress_us = hub->now.mono.us;
-    return e == ERR_OK ? peer_set_position(peer, head->bucket, message.as.page.to) : e;
-}
-
 /* ---- the checkpoint ---- */
 
 struct result_list {
@@ -535,5 +449,5 @@ enum err catch_up_next(struct hub *hub, struct peer *peer)
         c->next++;
     if (c->next == c->head_count)
         return catch_up_checkpoint(hub, peer);
-    return peer->page_credit > 0 ? send_page(hub, peer) : ERR_OK;
+    return peer->page_credit > 0 ? chunk_send(hub, peer) : ERR_OK;
 }

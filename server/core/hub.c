@@ -15,6 +15,7 @@ static void set_default_limits(struct hub_limits *l)
     DEFAULT(page_bytes, PAGE_BYTES_TARGET);
     DEFAULT(page_rows, 1000);
     DEFAULT(readers_max, 4);
+    DEFAULT(chunk_bytes, 64 << 20);
     DEFAULT(live_queue_bytes, 1 << 20);
     DEFAULT(receive_queue_bytes, 4 << 20);
     DEFAULT(auth_timeout_us, 5000000);
@@ -69,6 +70,7 @@ void hub_close(struct hub *hub)
         hub->intents = next;
     }
     checks_drop(hub, NULL);
+    chunks_drop(hub);
     for (uint32_t i = 0; hub->readers && i < hub->reader_count; i++)
         store_close(hub->readers[i]);
     free(hub->readers);

@@ -33,6 +33,7 @@ struct hub_limits {               /* zeros: defaults */
     uint32_t page_bytes;          /* 256 KiB; small in tests */
     uint32_t page_rows;           /* 1,000 */
     uint32_t readers_max;         /* snapshots held for catching-up peers: 4 */
+    uint64_t chunk_bytes;         /* pages of first syncs that are kept for others: 64 MiB */
     uint64_t live_queue_bytes;    /* 1 MiB per peer, then it catches up */
     uint64_t receive_queue_bytes; /* 4 MiB per peer */
     int64_t auth_timeout_us, idle_ping_us, idle_close_us, message_timeout_us; /* 5, 30, 45, 15 s */
@@ -117,6 +118,7 @@ struct hub_stats {
         duplicates;
     uint64_t rows_written, rows_sent, frames_in, frames_out, bytes_in, bytes_out;
     uint64_t commits, conflicts, forks, catch_ups, fallbacks, largest_batch, bad_signatures;
+    uint64_t pages_shared; /* of first syncs, that had been made for another device */
     uint32_t peers, peers_live;
 };
 void hub_stats(const struct hub *hub, struct hub_stats *ret);

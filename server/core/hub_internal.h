@@ -46,6 +46,11 @@ struct shared_frame {
     size_t size;
     uint8_t data[];
 };
+struct chunk_list { /* chunks.c */
+    struct chunk *items;
+    uint32_t count, capacity;
+    size_t bytes;
+};
 struct queued_frame {
     struct queued_frame *next;
     struct shared_frame *frame;
@@ -272,6 +277,7 @@ struct hub {
     uint32_t one_by_one; /* messages to take each in a turn of its own: one of them fails */
     bool in_turn;
 
+    struct chunk_list chunks;
     struct store **readers; /* idle ones */
     uint32_t reader_count, readers_open;
 
@@ -492,6 +498,12 @@ void catch_up_free(struct hub *hub, struct peer *peer);
 /* Queues what the page writer holds, of so many rows, against the peer's credit. */
 enum err catch_up_page(struct hub *hub, struct peer *peer, struct message *message, uint32_t rows);
 bool catch_up_ready(struct hub *hub, struct peer *peer);
+
+/* ---- chunks.c ---- */
+/* One page of the catch-up's bucket under way into the peer's queue; moves on in it. */
+enum err chunk_send(struct hub *hub, struct peer *peer);
+void chunks_drop(struct hub *hub);
+void chunks_expire(struct hub *hub); /* those that nobody has taken for long */
 /* The row that an entry of a bucket's log stands for, as headquarters has it, beneath what is pending on a branch.
  * ERR_NOT_FOUND: the record has left the bucket, or has a later entry. */
 enum err entry_row(struct hub *hub, struct store *reader, uint32_t bucket, uint64_t position,

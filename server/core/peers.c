@@ -308,6 +308,7 @@ void hub_tick(struct hub *hub, struct hub_now now)
     if (hub->deadline_us == 0 || now.mono.us < hub->deadline_us)
         return;
     hub->deadline_us = 0;
+    chunks_expire(hub);
     for (struct peer *peer = hub->peers; peer; peer = peer->next) {
         if (peer->session.state == PEER_CLOSING)
             continue;

@@ -371,7 +371,9 @@ void hub_installed(struct hub *hub, const struct message_checkpoint *checkpoint,
 {
     hub->now = now;
     close_after_start(hub);
-    hub->stale = true; /* buckets and marks are other ones now */
+    if (checkpoint->live != FEED_LIVE)
+        chunks_drop(hub); /* rows may have changed in their places */
+    hub->stale = true;    /* buckets and marks are other ones now */
     if (hub_refresh(hub) != ERR_OK) {
         for (struct peer *peer = hub->peers; peer; peer = peer->next)
             if (peer->session.pull == PULL_LIVE)

@@ -25,6 +25,7 @@ static const struct {
     {"commits", "commits", true},
     {"rows_written", "records written", true},
     {"rows_sent", "records sent", true},
+    {"pages_shared", "pages of first syncs sent as made before", true},
     {"bytes_in", "bytes received", true},
     {"bytes_out", "bytes sent", true},
     {"fallbacks", "slow devices sent back to the log", true},

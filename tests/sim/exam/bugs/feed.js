@@ -34,7 +34,7 @@ module.exports = [
     ]],
   },
   {
-    name: 'cursor-off-by-one', area, file: 'server/core/catchup.c',
+    name: 'cursor-off-by-one', area, file: 'server/core/chunks.c',
     why: 'A page begins one position too late: the first change after a cursor is never sent.',
     edits: [[
       'store_log_scan(c->reader, head->bucket, from, add_row, &build);',
@@ -42,7 +42,7 @@ module.exports = [
     ]],
   },
   {
-    name: 'page-end-past-row', area, file: 'server/core/catchup.c',
+    name: 'page-end-past-row', area, file: 'server/core/chunks.c',
     why: 'A full page says that it reaches one position further than it does: at each boundary between'
       + ' pages a row may be missing.',
     edits: [[
@@ -51,7 +51,7 @@ module.exports = [
     ]],
   },
   {
-    name: 'deletions-not-sent', area, file: 'server/core/catchup.c',
+    name: 'deletions-not-sent', area, file: 'server/core/chunks.c',
     why: 'Who was away during a deletion never hears of it: catching up leaves dead rows out.',
     edits: [[
       '    if (e == ERR_OK)\n        e = page_write_row(',

@@ -107,8 +107,8 @@ module.exports = [
     edits: [
       ['if (peer->session.pull != PULL_CATCHING_UP || peer->page_credit <= 0)',
         'if (peer->session.pull != PULL_CATCHING_UP || (peer->page_credit <= 0 && !PLANTED))'],
-      ['return peer->page_credit > 0 ? send_page(hub, peer) : ERR_OK;',
-        'return peer->page_credit > 0 || PLANTED ? send_page(hub, peer) : ERR_OK;'],
+      ['return peer->page_credit > 0 ? chunk_send(hub, peer) : ERR_OK;',
+        'return peer->page_credit > 0 || PLANTED ? chunk_send(hub, peer) : ERR_OK;'],
     ],
   },
 ];
