@@ -222,6 +222,15 @@ void api_authors_forget(struct satchel *h);
 enum err api_conflicts(struct satchel *h, const struct satchel_conflict_query *query,
                        satchel_conflict_fn *fn, void *context);
 
+/* provisional.c: within api_read_begin(). fn is told the id that headquarters will give the conflict, if it comes to
+ * the same, and the values of its row (TABLE_CONFLICT; valid during the call); it returns as a store_id_fn does. */
+typedef int api_provisional_fn(void *context, const struct uuid *id, const struct value *values);
+/* Of one table's records, or (NULL) of all. */
+enum err api_provisional(struct satchel *h, const struct model_table *table, api_provisional_fn *fn,
+                         void *context);
+/* Whether there is such a conflict, stored or provisional. ERR_NOT_FOUND, with a message. */
+enum err api_conflict_exists(struct satchel *h, const struct uuid *id);
+
 /* sync.c */
 
 /* A local change was committed. */

@@ -258,20 +258,65 @@ static enum err fill_rest(struct satchel *h, const struct model_table *conflicts
     return e;
 }
 
+/* values: of the row in TABLE_CONFLICT. */
+static enum err fill(struct satchel *h, const struct uuid *id, const struct value *values,
+                     struct arena *arena, struct satchel_conflict *ret)
+{
+    const struct model_table *conflicts = model_table_by_id(h->model, TABLE_CONFLICT);
+    uint32_t table_id = (uint32_t)integer(member(conflicts, values, SYSTEM_CONFLICT_TABLE_ID));
+    const struct model_table *about = model_table_by_id(h->model, table_id);
+    enum err e = fill_head(h, conflicts, id, values, about, arena, ret);
+    if (e == ERR_OK && about != NULL)
+        e = fill_rest(h, conflicts, values, about, arena, ret);
+    return e;
+}
+
+struct wanted {
+    struct satchel *h;
+    const struct uuid *id;
+    struct arena *arena;
+    struct satchel_conflict *ret; /* NULL: only whether there is one */
+    bool found;
+};
+
+static int find_provisional(void *context, const struct uuid *id, const struct value *values)
+{
+    struct wanted *wanted = context;
+    if (!uuid_equal(id, wanted->id))
+        return 0;
+    wanted->found = true;
+    enum err e =
+        wanted->ret != NULL ? fill(wanted->h, id, values, wanted->arena, wanted->ret) : ERR_OK;
+    if (wanted->ret != NULL)
+        wanted->ret->provisional = true;
+    return e == ERR_OK ? STORE_STOP : (int)e;
+}
+
 static enum err load(struct satchel *h, const struct uuid *id, struct arena *arena,
                      struct satchel_conflict *ret)
 {
-    const struct model_table *conflicts = model_table_by_id(h->model, TABLE_CONFLICT);
     struct store_row row;
-    enum err e = store_row_get(h->store, conflicts, id, arena, &row);
-    if (e != ERR_OK || row.dead)
-        return e != ERR_OK ? e : ERR_NOT_FOUND;
-    uint32_t table_id = (uint32_t)integer(member(conflicts, row.values, SYSTEM_CONFLICT_TABLE_ID));
-    const struct model_table *about = model_table_by_id(h->model, table_id);
-    e = fill_head(h, conflicts, id, row.values, about, arena, ret);
-    if (e == ERR_OK && about != NULL)
-        e = fill_rest(h, conflicts, row.values, about, arena, ret);
-    return e;
+    enum err e =
+        store_row_get(h->store, model_table_by_id(h->model, TABLE_CONFLICT), id, arena, &row);
+    if (e == ERR_OK && !row.dead)
+        return ret != NULL ? fill(h, id, row.values, arena, ret) : ERR_OK;
+    struct wanted wanted = {.h = h, .id = id, .arena = arena, .ret = ret};
+    if (e == ERR_OK || e == ERR_NOT_FOUND)
+        e = api_provisional(h, NULL, find_provisional, &wanted);
+    return e == ERR_OK && !wanted.found ? ERR_NOT_FOUND : e;
+}
+
+enum err api_conflict_exists(struct satchel *h, const struct uuid *id)
+{
+    struct arena arena;
+    enum err e = api_read_begin(h);
+    if (e != ERR_OK)
+        return e;
+    arena_init(&arena, API_ARENA_MAX);
+    e = load(h, id, &arena, NULL);
+    arena_done(&arena);
+    api_read_end(h);
+    return e == ERR_NOT_FOUND ? err_set(&h->error, e, "there is no such conflict here") : e;
 }
 
 /* ---- listing ---- */
@@ -283,7 +328,19 @@ struct listing {
     void *context;
     struct arena arena;
     uint64_t given;
+    bool over; /* enough were given */
 };
+
+static int tell(struct listing *l, const struct satchel_conflict *conflict)
+{
+    if ((conflict->state == SATCHEL_CONFLICT_SETTLED && !l->query->with_settled &&
+         l->query->id == NULL) ||
+        (l->query->open_only && conflict->state != SATCHEL_CONFLICT_OPEN))
+        return 0;
+    l->given++;
+    l->over = l->fn(l->context, conflict) != 0 || l->given == l->query->limit;
+    return l->over ? STORE_STOP : 0;
+}
 
 static int list_id(void *context, const struct uuid *id)
 {
@@ -291,16 +348,24 @@ static int list_id(void *context, const struct uuid *id)
     struct satchel_conflict conflict;
     arena_reset(&l->arena);
     enum err e = load(l->h, id, &l->arena, &conflict);
+    return e == ERR_OK ? tell(l, &conflict) : (int)e;
+}
+
+static int list_provisional(void *context, const struct uuid *id, const struct value *values)
+{
+    struct listing *l = context;
+    struct satchel_conflict conflict;
+    if (l->over)
+        return STORE_STOP; /* of an earlier table */
+    arena_reset(&l->arena);
+    enum err e = fill(l->h, id, values, &l->arena, &conflict);
     if (e != ERR_OK)
         return (int)e;
-    if ((conflict.state == SATCHEL_CONFLICT_SETTLED && !l->query->with_settled &&
-         l->query->id == NULL) ||
-        (l->query->open_only && conflict.state != SATCHEL_CONFLICT_OPEN))
+    if (l->query->record != NULL &&
+        memcmp(conflict.record.byte, l->query->record->byte, sizeof conflict.record.byte) != 0)
         return 0;
-    l->given++;
-    if (l->fn(l->context, &conflict) != 0)
-        return STORE_STOP;
-    return l->given == l->query->limit ? STORE_STOP : 0;
+    conflict.provisional = true;
+    return tell(l, &conflict);
 }
 
 /* Newest first; in SQL by table and record, the rest as each is read. */
@@ -338,7 +403,9 @@ enum err api_conflicts(struct satchel *h, const struct satchel_conflict_query *q
         int result = list_id(&l, api_uuid(query->id));
         e = result > 0 ? (enum err)result : ERR_OK;
     } else {
-        e = scan(&l, table);
+        e = api_provisional(h, table, list_provisional, &l);
+        if (e == ERR_OK && !l.over)
+            e = scan(&l, table);
     }
     arena_done(&l.arena);
     return e;

@@ -274,8 +274,9 @@ enum satchel_code satchel_resolve(struct satchel *handle, const char *table, con
     enum err e = api_start(handle);
     const struct model_table *found = e == ERR_OK ? api_table_by_name(handle, table, &e) : NULL;
     if (found != NULL)
-        e = uuid_parse(bytes_of_text(text), &id) == ERR_OK ? resolve_id(handle, found, &id)
-                                                           : api_resolve(handle, found, text, &id);
+        e = uuid_parse(bytes_of_text(text), &id) != ERR_OK ? api_resolve(handle, found, text, &id)
+            : found->id == TABLE_CONFLICT                  ? api_conflict_exists(handle, &id)
+                                                           : resolve_id(handle, found, &id);
     if (e == ERR_OK)
         *ret_id = api_id(&id);
     return api_end(handle, e);

@@ -523,6 +523,8 @@ struct satchel_conflict {
     const char *policy;
     enum satchel_conflict_state state;
     bool about_delete; /* a delete met a write that it had not seen */
+    bool
+        provisional; /* of changes that headquarters has not decided yet: it may come to another end */
     int64_t at_ms, settled_at_ms;
     const char *shown_text; /* what was shown when it was decided */
     const char *base_text;  /* what the authors had seen, "" where it is not known */
@@ -544,7 +546,8 @@ struct satchel_conflict_query {
 SATCHEL_API enum satchel_code satchel_conflicts(struct satchel *handle,
                                                 const struct satchel_conflict_query *query,
                                                 satchel_conflict_fn *fn, void *context);
-/* Takes candidate k (from 0, as listed): a new write that settles the conflict. Of a delete
+/* Provisional ones come first, and have no delete among the candidates; they can be taken like others.
+ * Takes candidate k (from 0, as listed): a new write that settles the conflict. Of a delete
  * conflict, taking the delete deletes the record; taking a write keeps it. SATCHEL_E_NOT_FOUND: no
  * such conflict or candidate; SATCHEL_E_CONFLICT: the candidate was cut, give its value by
  * satchel_conflict_set(). */

@@ -21,10 +21,12 @@ static const char *state_name(enum satchel_conflict_state state)
     return names[state];
 }
 
-static const char *state_text(enum satchel_conflict_state state)
+static const char *state_text(const struct satchel_conflict *conflict)
 {
     static const char *const texts[] = {"to decide", "merged for you", "settled"};
-    return texts[state];
+    static const char *const so_far[] = {"to decide, so far", "merged for you, so far",
+                                         "settled, so far"};
+    return conflict->provisional ? so_far[conflict->state] : texts[conflict->state];
 }
 
 /* --- only the fields that differ --------------------------------------------------------------- */
@@ -115,6 +117,7 @@ static json_t *conflict_json(struct cli *cli, const struct satchel_conflict *con
     json_object_set_new(json, "field", json_string(conflict->unit));
     json_object_set_new(json, "policy", json_string(conflict->policy));
     json_object_set_new(json, "state", json_string(state_name(conflict->state)));
+    json_object_set_new(json, "provisional", json_boolean(conflict->provisional));
     json_object_set_new(json, "about_delete", json_boolean(conflict->about_delete));
     json_object_set_new(json, "at", cli_json_time(conflict->at_ms));
     json_object_set_new(json, "settled_at", cli_json_time(conflict->settled_at_ms));
@@ -154,7 +157,7 @@ static int on_listed(void *context, const struct satchel_conflict *conflict)
     }
     satchel_id_format(&conflict->id, id);
     cli_time(conflict->at_ms, at);
-    table_cell(&telling->out, state_text(conflict->state));
+    table_cell(&telling->out, state_text(conflict));
     table_cell(&telling->out, conflict->record_title);
     table_cell(&telling->out,
                conflict->unit[0] ? conflict->unit_label.text[SATCHEL_EN] : "the record itself");
@@ -195,7 +198,7 @@ static int on_shown(void *context, const struct satchel_conflict *conflict)
            conflict->unit[0] ? conflict->unit_label.text[SATCHEL_EN]
                              : "deleted by one, changed by "
                                "another",
-           cli_plain(cli), state_text(conflict->state), at);
+           cli_plain(cli), state_text(conflict), at);
     char *base = original(conflict);
     printf("     original %s\n", base[0] ? base : "(empty, or not known)");
     free(base);
@@ -291,6 +294,9 @@ const struct command command_conflicts = {
     "what several people wrote at once: original, theirs, yours",
     "Nothing that anyone typed is lost: each value that did not win is here, with who wrote it,\n"
     "where and when, and can be taken back, which is a new change.\n"
+    "\n"
+    "What is so 'so far' is of changes that headquarters has not decided: it may come to another "
+    "end.\n"
     "\n"
     "  --open      only those where somebody has to decide\n"
     "  --settled   settled ones as well\n"

@@ -378,6 +378,21 @@ enum err store_sqlite_find_ids(struct store *store, const struct model_table *ta
     return scan_ids(s, statement, fn, context, info);
 }
 
+enum err store_sqlite_copied(struct store *store, const struct model_table *table, store_id_fn *fn,
+                             void *context, struct err_info *info)
+{
+    struct sqlite_store *s = sqlite_store_of(store);
+    sqlite3_stmt *statement = NULL;
+    enum err err = is_usable(s, info);
+    if (err != ERR_OK)
+        return err;
+    sqlite3_str *sql = sqlite3_str_new(s->db);
+    sqlite3_str_appendf(sql, "SELECT id FROM satchel_base WHERE table_id=%u ORDER BY id",
+                        (unsigned)table->id);
+    err = prepare(s, sql, &statement, info);
+    return err == ERR_OK ? scan_ids(s, statement, fn, context, info) : err;
+}
+
 /* ---- look-ups ---- */
 
 struct query_lookup {

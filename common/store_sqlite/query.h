@@ -52,6 +52,10 @@ enum err store_sqlite_find_ids(struct store *store, const struct model_table *ta
                                const struct uuid *low, const struct uuid *high, store_id_fn *fn,
                                void *context, struct err_info *info);
 
+/* Records of the table that have a confirmed copy: those that pending groups touch, but for mere inserts; by id. */
+enum err store_sqlite_copied(struct store *store, const struct model_table *table, store_id_fn *fn,
+                             void *context, struct err_info *info);
+
 /* A prepared look-up by exact values (NULL finds NULL): for imports, which ask once per row. Freed
  * before the store is closed. */
 struct query_lookup;

@@ -81,6 +81,46 @@ test('two branches, whose lines are cut', async (t) => {
     });
   });
 
+  await t.test('what two of an office wrote at once is shown as a conflict so far, and can be settled there', async () => {
+    const one = await anna.add('party', 'name=Bolt', 'visibility=company');
+    await anna.sync();
+    await lib.until('the colleague has it', async () => {
+      await anna.sync();
+      await bert.sync();
+      const statuses = [await anna.json('status'), await bert.json('status')];
+      return (await value(bert, one, 'name')) === 'Bolt' && statuses.every((x) => x.at_branch + x.colleagues === 0);
+    });
+    await north.cut();
+    await anna.set('party', one, 'tax_id=11', 'notes=hers');
+    await bert.set('party', one, 'tax_id=22', 'notes=his');
+    await anna.sync();
+    await bert.sync();
+    await anna.sync();
+    const seen = await anna.json('conflicts');
+    assert.deepEqual(seen.map((c) => [c.field, c.provisional, c.candidates.map((x) => x.text).sort()]).sort(),
+      [['notes', true, ['hers', 'his']], ['tax_id', true, ['11', '22']]]);
+    assert.deepEqual((await bert.json('conflicts')).map((c) => c.id).sort(), seen.map((c) => c.id).sort());
+    const taxId = seen.find((c) => c.field === 'tax_id');
+    assert.match((await anna.must('conflicts')).out, /so far/);
+    const number = taxId.candidates.find((x) => x.text === '11').number;
+    assert.equal((await anna.run('conflicts', 'take', taxId.id, String(number))).code, 0);
+    assert.deepEqual((await anna.json('conflicts')).map((c) => c.field), ['notes']);
+    await anna.sync();
+    await bert.sync();
+    assert.equal(await value(bert, one, 'tax_id'), '11');
+    await north.mend();
+    await lib.until('headquarters has decided', async () => {
+      await anna.sync();
+      const status = await anna.json('status');
+      return status.at_branch + status.at_server + status.saved_here + status.colleagues === 0;
+    });
+    const decided = await anna.json('conflicts');
+    assert.deepEqual(decided.map((c) => [c.field, c.provisional]), [['notes', false]]);
+    assert.equal(decided[0].id, seen.find((c) => c.field === 'notes').id);
+    assert.equal(await value(anna, one, 'tax_id'), '11');
+    assert.equal((await anna.run('conflicts', taxId.id.replace(/^./, (c) => (c === '0' ? '1' : '0')))).code, 1);
+  });
+
   let fresh;
   await t.test('a branch that is cut off is a working office', async () => {
     await north.cut();
