@@ -336,11 +336,7 @@ test('a branch below a branch', async (t) => {
   const pier = new Branch(hq, 'Pier');
   await pier.open(); // at headquarters, once
   await pier.inTouch();
-  await pier.stop();
-  const [{ pin }] = await north.sql("SELECT hex(pin) AS pin FROM device WHERE address IS NOT NULL ORDER BY id LIMIT 1");
-  pier.flags = ['--upstream', `127.0.0.1:${north.port}`, '--upstream-pin',
-    Buffer.from(pin, 'hex').toString('base64url')];
-  await pier.start();
+  await pier.below(north);
   await pier.inTouch();
   t.after(async () => {
     await pier.close();

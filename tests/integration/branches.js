@@ -19,24 +19,42 @@ function freePort() {
 }
 
 class Branch extends lib.Server {
-  constructor(headquarters, name) {
+  // host: by which it knows headquarters; front: the port that devices are told, if it is not its own; faults: what
+  // happens to the connections of its line (proxy.js).
+  constructor(headquarters, name, { front, faults, random, port } = {}) {
     super(headquarters.folder, { name: `branch-${name.replace(/\W+/g, '-')}` });
-    Object.assign(this, { headquarters, name, host: '127.0.0.1' }); // host: by which it knows headquarters
+    Object.assign(this, { headquarters, name, host: '127.0.0.1', front, faults, random, port });
   }
 
   // Enrols at headquarters, over a line of its own, and starts.
   async open(...flags) {
-    this.line = new Proxy(this.headquarters.port);
-    this.linePort = await this.line.listen();
-    this.port = await freePort();
+    await this.lineTo(this.headquarters);
+    this.port ||= await freePort();
     await this.join(...flags);
+    return this.start();
+  }
+
+  async lineTo(above) {
+    await this.line?.close();
+    this.line = new Proxy(above.port, this.faults, this.random);
+    this.linePort = await this.line.listen();
+  }
+
+  // From its next start on it hangs below that branch instead of headquarters.
+  async below(above) {
+    const [{ pin }] = await above.sql(
+      `SELECT hex(pin) AS pin FROM device WHERE address LIKE '%:${above.front || above.port}'`);
+    await this.stop();
+    await this.lineTo(above);
+    this.flags = [...this.flags, '--upstream', `127.0.0.1:${this.linePort}`,
+      '--upstream-pin', Buffer.from(pin, 'hex').toString('base64url')];
     return this.start();
   }
 
   async join(...flags) {
     const { ticket } = await this.headquarters.json('branch', 'ticket', this.name,
       '--host', `${this.host}:${this.linePort}`);
-    await this.init('--upstream', ticket, '--host', `127.0.0.1:${this.port}`,
+    await this.init('--upstream', ticket, '--host', `127.0.0.1:${this.front || this.port}`,
       '--listen', `127.0.0.1:${this.port}`, ...flags);
   }
 

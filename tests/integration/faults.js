@@ -1,5 +1,5 @@
-// faults.js - one run: a headquarters, clients of workload.js behind a proxy.js, and everything that goes
-// wrong with networks, processes and clocks meanwhile; then peace, and the checkers. All choices come from
+// faults.js - one run: a headquarters, or with it a branch, or a branch below a branch; clients of workload.js behind a
+// proxy.js; and everything that goes wrong with networks, processes and clocks meanwhile; then peace, and the checkers. All choices come from
 // the seed; the timing does not, so a seed replays the plan, not each interleaving.
 'use strict';
 const fs = require('node:fs');
@@ -7,6 +7,7 @@ const path = require('node:path');
 const { execFileSync } = require('node:child_process');
 const lib = require('./lib.js');
 const { Proxy } = require('./proxy.js');
+const { Branch, freePort } = require('./branches.js');
 const { History, load } = require('./history.js');
 const { checkAll } = require('./checkers.js');
 const { stream } = require('./random.js');
@@ -14,6 +15,7 @@ const { Client, prepare, stateOf, READ } = require('./workload.js');
 
 const HOUR_MS = 3600 * 1000;
 const LOGINS = ['anna', 'bert', 'carl'];
+const TIERS = ['North', 'Harbour']; // each below the one before, the first below headquarters
 
 // A program's wall clock, which the test shifts while it runs.
 class Clock {
@@ -60,8 +62,9 @@ function faultOf(seed, number) {
 }
 
 class Faults {
-  constructor({ seed, seconds, devices = 6, say = () => {} }) {
-    Object.assign(this, { seed, seconds, say, count: devices, over: false, done: {} });
+  // tiers: servers of branches between the clients and headquarters, 0 to 2.
+  constructor({ seed, seconds, devices = 6, tiers = 0, say = () => {} }) {
+    Object.assign(this, { seed, seconds, say, tiers, count: devices, over: false, done: {} });
   }
 
   async setUp() {
@@ -69,20 +72,26 @@ class Faults {
     const shim = buildShim(this.folder);
     this.serverClock = new Clock(this.folder, 'hq', shim);
     const server = new lib.Server(this.folder, { flags: ['--page-rows', '25'], env: this.serverClock.env });
-    this.server = server;
+    this.server = Object.assign(server, { folder: this.folder });
     await server.init();
     await server.start();
-    await server.must('branch', 'add', 'North');
-    for (const login of LOGINS) {
-      await server.must('user', 'add', login, '--branch', 'North');
+    for (const [i, name] of TIERS.entries()) {
+      await server.must('branch', 'add', name, ...(i ? ['--parent', TIERS[i - 1]] : []));
     }
-    this.peaceful = false;
-    this.proxy = new Proxy(server.port,
-      (number) => (this.peaceful ? { kind: 'none' } : faultOf(this.seed, number)), stream(this.seed, 'proxy'));
-    this.port = await this.proxy.listen();
+    for (const login of LOGINS) {
+      await server.must('user', 'add', login, '--branch', this.tiers ? TIERS[this.tiers - 1] : 'North');
+    }
+    this.peaceful = true;
+    this.servers = [server];
+    this.proxies = [];
+    for (const name of TIERS.slice(0, this.tiers)) {
+      await this.openBranch(name);
+    }
+    if (!this.tiers) {
+      this.port = await this.proxyOf(server.port, 'proxy');
+    }
     this.histories = path.join(this.folder, 'histories');
     fs.mkdirSync(this.histories);
-    this.peaceful = true;
     const names = Array.from({ length: this.count }, (_, i) => `c${i + 1}`);
     const boss = await this.enrol(LOGINS[0], 'boss');
     await prepare(boss, names);
@@ -99,10 +108,42 @@ class Faults {
     this.peaceful = false;
   }
 
+  faults(what) {
+    return (number) => (this.peaceful ? { kind: 'none' } : faultOf(`${this.seed} ${what}`, number));
+  }
+
+  // In front of a server; the port of its own.
+  proxyOf(port, what) {
+    const proxy = new Proxy(port, this.faults(what), stream(this.seed, what));
+    this.proxies.push(proxy);
+    return proxy.listen();
+  }
+
+  // Below the one opened before; faults happen on both of its sides.
+  async openBranch(name) {
+    const port = await freePort();
+    const branch = new Branch(this.server, name, { port, front: await this.proxyOf(port, `${name} below`),
+      faults: this.faults(name), random: stream(this.seed, name) });
+    const above = this.servers.at(-1);
+    this.servers.push(branch);
+    branch.flags = ['--page-rows', '25'];
+    await branch.open();
+    await branch.inTouch(); // at headquarters, once
+    if (above !== this.server) {
+      await branch.below(above);
+      await branch.inTouch();
+    }
+    this.proxies.push(branch.line);
+  }
+
   async enrol(login, name, env) {
     const device = new lib.Device(path.join(this.folder, name), { env });
     await device.must('enroll',
-      await this.server.ticket(login, '--host', `127.0.0.1:${this.port}`), '--name', name);
+      await this.server.ticket(login, '--host', `127.0.0.1:${this.port || this.server.port}`), '--name', name);
+    if (this.tiers && name !== 'boss') {
+      await device.sync();
+      await this.servers.at(-1).take(device);
+    }
     return device;
   }
 
@@ -113,28 +154,30 @@ class Faults {
     const ms = random.between(100, 2500);
     const shift = Math.round((random() * 2 - 1) * random.pick([5000, HOUR_MS, 24 * HOUR_MS, 5 * 365 * 24 * HOUR_MS]));
     const victim = random.below(this.clients.length);
+    const server = random.pick(this.servers);
+    const proxy = random.pick(this.proxies);
     this.done[what] = (this.done[what] || 0) + 1;
     switch (what) {
       case 'server_kill':
       case 'server_restart': {
-        const result = await this.server.stop(what === 'server_kill' ? 'SIGKILL' : 'SIGTERM');
+        const result = await server.stop(what === 'server_kill' ? 'SIGKILL' : 'SIGTERM');
         if (what === 'server_restart' && result.code !== 0) {
           throw new Error(`satcheld did not stop in order: ${result.code ?? result.signal} ${result.err}`);
         }
         await lib.sleep(Math.min(ms, 500));
-        await this.server.start();
+        await server.start();
         break;
       }
       case 'server_stop':
-        this.server.job.kill('SIGSTOP');
+        server.job.kill('SIGSTOP');
         await lib.sleep(ms);
-        this.server.job.kill('SIGCONT');
+        server.job.kill('SIGCONT');
         break;
-      case 'cut': this.proxy.cutAll(); break;
+      case 'cut': proxy.cutAll(); break;
       case 'clog':
-        this.proxy.clog();
+        proxy.clog();
         await lib.sleep(ms);
-        this.proxy.unclog();
+        proxy.unclog();
         break;
       case 'client_clock': this.clients[victim].clock.shift(shift); break;
       default: this.serverClock.shift(shift / 10); break;
@@ -166,12 +209,18 @@ class Faults {
   // Peace: everything is exchanged. Returns { place: state }.
   async settle() {
     this.peaceful = true;
-    this.proxy.cutAll();
-    if (!this.server.job || this.server.job.ended) {
-      throw new Error(`satcheld ended by itself: ${this.server.job?.err}`);
+    this.proxies.forEach((proxy) => proxy.cutAll());
+    for (const server of this.servers) {
+      if (!server.job || server.job.ended) {
+        throw new Error(`satcheld in ${server.data} ended by itself: ${server.job?.err}`);
+      }
     }
     const devices = this.clients.map((client) => client.device);
     await lib.settle(...devices);
+    if (this.tiers) {
+      await this.decided(devices);
+      await lib.settle(...devices);
+    }
     const finals = { hq: stateOf(await this.server.sql(READ)) };
     for (const client of this.clients) {
       await client.read();
@@ -179,6 +228,21 @@ class Faults {
       client.history.close();
     }
     return finals;
+  }
+
+  // Until headquarters has decided all of it, and everybody knows.
+  async decided(devices) {
+    for (const branch of this.servers.slice(1)) {
+      await branch.inTouch();
+    }
+    const waiting = async (device) => {
+      const status = await device.json('status');
+      return status.saved_here + status.at_branch + status.at_server + status.colleagues;
+    };
+    for (const device of devices) {
+      await lib.until(`all of ${device.dir} is decided`, async () =>
+        (await device.sync()) && (await waiting(device)) === 0);
+    }
   }
 
   // What the programs themselves say in the end; violations as texts.
@@ -190,9 +254,11 @@ class Faults {
         problems.push(`${client.name}: in the end there is something left: ${JSON.stringify(status)}`);
       }
     }
-    const verified = await this.server.run('verify');
-    if (verified.code !== 0) {
-      problems.push(`satcheld verify: ${verified.out}${verified.err}`);
+    for (const server of this.servers) {
+      const verified = await server.run('verify');
+      if (verified.code !== 0) {
+        problems.push(`satcheld verify of ${server.data}: ${verified.out}${verified.err}`);
+      }
     }
     return problems;
   }
@@ -204,13 +270,25 @@ class Faults {
         total[name] = (total[name] || 0) + count;
       }
     }
-    return { ...total, connections: this.proxy.accepted, hits: this.proxy.stats.hits, ...this.done };
+    const hits = {};
+    for (const proxy of this.proxies) {
+      for (const [kind, count] of Object.entries(proxy.stats.hits)) {
+        hits[kind] = (hits[kind] || 0) + count;
+      }
+    }
+    const connections = this.proxies.reduce((sum, proxy) => sum + proxy.accepted, 0);
+    return { tiers: this.tiers, ...total, connections, hits, ...this.done };
   }
 
   async close() {
     this.clients?.forEach((client) => { client.over = true; });
-    await this.proxy?.close();
-    await this.server?.kill();
+    for (const server of this.servers || []) {
+      await server.kill();
+      await server.line?.close();
+    }
+    for (const proxy of this.proxies || []) {
+      await proxy.close();
+    }
   }
 }
 

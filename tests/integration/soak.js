@@ -18,7 +18,7 @@ async function main() {
   for (let seed = first; Date.now() < end; seed++) {
     const left = Math.ceil((end - Date.now()) / 1000);
     const round = await runFaults({ seed, seconds: Math.min(ROUND_SECONDS, Math.max(5, left)),
-      devices: 2 + (seed % 7) });
+      devices: 2 + (seed % 7), tiers: seed % 3 });
     operations += round.operations;
     console.log(`seed ${seed}: ${round.operations} operations, ${JSON.stringify(round.summary)}`);
     if (Object.keys(round.problems).length) {
