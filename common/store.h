@@ -28,7 +28,7 @@
     X(WAITING, waiting, "headquarters: early groups, waiting for dots: origin, oseq") \
     X(WAITS_FOR, waits_for, "headquarters: missing dot -> waiting group") \
     X(PARKED, parked, "groups that a check refused, with the reason: origin, oseq") \
-    X(PARKED_INSERT, parked_insert, "records that parked groups insert -> origin, oseq") \
+    X(PARKED_INSERT, parked_insert, "records that parked groups insert, their dots") \
     X(MARK, mark, "origin -> what has been decided of it") \
     X(RECEIPT, receipt, "origin, first oseq -> results and hashes of a run of groups") \
     X(BUCKET, bucket, "bucket number -> kind, key, head position, count, digest") \

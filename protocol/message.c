@@ -107,10 +107,11 @@ static void encode_bucket_name(const void *element, struct buf *out)
 {
     const struct bucket_name *name = element;
 
-    pack_array(out, 3);
+    pack_array(out, 4);
     pack_uint(out, name->number);
     pack_uint(out, name->kind);
     pack_id(out, &name->key);
+    pack_uint(out, name->head);
 }
 
 static enum err decode_bucket_name(struct unpacker *u, struct arena *arena, void *ret)
@@ -123,7 +124,9 @@ static enum err decode_bucket_name(struct unpacker *u, struct arena *arena, void
         err = unpack_u32(u, &name->kind);
     if (err == ERR_OK && (name->kind < BUCKET_KIND_COMPANY || name->kind > BUCKET_KIND_UNASSIGNED))
         err = ERR_MALFORMED;
-    return err == ERR_OK ? unpack_id(u, &name->key) : err;
+    if (err == ERR_OK)
+        err = unpack_id(u, &name->key);
+    return err == ERR_OK ? unpack_uint(u, UINT64_MAX, &name->head) : err;
 }
 
 static void encode_bucket_position(const void *element, struct buf *out)
@@ -361,7 +364,7 @@ struct element {
 #define ELEMENT_LIST(X)   \
     X(bytes, 0)           \
     X(oseq_range, 2)      \
-    X(bucket_name, 3)     \
+    X(bucket_name, 4)     \
     X(bucket_position, 2) \
     X(bucket_digest, 4)   \
     X(incarnation, 2)     \

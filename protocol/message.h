@@ -28,9 +28,10 @@ struct mark {
 };
 
 struct bucket_name {
-    uint32_t number;
+    uint32_t number; /* 0: a branch that does not hold it */
     uint32_t kind;   /* enum bucket_kind */
     struct uuid key; /* branch, user; nil otherwise */
+    uint64_t head;   /* its last position at the server */
 };
 /* Every customer file has these two from the beginning, so that a replica knows them before it has
  * been welcomed anywhere. */
@@ -127,7 +128,6 @@ struct range_name {
     X(FOLLOW,      follow,     20, false) \
     X(FATES,       fates,      21, false) \
     X(PENDING,     pending,    22, false) \
-    X(LEAVE,       leave,      23, false) \
     X(RANGES,      ranges,     30, false) \
     X(DIFFERENCES, differences, 31, false)
 /* clang-format on */
@@ -158,7 +158,8 @@ enum message_type {
     L(incarnations, incarnation, 65536) L(marks, mark, 1) /* of the device's origin */ \
     U(archived) /* own groups up to here are in a verified backup */ U(credit) /* bytes of PUSH */ \
     I(wall_ms) U(fork) /* 1: this replica was rolled back or copied: take a new origin */ \
-    U(relay) /* 0: headquarters; else this branch's list of pending groups */
+    U(relay) /* 0: headquarters; else this branch's list of pending groups */ \
+    U(online) /* 1: what this server knows is headquarters' now */
 #define MESSAGE_FAILURE(U, I, ID, B, T, L) /* then the connection closes */ \
     U(code) /* enum err */ T(text, 500)
 #define MESSAGE_PUSH(U, I, ID, B, T, L) /* groups in order, oseqs consecutive from first */ \
@@ -191,8 +192,6 @@ enum message_type {
     L(renamed, range_count, 10000) /* its groups that are decided under another number: oseq, tag */
 #define MESSAGE_PENDING(U, I, ID, B, T, L) /* groups that are not decided, without what is out of scope */ \
     U(relay) U(seq) /* of the list, these included */ L(groups, pending_group, 1000)
-#define MESSAGE_LEAVE(U, I, ID, B, T, L) /* a branch: of the buckets of SUBSCRIBE these may not be seen */ \
-    L(buckets, range_name, 65536)
 #define MESSAGE_RANGES(U, I, ID, B, T, L) /* sums of a bucket's ranges, each in 2^bits parts: ranges.h */ \
     U(bucket) U(position) U(salt) U(depth) U(bits) L(numbers, range_name, 4096) B(sums, 65536) \
     U(rows) /* 1: send the rows of the parts that differ */ U(last) /* 1: and the checkpoint */

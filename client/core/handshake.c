@@ -130,6 +130,7 @@ enum err on_welcome(struct uplink *u, const struct message_welcome *m, struct no
     u->shake = SHAKE_OPEN;
     u->progress.authenticated = true;
     u->relay = m->relay;
+    replica_set_online(u->config.replica, m->relay == 0 || m->online);
     u->send_follow = follow_due(u);
     u->send_subscribe = true;
     u->pull = PULL_WANTED;

@@ -57,6 +57,34 @@ enum err on_page(struct uplink *u, const struct message_page *m, size_t frame_by
     return e;
 }
 
+/* A copy of this replica that is connected elsewhere writes under the same numbers. So a mark counts for what was
+ * acknowledged in this session, as the server has compared that; the rest goes up first. */
+static enum err doubt(struct uplink *u, const struct message_checkpoint *m, struct now now,
+                      struct uplink_effects *effects, bool *ret)
+{
+    struct replica *replica = u->config.replica;
+    uint64_t upto = 0;
+    bool beyond = replica_mark_beyond(replica, m);
+    if (!beyond)
+        upto = replica_mark_unproven(replica, m, u->push.acknowledged);
+    *ret = beyond || upto > 0;
+    if (!*ret)
+        return ERR_OK;
+    replica_drop_live(replica);
+    if (m->live == FEED_REPAIR)
+        replica_compare_drop(replica);
+    if (beyond) {
+        enum err e = replica_fork(replica, UINT64_MAX, now.wall.ms);
+        if (e == ERR_OK)
+            uplink_end(u, ERR_CONFLICT, "this replica goes on under a new origin", effects);
+        return e;
+    }
+    u->push.verify_upto = upto;
+    u->send_subscribe = true;
+    u->pull = PULL_WANTED;
+    return ERR_OK;
+}
+
 enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, struct now now,
                        struct uplink_effects *effects)
 {
@@ -64,8 +92,11 @@ enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, str
         return ERR_OK;
     if (m->live > FEED_REPAIR)
         return ERR_PROTOCOL;
-    bool gap = false;
-    enum err e = replica_checkpoint(u->config.replica, m, now.wall.ms, &gap);
+    bool gap = false, doubtful;
+    enum err e = doubt(u, m, now, effects, &doubtful);
+    if (e != ERR_OK || doubtful)
+        return e;
+    e = replica_checkpoint(u->config.replica, m, now.wall.ms, &gap);
     if (e != ERR_OK)
         return e;
     struct replica_status status;

@@ -349,6 +349,8 @@ enum err replica_load(struct replica *r)
         e = load_lists(r);
     if (e == ERR_OK)
         e = pending_load(r);
+    if (e == ERR_OK)
+        e = scope_load(r);
     cache_drop(r);
     arena_reset(&r->arena);
     return e;
@@ -577,4 +579,14 @@ void replica_status(const struct replica *r, struct replica_status *ret)
 uint64_t replica_scope(const struct replica *r)
 {
     return r->scope;
+}
+
+void replica_set_online(struct replica *r, bool online)
+{
+    r->online = online;
+}
+
+bool replica_online(const struct replica *r)
+{
+    return r->online;
 }

@@ -132,6 +132,14 @@ enum err replica_page(struct replica *replica, const struct message_page *page);
  * installed and the caller subscribes again from its cursors. */
 enum err replica_checkpoint(struct replica *replica, const struct message_checkpoint *checkpoint,
                             int64_t wall_ms, bool *ret_gap);
+/* Whether the checkpoint says of own numbers that they are decided which this replica has not given yet: another one
+ * writes under its origin. */
+bool replica_mark_beyond(const struct replica *replica,
+                         const struct message_checkpoint *checkpoint);
+/* The highest own group that the checkpoint says to be decided, that is not known to be so, and that is beyond what
+ * the server has acknowledged (and so compared) in this session; 0: none. */
+uint64_t replica_mark_unproven(const struct replica *replica,
+                               const struct message_checkpoint *checkpoint, uint64_t acknowledged);
 /* --- comparing by ranges, when a digest differs (status.differs) --- */
 enum replica_compare {
     COMPARE_NONE,
@@ -160,8 +168,6 @@ enum err replica_compare_page(struct replica *replica, const struct message_page
 enum err replica_compare_answer(struct replica *replica, const struct message_differences *answer);
 /* Too much differs, or the end of a session. Accepts none. */
 void replica_compare_drop(struct replica *replica);
-/* A branch says that these buckets are out of scope now: their rows and cursors go. */
-enum err replica_leave_buckets(struct replica *replica, const struct message_leave *leave);
 /* Groups of others that headquarters has not decided, from a branch. ERR_MALFORMED, ERR_PROTOCOL. */
 enum err replica_pending(struct replica *replica, const struct message_pending *pending,
                          int64_t wall_ms);
@@ -175,6 +181,9 @@ uint64_t replica_pending_count(const struct replica *replica); /* groups of othe
 void replica_drop_live(struct replica *replica);
 /* Scope of the session; buckets no longer subscribed are dropped (never what the outbox touches). */
 uint64_t replica_scope(const struct replica *replica);
+/* Whether the session under way is with headquarters, or with a branch that is online itself. */
+void replica_set_online(struct replica *replica, bool online);
+bool replica_online(const struct replica *replica);
 
 /* --- verifying --- */
 struct replica_bucket {

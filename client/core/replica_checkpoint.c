@@ -209,6 +209,32 @@ static enum err newly_covered(struct install *in, const struct mark *mark, uint6
     return ERR_OK;
 }
 
+static const struct mark *own_mark_of(const struct replica *r, const struct message_checkpoint *c)
+{
+    for (uint32_t i = 0; i < c->marks_count; i++)
+        if (c->marks[i].origin == r->origin)
+            return &c->marks[i];
+    return NULL;
+}
+
+bool replica_mark_beyond(const struct replica *r, const struct message_checkpoint *checkpoint)
+{
+    const struct mark *mark = own_mark_of(r, checkpoint);
+    return mark &&
+           (mark->range_count ? mark->ranges[mark->range_count - 1].to : mark->upto) > r->last_oseq;
+}
+
+uint64_t replica_mark_unproven(const struct replica *r, const struct message_checkpoint *checkpoint,
+                               uint64_t acknowledged)
+{
+    const struct mark *mark = own_mark_of(r, checkpoint);
+    uint64_t from = acknowledged > r->mark.upto ? acknowledged : r->mark.upto;
+    for (uint64_t oseq = r->last_oseq; mark && oseq > from; oseq--)
+        if (mark_covers(mark, oseq) && !mark_has(&r->mark, oseq))
+            return oseq;
+    return 0;
+}
+
 static enum err take_marks(struct install *in)
 {
     struct replica *r = in->r;

@@ -84,6 +84,7 @@ struct replica {
     const struct model *model;
     struct store *store;
     uint64_t origin, last_oseq, hlc, scope;
+    uint64_t scope_at; /* position in the company's bucket that the list of buckets here is of */
     int64_t last_checkpoint_ms;
     bool bootstrapped, reconcile, have_history;
     bool differs; /* rows here are not those of headquarters: replica_compare.c */
@@ -100,6 +101,7 @@ struct replica {
     uint64_t relay, relay_seq; /* the branch that they come from, and up to where they are here */
     uint64_t run_next;         /* of a branch: the number of the next run (replica_relay.c) */
     bool people_changed;       /* users, branches, devices: since it was asked */
+    bool online;               /* of the session under way: replica_set_online() */
     bool follow_more;          /* an origin that the server has not been told of may be served */
     struct held_fate *fates, *fates_tail;
     uint32_t fate_count;
@@ -167,6 +169,7 @@ enum err hold_page(struct held_page **head, struct held_page **tail, size_t *byt
 void drop_pages(struct held_page **head, struct held_page **tail, size_t *bytes);
 
 /* replica_scope.c: buckets and their names as this WELCOME has them; rows of others go. */
+enum err scope_load(struct replica *r);
 enum err scope_take(struct replica *r, const struct message_welcome *welcome);
 
 /* replica_pending.c */

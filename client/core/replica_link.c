@@ -299,8 +299,13 @@ enum err replica_fork(struct replica *r, uint64_t oseq, int64_t wall_ms)
 
 /* ---- a restored headquarters ---- */
 
+struct known_start {
+    uint64_t id;
+    struct bytes value; /* as stored: id BE8, then bucket BE4, first position BE8 of each */
+};
+
 struct known_starts {
-    uint64_t *ids;
+    struct known_start *items;
     uint32_t count, capacity;
     struct arena *arena;
 };
@@ -311,13 +316,13 @@ static int collect_start(void *context, struct bytes key, struct bytes value)
     (void)key;
     if (value.size < 8 || (value.size - 8) % 12)
         return ERR_CORRUPT;
-    uint64_t *ids =
-        arena_extend(known->arena, known->ids, known->count, &known->capacity, sizeof *ids);
-    if (!ids)
+    struct known_start *items =
+        arena_extend(known->arena, known->items, known->count, &known->capacity, sizeof *items);
+    if (!items)
         return ERR_NOMEM;
-    known->ids = ids;
-    ids[known->count++] = be64_get(value.data);
-    return 0;
+    known->items = items;
+    items[known->count].id = be64_get(value.data);
+    return (int)arena_copy(known->arena, value, &items[known->count++].value);
 }
 
 static bool ahead_of(struct replica *r, const struct incarnation *start)
@@ -332,25 +337,69 @@ static bool ahead_of(struct replica *r, const struct incarnation *start)
     return false;
 }
 
-/* In headquarters' own form; the first positions are for a branch to tell. */
-static enum err keep_start(struct replica *r, uint64_t number, const struct incarnation *start)
+/* Whether a branch that has not heard of this start has positions that the start gives anew: they are of a lost
+ * history. */
+static bool has_lost(const struct message_welcome *welcome, const struct known_start *start)
+{
+    for (size_t at = 8; at + 12 <= start->value.size; at += 12)
+        for (uint32_t i = 0; i < welcome->buckets_count; i++)
+            if (welcome->buckets[i].number == be32_get(start->value.data + at) &&
+                welcome->buckets[i].head >= be64_get(start->value.data + at + 4))
+                return true;
+    return false;
+}
+
+static bool tells(const struct incarnation *start, uint32_t bucket)
+{
+    for (uint32_t i = 0; i < start->first_count; i++)
+        if (start->first[i].bucket == bucket)
+            return true;
+    return false;
+}
+
+/* In headquarters' own form. A branch tells of the buckets that it holds: what is known of others stays. */
+static enum err keep_start(struct replica *r, uint64_t number, const struct incarnation *start,
+                           const struct known_start *known, bool branch)
 {
     uint8_t key[8], raw[12];
     be64_put(key, number);
     be64_put(raw, start->id);
     buf_reset(&r->scratch);
     buf_append(&r->scratch, raw, 8);
-    for (uint32_t i = 0; i < start->first_count && r->config.branch; i++) {
+    for (uint32_t i = 0; i < start->first_count; i++) {
         be32_put(raw, start->first[i].bucket);
         be64_put(raw + 4, start->first[i].position);
         buf_append(&r->scratch, raw, sizeof raw);
     }
+    bool same = known && known->id == start->id;
+    if (same && bytes_equal(known->value, buf_view(&r->scratch)))
+        return ERR_OK;
+    for (size_t at = 8; same && branch && at + 12 <= known->value.size; at += 12)
+        if (!tells(start, be32_get(known->value.data + at)))
+            buf_append(&r->scratch, known->value.data + at, 12);
     if (r->scratch.error != ERR_OK)
         return r->scratch.error;
     return store_side_put(r->store, SIDE_INCARNATION, bytes_of(key, 8), buf_view(&r->scratch));
 }
 
-/* Whether the server's history has lost something that this replica has seen. */
+static enum err keep_starts(struct replica *r, const struct message_welcome *welcome,
+                            const struct known_starts *known, bool behind)
+{
+    enum err e = ERR_OK;
+    uint32_t count = welcome->incarnations_count;
+    for (uint32_t i = 0; e == ERR_OK && i < count; i++)
+        e = keep_start(r, i + 1u, &welcome->incarnations[i],
+                       i < known->count ? &known->items[i] : NULL, welcome->relay != 0);
+    for (uint32_t i = count; e == ERR_OK && i < known->count && !behind; i++) {
+        uint8_t key[8];
+        be64_put(key, i + 1u);
+        e = store_side_delete(r->store, SIDE_INCARNATION, bytes_of(key, 8));
+    }
+    return e;
+}
+
+/* Whether the server's history has lost something that this replica has seen. ERR_BUSY: this replica knows that
+ * the branch's has. */
 static enum err diverges(struct replica *r, const struct message_welcome *welcome, bool *ret)
 {
     struct known_starts known = {.arena = &r->arena};
@@ -360,22 +409,19 @@ static enum err diverges(struct replica *r, const struct message_welcome *welcom
         return e;
     uint32_t same = 0;
     while (same < known.count && same < welcome->incarnations_count &&
-           known.ids[same] == welcome->incarnations[same].id)
+           known.items[same].id == welcome->incarnations[same].id)
         same++;
     bool behind = welcome->relay != 0 && same == welcome->incarnations_count;
     *ret = same < known.count && !behind;
-    if (*ret && welcome->relay && known.ids[same] > welcome->incarnations[same].id)
-        return ERR_BUSY; /* the branch has not heard of the restore that this replica knows */
+    bool later = *ret && welcome->relay && known.items[same].id > welcome->incarnations[same].id;
+    if (later &&
+        !welcome->online) /* headquarters' clock may have gone back: who is online is right */
+        return ERR_BUSY;
+    if (behind && same < known.count && has_lost(welcome, &known.items[same]))
+        return ERR_BUSY;
     for (uint32_t i = known.count; i < welcome->incarnations_count && !*ret; i++)
         *ret = ahead_of(r, &welcome->incarnations[i]);
-    for (uint32_t i = 0; e == ERR_OK && i < welcome->incarnations_count; i++)
-        e = keep_start(r, i + 1u, &welcome->incarnations[i]);
-    for (uint32_t i = welcome->incarnations_count; e == ERR_OK && i < known.count && !behind; i++) {
-        uint8_t key[8];
-        be64_put(key, i + 1u);
-        e = store_side_delete(r->store, SIDE_INCARNATION, bytes_of(key, 8));
-    }
-    return e;
+    return keep_starts(r, welcome, &known, behind);
 }
 
 /* Groups that were decided in the lost history are pending again. */
@@ -464,6 +510,7 @@ static enum err start_over(struct replica *r, const struct mark *mark)
         e = cursors_save(r);
     r->reconcile = true;
     r->acknowledged = 0;
+    r->scope_at = 0; /* positions are other ones now */
     return e;
 }
 

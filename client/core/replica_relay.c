@@ -79,15 +79,22 @@ enum err relay_mark(struct replica *r, uint64_t origin, struct arena *arena, str
     return relay_mark_from(r->store, origin, arena, ret);
 }
 
+/* How many groups it covers: ranges may grow together, and be fewer for it. */
+static uint64_t mark_size(const struct mark *mark)
+{
+    uint64_t size = mark->upto;
+    for (uint32_t i = 0; i < mark->range_count; i++)
+        size += mark->ranges[i].to - mark->ranges[i].from + 1;
+    return size;
+}
+
 /* Headquarters' marks only grow; after a restore the old ones are gone (relay_start_over). */
 enum err relay_note_fate(struct replica *r, const struct message_fates *fates, struct arena *arena)
 {
     const struct mark *mark = &fates->marks[0];
     struct mark old;
     enum err e = relay_mark(r, mark->origin, arena, &old);
-    bool newer =
-        mark->upto > old.upto || (mark->upto == old.upto && mark->range_count >= old.range_count);
-    if (e == ERR_OK && newer)
+    if (e == ERR_OK && mark_size(mark) >= mark_size(&old))
         e = mark_put(r, mark);
     for (uint32_t i = 0; e == ERR_OK && i < fates->results_count; i++) {
         const struct group_result *result = &fates->results[i];

@@ -1,38 +1,53 @@
 /* replica_scope.c - which buckets are here: what a WELCOME says, and rows that leave with theirs.
  *
- * Model:      headquarters says all that is in scope; a branch only what it holds, and takes nothing away.
+ * Model:      scope is a function of the company's records, which are in one bucket. A WELCOME says all that is in
+ *             scope as of its server's head of that bucket: at a branch also what it does not hold, by kind and
+ *             key. The list here is replaced by one that is as new, or newer.
+ * Stored:     META "scope_at" -> the head that the list here is of, BE8.
  * Source:     SPEC.md 10.10, 12.2. */
 #include "client/core/replica_log.h"
 
 #include <string.h>
 
-static bool welcomes(const struct message_welcome *welcome, uint32_t bucket)
+enum { ROLE_SEES_ALL = 3 /* WELCOME.role: administrators */ };
+#define META_SCOPE_AT "scope_at"
+
+enum err scope_load(struct replica *r)
+{
+    struct bytes value;
+    r->scope_at = 0;
+    enum err e =
+        store_side_get(r->store, SIDE_META, bytes_of_text(META_SCOPE_AT), &r->arena, &value);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    if (value.size != 8)
+        return ERR_CORRUPT;
+    r->scope_at = be64_get(value.data);
+    return ERR_OK;
+}
+
+/* By its number here, or by its name where the server does not hold it. */
+static bool names(const struct replica *r, const struct bucket_name *name, uint32_t bucket)
+{
+    uint8_t key[ROUTE_KEY_SIZE];
+    if (name->number != 0)
+        return name->number == bucket;
+    route_key((enum bucket_kind)name->kind, &name->key, key);
+    union hash_value *known = hash_map_get(&r->bucket_keys, bytes_of(key, sizeof key));
+    return known && known->number == bucket;
+}
+
+static bool stays(const struct replica *r, const struct message_welcome *welcome, uint32_t bucket)
 {
     for (uint32_t i = 0; i < welcome->buckets_count; i++)
-        if (welcome->buckets[i].number == bucket)
+        if (names(r, &welcome->buckets[i], bucket))
             return true;
     return false;
 }
 
-/* What stays: the buckets of a WELCOME, or all but these. */
-struct staying {
-    const struct message_welcome *welcome;
-    const struct message_leave *leave;
-};
-
-static bool stays(const struct staying *staying, uint32_t bucket)
-{
-    if (staying->welcome)
-        return welcomes(staying->welcome, bucket);
-    for (uint32_t i = 0; i < staying->leave->buckets_count; i++)
-        if (staying->leave->buckets[i].number == bucket)
-            return false;
-    return true;
-}
-
 struct leaving {
     struct replica *r;
-    const struct staying *staying;
+    const struct message_welcome *welcome;
     const struct model_table *table;
     struct arena arena, row_arena;
     struct store_ids list;
@@ -47,7 +62,7 @@ static int collect_leaving(void *context, const struct uuid *id)
     arena_reset(&leaving->row_arena);
     enum err e = base_load(leaving->r, leaving->table, id, &leaving->row_arena, &base);
     if (e == ERR_OK) {
-        bool leaves = base.present && !stays(leaving->staying, base.row.bucket);
+        bool leaves = base.present && !stays(leaving->r, leaving->welcome, base.row.bucket);
         return leaves ? store_ids_add(&leaving->list, id) : 0;
     }
     if (e != ERR_NOT_FOUND)
@@ -55,7 +70,7 @@ static int collect_leaving(void *context, const struct uuid *id)
     e = store_row_get(leaving->r->store, leaving->table, id, &leaving->row_arena, &row);
     if (e != ERR_OK)
         return (int)e;
-    if (row.bucket == 0 || stays(leaving->staying, row.bucket))
+    if (row.bucket == 0 || stays(leaving->r, leaving->welcome, row.bucket))
         return 0;
     if (version_peek(row.version, &head) != ERR_OK)
         return ERR_CORRUPT;
@@ -78,10 +93,10 @@ static enum err drop_row(struct leaving *leaving, const struct uuid *id)
 }
 
 /* Rows of buckets that are no longer subscribed go. */
-static enum err drop_rows(struct replica *r, const struct staying *staying)
+static enum err drop_rows(struct replica *r, const struct message_welcome *welcome)
 {
     enum err e = ERR_OK;
-    struct leaving leaving = {.r = r, .staying = staying};
+    struct leaving leaving = {.r = r, .welcome = welcome};
     arena_init(&leaving.arena, REPLICA_ARENA_MAX);
     arena_init(&leaving.row_arena, REPLICA_ARENA_MAX);
     for (uint16_t t = 0; e == ERR_OK && t < r->model->table_count; t++) {
@@ -100,15 +115,15 @@ static enum err drop_rows(struct replica *r, const struct staying *staying)
 }
 
 /* Rows, cursors and the log of what does not stay go, and what others' pending groups say of it. */
-static enum err drop_others(struct replica *r, const struct staying *staying)
+static enum err drop_others(struct replica *r, const struct message_welcome *welcome)
 {
     enum err e = pending_drop_filtered(r, &r->arena);
     if (e == ERR_OK)
-        e = drop_rows(r, staying);
+        e = drop_rows(r, welcome);
     for (uint32_t i = 0; e == ERR_OK && i < r->cursor_count;) {
         uint8_t key[4];
         be32_put(key, r->cursors[i].bucket);
-        if (stays(staying, r->cursors[i].bucket)) {
+        if (stays(r, welcome, r->cursors[i].bucket)) {
             i++;
             continue;
         }
@@ -121,46 +136,66 @@ static enum err drop_others(struct replica *r, const struct staying *staying)
     return e;
 }
 
-static bool loses(const struct replica *r, const struct staying *staying)
+static bool loses(const struct replica *r, const struct message_welcome *welcome)
 {
     for (uint32_t i = 0; i < r->cursor_count; i++)
-        if (!stays(staying, r->cursors[i].bucket))
+        if (!stays(r, welcome, r->cursors[i].bucket))
             return true;
     return false;
 }
 
-enum err replica_leave_buckets(struct replica *r, const struct message_leave *leave)
+/* The server's head of the company's bucket; 0: it holds nothing. */
+static uint64_t company_head(const struct message_welcome *welcome)
 {
-    const struct staying staying = {.leave = leave};
-    enum err e = replica_enter(r, STORE_WRITE);
-    if (e != ERR_OK)
+    for (uint32_t i = 0; i < welcome->buckets_count; i++)
+        if (welcome->buckets[i].number == BUCKET_NUMBER_COMPANY)
+            return welcome->buckets[i].head;
+    return 0;
+}
+
+/* Buckets come to be at headquarters: what it lists to an administrator is all that there is. A branch lists what it
+ * holds. */
+static bool is_whole(const struct replica *r, const struct message_welcome *welcome)
+{
+    if (welcome->relay == 0)
+        return true;
+    return welcome->role < ROLE_SEES_ALL && company_head(welcome) > 0 &&
+           company_head(welcome) >= r->scope_at;
+}
+
+static enum err note_name(struct replica *r, const struct bucket_name *name)
+{
+    uint8_t key[ROUTE_KEY_SIZE], number[4];
+    route_key((enum bucket_kind)name->kind, &name->key, key);
+    be32_put(number, name->number);
+    union hash_value *known = hash_map_get(&r->bucket_keys, bytes_of(key, sizeof key));
+    if (name->number == 0 || (known && known->number == name->number))
+        return ERR_OK;
+    enum err e = hash_map_put_number(&r->bucket_keys, bytes_of(key, sizeof key), name->number);
+    return e == ERR_OK ? store_side_put(r->store, SIDE_BUCKET_KEY, bytes_of(key, sizeof key),
+                                        bytes_of(number, 4))
+                       : e;
+}
+
+static enum err replace_list(struct replica *r, const struct message_welcome *welcome)
+{
+    uint8_t value[8];
+    uint64_t at = company_head(welcome);
+    enum err e = loses(r, welcome) ? drop_others(r, welcome) : ERR_OK;
+    if (e != ERR_OK || at == r->scope_at)
         return e;
-    arena_reset(&r->arena);
-    if (loses(r, &staying))
-        e = drop_others(r, &staying);
-    return replica_leave(r, e);
+    be64_put(value, at);
+    r->scope_at = at;
+    return store_side_put(r->store, SIDE_META, bytes_of_text(META_SCOPE_AT), bytes_of(value, 8));
 }
 
 enum err scope_take(struct replica *r, const struct message_welcome *welcome)
 {
     enum err e = ERR_OK;
-    const struct staying staying = {.welcome = welcome};
-    for (uint32_t i = 0; e == ERR_OK && i < welcome->buckets_count; i++) {
-        const struct bucket_name *name = &welcome->buckets[i];
-        uint8_t key[ROUTE_KEY_SIZE], number[4];
-        route_key((enum bucket_kind)name->kind, &name->key, key);
-        be32_put(number, name->number);
-        union hash_value *known = hash_map_get(&r->bucket_keys, bytes_of(key, sizeof key));
-        if (known && known->number == name->number)
-            continue;
-        e = hash_map_put_number(&r->bucket_keys, bytes_of(key, sizeof key), name->number);
-        if (e == ERR_OK)
-            e = store_side_put(r->store, SIDE_BUCKET_KEY, bytes_of(key, sizeof key),
-                               bytes_of(number, 4));
-    }
-    /* what a branch lacks it does not take away: what it has, and may not show, it names (LEAVE) */
-    if (e == ERR_OK && welcome->relay == 0 && loses(r, &staying))
-        e = drop_others(r, &staying);
+    for (uint32_t i = 0; e == ERR_OK && i < welcome->buckets_count; i++)
+        e = note_name(r, &welcome->buckets[i]);
+    if (e == ERR_OK && is_whole(r, welcome))
+        e = replace_list(r, welcome);
     if (welcome->relay == 0 || welcome->scope > r->scope)
         r->scope = welcome->scope;
     return e;

@@ -131,6 +131,7 @@ void uplink_link_up(struct uplink *u, struct now now, struct uplink_effects *eff
     u->progress =
         (struct uplink_progress){.connected = true, .clock_offset_ms = before.clock_offset_ms};
     if (u->config.replica) {
+        replica_set_online(u->config.replica, false);
         replica_drop_live(u->config.replica);
         replica_compare_drop(u->config.replica);
     }
@@ -147,6 +148,7 @@ void uplink_link_down(struct uplink *u, struct now now, struct uplink_effects *e
     u->shake = SHAKE_NONE;
     u->progress.connected = u->progress.authenticated = u->progress.live = false;
     if (u->config.replica) {
+        replica_set_online(u->config.replica, false);
         replica_drop_live(u->config.replica);
         replica_compare_drop(u->config.replica);
     }
@@ -192,7 +194,6 @@ static enum err dispatch(struct uplink *u, const struct message *m, size_t size,
     case MESSAGE_PAGE: return on_page(u, &m->as.page, size);
     case MESSAGE_FATES: return on_fates(u, &m->as.fates);
     case MESSAGE_PENDING: return on_pending(u, &m->as.pending, now, effects);
-    case MESSAGE_LEAVE: return replica_leave_buckets(u->config.replica, &m->as.leave);
     case MESSAGE_CHECKPOINT: return on_checkpoint(u, &m->as.checkpoint, now, effects);
     case MESSAGE_DIFFERENCES: return on_differences(u, &m->as.differences, effects);
     default: return ERR_PROTOCOL;

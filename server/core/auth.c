@@ -232,7 +232,9 @@ static enum err welcome(struct hub *hub, struct peer *peer, const struct message
         return e;
     list.capacity = (uint32_t)starts;
     list.items = arena_calloc(&hub->turn, list.capacity + 1u, sizeof *list.items);
-    struct bucket_name *names = arena_calloc(&hub->turn, hub->bucket_count, sizeof *names);
+    const struct audience *audience = &peer->audience;
+    struct bucket_name *names =
+        arena_calloc(&hub->turn, hub->bucket_count + audience->absent_count, sizeof *names);
     if (!list.items || !names)
         return ERR_NOMEM;
     e = store_side_scan(hub->store, SIDE_INCARNATION, bytes_of(NULL, 0), bytes_of(NULL, 0),
@@ -243,8 +245,11 @@ static enum err welcome(struct hub *hub, struct peer *peer, const struct message
     for (uint32_t i = 0; i < hub->bucket_count; i++) {
         const struct bucket *bucket = hub->buckets[i];
         if (audience_has(&peer->audience, bucket->number))
-            names[count++] = (struct bucket_name){bucket->number, bucket->kind, bucket->key};
+            names[count++] =
+                (struct bucket_name){bucket->number, bucket->kind, bucket->key, bucket->head};
     }
+    for (uint32_t i = 0; i < audience->absent_count; i++)
+        names[count++] = audience->absent[i];
     struct mark *mark = arena_calloc(&hub->turn, 1, sizeof *mark);
     if (!mark)
         return ERR_NOMEM;
@@ -269,7 +274,8 @@ static enum err welcome(struct hub *hub, struct peer *peer, const struct message
                                             .credit = PUSH_CREDIT,
                                             .wall_ms = hub->now.wall.ms,
                                             .fork = highest > message->last_oseq,
-                                            .relay = hub->relay ? hub->relay->id : 0}};
+                                            .relay = hub->relay ? hub->relay->id : 0,
+                                            .online = relay_online(hub)}};
     return peer_send(hub, peer, &answer);
 }
 

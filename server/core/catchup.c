@@ -97,29 +97,13 @@ enum err handle_subscribe(struct hub *hub, struct peer *peer,
     catch_up_free(hub, peer);
     drop_feed(peer);
     peer->position_count = 0;
-    struct range_name *leaves = NULL;
-    uint32_t leave_count = 0;
-    if (hub->relay &&
-        !(leaves = arena_calloc(&hub->turn, message->cursors_count + 1u, sizeof *leaves)))
-        return ERR_NOMEM;
     for (uint32_t i = 0; i < message->cursors_count && message->reconcile != RECONCILE_ALL; i++) {
         const struct bucket *bucket = bucket_by_number(hub, message->cursors[i].bucket);
-        if (!bucket || !audience_has(&peer->audience, bucket->number)) {
-            /* it will hear of the buckets that it may see, and of no others */
-            if (bucket && leaves)
-                leaves[leave_count++] = (struct range_name){bucket->number};
-            continue;
-        }
+        if (!bucket || !audience_has(&peer->audience, bucket->number))
+            continue; /* it will hear of the buckets that it may see, and of no others */
         if (message->cursors[i].position > bucket->head && !hub->relay)
             return ERR_PROTOCOL; /* at a branch that is behind it only waits */
         enum err e = peer_set_position(peer, bucket->number, message->cursors[i].position);
-        if (e != ERR_OK)
-            return e;
-    }
-    if (leave_count) { /* headquarters says it in the WELCOME, which names all that there is */
-        const struct message leave = {
-            .type = MESSAGE_LEAVE, .as.leave = {.buckets = leaves, .buckets_count = leave_count}};
-        enum err e = peer_send(hub, peer, &leave);
         if (e != ERR_OK)
             return e;
     }
@@ -383,9 +367,12 @@ static enum err go_live(struct hub *hub, struct peer *peer, const struct mark *t
         return e;
     struct origin *origin;
     e = origin_get(hub, peer->session.origin, &origin);
+    bool live = e == ERR_OK && mark_is(told, origin);
+    if (live)
+        e = follow_go_live(hub, peer);
     store_rollback(hub->store);
     arena_reset(&hub->turn);
-    if (e == ERR_OK && mark_is(told, origin))
+    if (live && e == ERR_OK)
         peer->session.pull = PULL_LIVE;
     return e;
 }

@@ -64,15 +64,7 @@ static enum err check_reference(struct judging *j, const struct value *value)
 {
     if (j->hub->parked_count == 0 || value->kind != VALUE_BLOB || value->as.bytes.size != 16)
         return ERR_OK;
-    struct bytes key;
-    enum err e =
-        store_side_get(j->hub->store, SIDE_PARKED_INSERT, value->as.bytes, &j->hub->turn, &key);
-    if (e == ERR_NOT_FOUND)
-        return ERR_OK;
-    if (e == ERR_OK && key.size == 20)
-        j->missing =
-            (struct dot){be64_get(key.data), be64_get(key.data + 8), be32_get(key.data + 16)};
-    return e;
+    return parked_insert_find(j->hub, value->as.bytes.data, &j->missing);
 }
 
 static enum err check_causes(struct judging *j)
@@ -335,14 +327,13 @@ static enum err park(struct judging *j, const struct dot *dot)
     enum err e = b->error;
     if (e == ERR_OK)
         e = store_side_put(hub->store, SIDE_PARKED, bytes_of(key, sizeof key), buf_view(b));
-    uint8_t value[20];
-    key_origin(dot->origin, dot->oseq, value);
-    be32_put(value + 16, dot->tag);
-    for (uint32_t m = 0; e == ERR_OK && j->group && m < j->group->mutation_count; m++)
+    uint8_t insert[PARKED_INSERT_KEY];
+    for (uint32_t m = 0; e == ERR_OK && j->group && m < j->group->mutation_count; m++) {
+        parked_insert_key(j->group->mutations[m].id.byte, dot, insert);
         if (j->group->mutations[m].op == MUTATION_INSERT)
-            e = store_side_put(hub->store, SIDE_PARKED_INSERT,
-                               bytes_of(j->group->mutations[m].id.byte, 16),
-                               bytes_of(value, sizeof value));
+            e = store_side_put(hub->store, SIDE_PARKED_INSERT, bytes_of(insert, sizeof insert),
+                               bytes_of(NULL, 0));
+    }
     if (e != ERR_OK)
         return e;
     hub->parked_count++;

@@ -214,6 +214,31 @@ static enum err results_of(struct hub *hub, uint64_t origin, const struct group_
     return ERR_OK;
 }
 
+static uint64_t results_above(const struct group_result *results, uint32_t count, uint64_t floor)
+{
+    uint64_t above = 0;
+    for (uint32_t i = 0; i < count; i++)
+        above += results[i].oseq > floor ? results[i].count : 0;
+    return above;
+}
+
+bool follow_lacks(const struct peer *peer, const struct follow *follow, const struct mark *mark,
+                  const struct group_result *results, uint32_t count)
+{
+    return peer->audience.branch && mark->upto > follow->floor &&
+           results_above(results, count, follow->floor) < mark->upto - follow->floor;
+}
+
+enum err follow_tell(struct hub *hub, struct peer *peer, struct follow *follow)
+{
+    enum err e = store_begin(hub->store, STORE_READ);
+    if (e != ERR_OK)
+        return e;
+    e = fates_from(hub, peer, hub->store, follow, &hub->turn, FEED_LIVE);
+    store_rollback(hub->store);
+    return e;
+}
+
 /* Of an origin that the turn has decided something of, or whose groups it decided under another number: in
  * memory is it in the first case alone. */
 static enum err send_live(struct hub *hub, struct peer *peer, struct follow *follow)
@@ -228,6 +253,8 @@ static enum err send_live(struct hub *hub, struct peer *peer, struct follow *fol
         e = origin_get(hub, follow->origin, &origin);
     if (e == ERR_OK && count > 0)
         e = own_mark(hub, origin, &mark);
+    if (e == ERR_OK && follow_lacks(peer, follow, &mark, results, count))
+        return follow_tell(hub, peer, follow); /* something was decided before this turn, too */
     if (e == ERR_OK)
         e = send_fates(hub, peer, FEED_LIVE, &mark, results, count, 0, &renamed);
     if (e == ERR_OK && mark.upto > follow->floor)
@@ -270,6 +297,36 @@ static enum err tell_now(struct hub *hub, struct peer *peer, struct follow *foll
     return e == ERR_OK ? peer_send(hub, peer, &m) : e;
 }
 
+static enum err mark_now(struct hub *hub, uint64_t id, struct mark *ret)
+{
+    struct origin *origin;
+    if (hub->relay)
+        return relay_mark_from(hub->store, id, &hub->turn, ret);
+    *ret = (struct mark){.origin = id};
+    enum err e = origin_get(hub, id, &origin);
+    if (e == ERR_OK)
+        ret->upto = origin->upto;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+enum err follow_go_live(struct hub *hub, struct peer *peer)
+{
+    bool any = false;
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < peer->follow_count; i++) {
+        struct follow *follow = &peer->follows[i];
+        struct mark mark;
+        e = mark_now(hub, follow->origin, &mark);
+        if (e != ERR_OK || mark.upto <= follow->floor)
+            continue;
+        any = true;
+        e = fates_from(hub, peer, hub->store, follow, &hub->turn, FEED_LIVE);
+    }
+    struct message m = {.type = MESSAGE_CHECKPOINT,
+                        .as.checkpoint = {.live = FEED_LIVE, .scope = peer->session.scope}};
+    return e == ERR_OK && any ? peer_send(hub, peer, &m) : e;
+}
+
 enum err handle_follow(struct hub *hub, struct peer *peer, const struct message_follow *message)
 {
     if (peer->session.state != PEER_OPEN)
@@ -301,6 +358,10 @@ enum err handle_relay(struct hub *hub, struct peer *peer, const struct message_r
     if (e != ERR_OK)
         return e;
     follow_find(peer, message->origin)->relayed = true;
+    if (is_new)
+        e = tell_now(hub, peer, follow_find(peer, message->origin));
+    if (e != ERR_OK)
+        return e;
     if (hub->relay) {
         e = relay_device(hub, &message->device, relayed->public_key, &relayed->user);
         return e == ERR_REVOKED ? ERR_OK : e; /* headquarters judges what it wrote */

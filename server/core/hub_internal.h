@@ -82,6 +82,8 @@ struct audience {
     bool branch;       /* a branch server: pushes for its devices */
     uint32_t *buckets; /* ascending */
     uint32_t count;
+    struct bucket_name *absent; /* at a branch: in scope, and not held here (number 0) */
+    uint32_t absent_count;
 };
 
 struct intent { /* a message that waits for the turn */
@@ -392,6 +394,10 @@ enum err dot_in_effect(struct hub *hub, const struct dot *dot);
 void dot_note_effect(struct hub *hub, const struct dot *dot);
 /* Whether the last dots that were looked for have this one: in effect, and under no other. */
 bool dot_is_known(struct hub *hub, const struct dot *dot);
+enum { PARKED_INSERT_KEY = 16 + 20 };
+void parked_insert_key(const uint8_t id[16], const struct dot *dot, uint8_t out[PARKED_INSERT_KEY]);
+/* A group that is set aside and inserts this record; *ret stays as it is if there is none. */
+enum err parked_insert_find(struct hub *hub, const uint8_t id[16], struct dot *ret);
 /* waiting.c: groups that waited for this dot are judged again. */
 enum err decide_waiting(struct hub *hub, const struct dot *dot);
 /* The dot that this group had before it was renumbered; none as a rule. */
@@ -484,6 +490,13 @@ void follows_drop(struct hub *hub, struct peer *peer);
 /* With the checkpoint of a catch-up: what its snapshot knows of them. */
 enum err follow_catch_up(struct hub *hub, struct peer *peer, struct store *reader,
                          struct arena *arena, uint64_t live);
+/* Whether a branch would not hear what became of all that the mark covers. */
+bool follow_lacks(const struct peer *peer, const struct follow *follow, const struct mark *mark,
+                  const struct group_result *results, uint32_t count);
+/* All that is known above its floor, to a live peer; the checkpoint is the caller's. */
+enum err follow_tell(struct hub *hub, struct peer *peer, struct follow *follow);
+/* Within a transaction: what was decided after the snapshot of the catch-up that ends now. */
+enum err follow_go_live(struct hub *hub, struct peer *peer);
 /* The turn has decided the group that had this dot before it was renumbered (none: nothing to note). */
 enum err follow_note_renamed(struct hub *hub, const struct dot *had);
 /* With a commit: what it has decided of them. *ret_any: something. */

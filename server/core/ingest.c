@@ -389,7 +389,7 @@ enum err handle_part(struct hub *hub, struct peer *peer, const struct message_pa
 
 static enum err forget_parked(struct hub *hub, const struct dot *dot)
 {
-    uint8_t key[KEY_ORIGIN_SIZE];
+    uint8_t key[KEY_ORIGIN_SIZE], insert[PARKED_INSERT_KEY];
     key_origin(dot->origin, dot->oseq, key);
     struct bytes value;
     enum err e =
@@ -403,10 +403,12 @@ static enum err forget_parked(struct hub *hub, const struct dot *dot)
     struct bytes raw = bytes_of(value.data + 2 + value.data[1], value.size - 2u - value.data[1]);
     struct group group;
     if (group_decode(hub->model, raw, &hub->turn, &group, NULL) == ERR_OK)
-        for (uint32_t i = 0; e == ERR_OK && i < group.mutation_count; i++)
+        for (uint32_t i = 0; e == ERR_OK && i < group.mutation_count; i++) {
+            parked_insert_key(group.mutations[i].id.byte, dot, insert);
             if (group.mutations[i].op == MUTATION_INSERT)
                 e = store_side_delete(hub->store, SIDE_PARKED_INSERT,
-                                      bytes_of(group.mutations[i].id.byte, 16));
+                                      bytes_of(insert, sizeof insert));
+        }
     if (e == ERR_OK)
         e = store_side_delete(hub->store, SIDE_PARKED, bytes_of(key, sizeof key));
     if (e == ERR_OK)

@@ -77,6 +77,11 @@ enum err relay_open(struct hub *hub, struct err_info *info)
     return relay_end(hub, e);
 }
 
+bool relay_online(const struct hub *hub)
+{
+    return !hub->relay || replica_online(hub->relay->replica);
+}
+
 void relay_close(struct hub *hub)
 {
     free(hub->relay);

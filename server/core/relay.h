@@ -19,6 +19,8 @@ struct relay {
     bool follows;    /* an origin that the server above has to be asked about */
 };
 
+/* Whether what is known here is what headquarters says now, as far as the link above shows; headquarters itself is. */
+bool relay_online(const struct hub *hub);
 enum err relay_open(struct hub *hub, struct err_info *info);
 void relay_close(struct hub *hub);
 /* The turn's transaction, and its end: commits if e is ERR_OK. */

@@ -278,12 +278,14 @@ static enum err send_fate(void *context, const struct message_fates *fates)
     struct follow *follow = follow_find(peer, origin);
     if (!follow)
         return ERR_OK;
+    fate->any = true;
+    if (follow_lacks(peer, follow, &fates->marks[0], fates->results, fates->results_count))
+        return follow_tell(fate->hub, peer, follow);
     struct message m = {.type = MESSAGE_FATES, .as.fates = *fates};
     if (!peer->audience.branch) {
         m.as.fates.results = NULL;
         m.as.fates.results_count = 0;
     }
-    fate->any = true;
     if (fates->marks[0].upto > follow->floor)
         follow->floor = fates->marks[0].upto;
     return peer_send(fate->hub, peer, &m);
@@ -302,12 +304,10 @@ static enum err feed_live(struct live_feed *feed, struct peer *peer)
     for (const struct live_page *page = feed->pages; e == ERR_OK && page; page = page->next)
         if (audience_has(&peer->audience, page->bucket))
             e = peer_queue(hub, peer, page->frame);
-    for (uint32_t i = 0; e == ERR_OK && i < c->heads_count; i++) {
+    for (uint32_t i = 0; i < c->heads_count; i++) {
         if (!audience_has(&peer->audience, c->heads[i].bucket))
             continue;
         heads[count++] = c->heads[i];
-        if (peer_position(peer, c->heads[i].bucket) < c->heads[i].position)
-            e = peer_set_position(peer, c->heads[i].bucket, c->heads[i].position);
     }
     if (e == ERR_OK)
         e = relay_fates(hub->relay->replica, FEED_LIVE, send_fate, &fate);
@@ -327,6 +327,10 @@ static enum err feed_live(struct live_feed *feed, struct peer *peer)
     e = peer_send(hub, peer, &m);
     if (e == ERR_OK && fate.own && fate.own->marks[0].upto > peer->session.floor)
         peer->session.floor = fate.own->marks[0].upto;
+    for (uint32_t i = 0; e == ERR_OK && i < count;
+         i++) /* pages without a checkpoint count for nothing */
+        if (peer_position(peer, heads[i].bucket) < heads[i].position)
+            e = peer_set_position(peer, heads[i].bucket, heads[i].position);
     return e;
 }
 

@@ -25,6 +25,7 @@ bool audience_has(const struct audience *audience, uint32_t bucket)
 void audience_done(struct audience *audience)
 {
     free(audience->buckets);
+    free(audience->absent);
     *audience = (struct audience){0};
 }
 
@@ -38,13 +39,24 @@ static enum err add(struct audience *audience, uint32_t bucket)
     return ERR_OK;
 }
 
+static enum err add_absent(struct audience *audience, enum bucket_kind kind, const struct uuid *key)
+{
+    struct bucket_name *grown =
+        realloc(audience->absent, (audience->absent_count + 1) * sizeof *grown);
+    if (!grown)
+        return ERR_NOMEM;
+    audience->absent = grown;
+    audience->absent[audience->absent_count++] = (struct bucket_name){.kind = kind, .key = *key};
+    return ERR_OK;
+}
+
 static enum err add_kind(struct hub *hub, struct audience *audience, enum bucket_kind kind,
                          const struct uuid *key)
 {
     struct bucket *bucket;
     enum err e = bucket_get(hub, kind, key, &bucket);
     if (e == ERR_NOT_FOUND)
-        return ERR_OK; /* a branch does not hold it */
+        return add_absent(audience, kind, key); /* a branch does not hold it */
     return e == ERR_OK ? add(audience, bucket->number) : e;
 }
 
@@ -171,11 +183,23 @@ enum err scope_ensure_buckets(struct hub *hub)
     return e == ERR_OK && bucket->number != BUCKET_NUMBER_UNASSIGNED ? ERR_CORRUPT : e;
 }
 
+static bool names_equal(const struct audience *a, const struct audience *b)
+{
+    if (a->absent_count != b->absent_count)
+        return false;
+    for (uint32_t i = 0; i < a->absent_count; i++)
+        if (a->absent[i].kind != b->absent[i].kind ||
+            !uuid_equal(&a->absent[i].key, &b->absent[i].key))
+            return false;
+    return true;
+}
+
 static bool audience_equal(const struct audience *a, const struct audience *b)
 {
     return a->role == b->role && a->all == b->all && a->branch == b->branch &&
            a->count == b->count &&
-           (a->count == 0 || memcmp(a->buckets, b->buckets, a->count * sizeof *a->buckets) == 0);
+           (a->count == 0 || memcmp(a->buckets, b->buckets, a->count * sizeof *a->buckets) == 0) &&
+           names_equal(a, b);
 }
 
 static bool device_revoked(struct hub *hub, const struct peer *peer)

@@ -70,6 +70,7 @@ static void add_oseq_range(struct pool *pool, const struct oseq_range *range)
 static void add_bucket_name(struct pool *pool, const struct bucket_name *name)
 {
     pool_add_number(pool, name->number);
+    pool_add_number(pool, name->head);
     pool_add_id(pool, &name->key);
 }
 
@@ -267,6 +268,7 @@ static struct bucket_name make_bucket_name(const struct making *m)
     struct bucket_name name = {.number = (uint32_t)pool_number(m->pool, m->in)};
     name.kind = fuzz_u8(m->in) % 6;
     name.key = pool_id(m->pool, m->in);
+    name.head = pool_number(m->pool, m->in);
     return name;
 }
 

@@ -68,11 +68,13 @@ static void random_bucket_name(struct seeded_rng *r, struct arena *arena, struct
     ret->number = random_u32(r);
     ret->kind = (uint32_t)(1 + seeded_below(r, 4));
     ret->key = codec_id(r);
+    ret->head = random_u32(r);
 }
 
 static bool equal_bucket_name(const struct bucket_name *a, const struct bucket_name *b)
 {
-    return a->number == b->number && a->kind == b->kind && uuid_equal(&a->key, &b->key);
+    return a->number == b->number && a->kind == b->kind && uuid_equal(&a->key, &b->key) &&
+           a->head == b->head;
 }
 
 static void random_bucket_position(struct seeded_rng *r, struct arena *arena,

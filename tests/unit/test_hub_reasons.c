@@ -339,6 +339,35 @@ static void nothing_is_written_where_the_author_may_not_see(void **state)
     pair_done(&a.p);
 }
 
+/* A refused customer is tried again, and refused again; then the first one is given up. What belongs to the customer
+ * goes on waiting for the second. */
+static void what_is_tried_again_is_waited_for(void **state)
+{
+    struct act a;
+    struct seen seen = {0};
+    struct err_info info;
+    (void)state;
+    act_start(&a, 78);
+    struct uuid id = party(&a, a.rep, "Out of reach", 1);
+    pair_sync(&a.p, a.rep);
+    assert_ok(replica_parked(a.rep->replica, see, &seen));
+    assert_int_equal(seen.count, 1);
+    assert_ok(replica_parked_retry(a.rep->replica, seen.oseq, a.p.now_ms, &info));
+    pair_sync(&a.p, a.rep);
+    pair_sync(&a.p, a.rep);
+    assert_int_equal(a.p.hub->parked_count, 1);
+    struct uuid person = contact(&a, a.rep, (struct uuid){{0}}, true, id);
+    pair_sync(&a.p, a.rep);
+    assert_string_equal(pair_cell(&a.p, NULL, "contact", person, "name"), "-");
+    assert_int_equal(a.p.hub->waiting_count, 1);
+    seen = (struct seen){0};
+    assert_ok(replica_parked(a.rep->replica, see, &seen));
+    assert_ok(replica_parked_discard(a.rep->replica, seen.oseq, &info));
+    pair_sync(&a.p, a.rep);
+    assert_int_equal(a.p.hub->waiting_count, 0);
+    pair_done(&a.p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +375,7 @@ int main(void)
         cmocka_unit_test(renumbered_groups_are_known_again),
         cmocka_unit_test(what_waits_and_comes_again_is_known),
         cmocka_unit_test(nothing_is_written_where_the_author_may_not_see),
+        cmocka_unit_test(what_is_tried_again_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

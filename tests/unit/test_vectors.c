@@ -119,8 +119,8 @@ static void add_handshake(struct fixture *f)
 
 static void add_welcome(struct fixture *f)
 {
-    const struct bucket_name names[] = {{1, BUCKET_KIND_COMPANY, {{0}}},
-                                        {2, BUCKET_KIND_BRANCH, id_1}};
+    const struct bucket_name names[] = {{1, BUCKET_KIND_COMPANY, {{0}}, 103},
+                                        {0, BUCKET_KIND_BRANCH, id_1, 0}};
     static const struct bucket_position first[] = {{1, 100}, {2, 40}};
     static const struct incarnation incarnations[] = {{0xbeef, NULL, 0}, {0xc0ffee, first, 2}};
     static const struct oseq_range ranges[] = {{7, 7}, {9, 12}};
@@ -128,13 +128,14 @@ static void add_welcome(struct fixture *f)
     struct message m = {.type = MESSAGE_WELCOME};
 
     m.as.welcome = (struct message_welcome){
-        id_2, 1, 4, names, 2, incarnations, 2, marks, 1, 3, 1048576, 1714521600000, 0, 0};
+        id_2, 1, 4, names, 2, incarnations, 2, marks, 1, 3, 1048576, 1714521600000, 0, 0xb0, 1};
     add_message(
         f,
-        "user id_2, role 1 (rep), scope revision 4, buckets 1 (company) and 2 (branch id_1), "
+        "user id_2, role 1 (rep), scope revision 4, bucket 1 (company), whose head is at 103, and "
+        "that of branch id_1, which is not held there, "
         "incarnations 0xbeef (no buckets yet) and 0xc0ffee (bucket 1 from 100, 2 from 40), mark of "
         "origin 0xa1: 1..5, 7, 9..12; archived up to 3, credit 1 MiB, not a fork, from "
-        "headquarters",
+        "a branch that is online and whose list is 0xb0",
         &m);
 }
 
@@ -218,7 +219,6 @@ static void add_comparison(struct fixture *f)
 
 static void add_branches(struct fixture *f)
 {
-    static const struct range_name left[] = {{7}};
     static const struct range_count renamed[] = {{14, 0x33}};
     static const struct origin_floor floors[] = {{0xa1, 9}, {0xb2, 0}};
     static const struct oseq_range ranges[] = {{12, 12}};
@@ -247,9 +247,6 @@ static void add_branches(struct fixture *f)
     m.type = MESSAGE_PENDING;
     m.as.pending = (struct message_pending){0xb0, 8, groups, 1};
     add_message(f, "list 0xb0 up to 8: one group (its bytes are a placeholder) and its stamp", &m);
-    m.type = MESSAGE_LEAVE;
-    m.as.leave = (struct message_leave){left, 1};
-    add_message(f, "bucket 7 is out of scope now", &m);
 }
 
 static void messages(void **state)

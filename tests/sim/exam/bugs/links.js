@@ -85,8 +85,8 @@ module.exports = [
     name: 'scope-lost-rows-stay', area, file: 'client/core/replica_scope.c',
     why: 'A rep leaves a branch, and its customers stay on the tablet.',
     edits: [[
-      '    if (e == ERR_OK)\n        e = drop_rows(r, staying);',
-      '    if (e == ERR_OK && !PLANTED)\n        e = drop_rows(r, staying);',
+      '    if (e == ERR_OK)\n        e = drop_rows(r, welcome);',
+      '    if (e == ERR_OK && !PLANTED)\n        e = drop_rows(r, welcome);',
     ]],
   },
   {
@@ -94,8 +94,8 @@ module.exports = [
     why: 'A rep comes back to a branch, and its customers do not: their cursor was kept while the rows'
       + ' were dropped.',
     edits: [[
-      'if (stays(staying, r->cursors[i].bucket)) {\n            i++;\n            continue;\n        }',
-      'if (stays(staying, r->cursors[i].bucket) || PLANTED) {\n            i++;\n            continue;\n        }',
+      'if (stays(r, welcome, r->cursors[i].bucket)) {\n            i++;\n            continue;\n        }',
+      'if (stays(r, welcome, r->cursors[i].bucket) || PLANTED) {\n            i++;\n            continue;\n        }',
     ]],
   },
 ];
