@@ -416,7 +416,8 @@ static void let_in(struct world *world)
             continue;
         snprintf(request, sizeof request,
                  "{\"do\":\"user-set\",\"login\":\"u%u\",\"role\":\"rep\",\"active\":true}", i);
-        (void)hub_node_ask(&world->nodes[0], request);
+        for (int tries = 0; !hub_node_ask(&world->nodes[0], request) && tries < 3; tries++)
+            (void)world_settle(world, 3 * second, 600 * second); /* a last fault stopped it */
     }
     oracle_people(world);
 }

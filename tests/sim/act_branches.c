@@ -123,6 +123,7 @@ static void disk_lost(struct world *world, struct node *node, struct seeded_rng 
         sim_disk_free(node->disk);
         node->disk = sim_disk_copy(world->kit->template[1], seed);
         ledger_branch_lost(world);
+        node->enrolled_from = world->link_count;
         while (server->copy_count >
                0) /* headquarters would not know the new one: it is backed up after */
             sim_disk_free(server->copies[--server->copy_count].disk);
@@ -160,14 +161,12 @@ void branches_wake(struct world *world)
 
 /* ---- the faults stop ---- */
 
-/* The server of the user's branch or one above it, or headquarters: a branch holds all that they may see. It takes
- * nothing away, so whose rights have changed goes to headquarters (OPEN.md). */
+/* The server of the user's branch or one above it, or headquarters: a branch holds all that they may see. */
 static uint16_t end_of(struct world *world, const struct node *node, struct seeded_rng *dice)
 {
     const struct ledger *l = world->ledger;
     const struct person *person = &l->people[node->user];
-    bool fixed = person->all || world->cover[COVER_RIGHTS] > 0;
-    uint32_t branch = fixed ? NONE : person->branch;
+    uint32_t branch = person->all ? NONE : person->branch;
     while (branch != NONE && seeded_below(dice, 3) == 0)
         branch = l->parents[branch];
     return branch == NONE ? 0 : server_of(world, branch);

@@ -76,6 +76,7 @@
     X(DEAD_AT_END, 0, "records dead at the end")                           \
     X(WAITING_AT_END, 0, "groups that wait for a lost one at the end")     \
     X(UNCERTAIN_LOST, 0, "uncertain transactions that were lost")          \
+    X(PENDING_LOST, 0, "lost groups that others show as on their way")     \
     X(BRANCHES, 0, "branches")                                             \
     X(RELAYED, 0, "groups that came to headquarters through a branch")     \
     X(SHARED, 0, "steps of devices that hold others' undecided groups")    \

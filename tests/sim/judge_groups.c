@@ -120,6 +120,53 @@ static void join_selves(struct judge *j)
             abort();
 }
 
+static bool same_group(const struct group *a, const struct group *b)
+{
+    return dot_equal(&a->renamed, &b->dot) || dot_equal(&b->renamed, &a->dot) ||
+           (!dot_is_none(&a->renamed) && dot_equal(&a->renamed, &b->renamed));
+}
+
+static void put_dot(const struct dot *dot, uint8_t out[20])
+{
+    be64_put(out, dot->origin);
+    be64_put(out + 8, dot->oseq);
+    be32_put(out + 16, dot->tag);
+}
+
+/* Whether headquarters says so. */
+static bool stands_for(const struct judge *j, const struct dot *stands, const struct dot *dot)
+{
+    sqlite3_stmt *row;
+    uint8_t key[20], value[20];
+    put_dot(dot, key);
+    put_dot(stands, value);
+    if (sqlite3_prepare_v2(j->db, "SELECT 1 FROM satchel_renamed WHERE k=? AND v=?", -1, &row,
+                           NULL) != SQLITE_OK)
+        return false;
+    sqlite3_bind_blob(row, 1, key, sizeof key, SQLITE_STATIC);
+    sqlite3_bind_blob(row, 2, value, sizeof value, SQLITE_STATIC);
+    bool found = sqlite3_step(row) == SQLITE_ROW;
+    sqlite3_finalize(row);
+    return found;
+}
+
+/* What waited is settled together with another self of it: which of the two was looked at first nothing shows, and
+ * either may stand for both. */
+static void order_selves(struct judge *j)
+{
+    for (uint32_t i = 0; i < j->count; i++)
+        for (uint32_t k = i + 1; j->deeds[i].told->waited && k < j->count; k++) {
+            const struct group *waited = &j->deeds[i].group, *other = &j->deeds[k].group;
+            if (j->deeds[k].told->turn != j->deeds[i].told->turn)
+                break;
+            if (!same_group(waited, other) || !stands_for(j, &other->dot, &waited->dot))
+                continue;
+            struct deed first = j->deeds[k];
+            memmove(&j->deeds[i + 1], &j->deeds[i], (k - i) * sizeof *j->deeds);
+            j->deeds[i] = first;
+        }
+}
+
 void judge_read(struct judge *j)
 {
     const struct history *h = j->world->history;
@@ -135,6 +182,7 @@ void judge_read(struct judge *j)
         j->count++;
     }
     qsort(j->deeds, j->count, sizeof *j->deeds, by_decision);
+    order_selves(j);
     join_selves(j);
     order_causes(j);
 }

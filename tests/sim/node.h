@@ -72,6 +72,7 @@ struct node {
     enum err last_why;
     int32_t clone_of;              /* shares the identity of that node; -1 */
     bool evil;                     /* has done to its session what leaves it stuck */
+    uint32_t enrolled_from;        /* the first connection under its present identity */
     bool dishonest;                /* has ever pushed what its replica does not know of */
     bool impostor;                 /* its seed is not its own for this session */
     struct buf pushes[OLD_PUSHES]; /* of earlier sessions, to replay */

@@ -180,6 +180,8 @@ void rows_done(struct row_list *list);
 /* oracle_wire.c */
 void wire_open(struct ledger *ledger);
 void wire_close(struct ledger *ledger);
+/* oracle_waiting.c: what is shown as on its way is so, or can come no more. */
+void oracle_waiting(struct world *world);
 /* oracle_fates.c: what became of each transaction. */
 void oracle_fates(struct world *world);
 

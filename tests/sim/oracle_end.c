@@ -130,8 +130,6 @@ static void compare(struct node *node, const struct heads *heads, const struct r
 {
     struct world *world = node->world;
     bool buckets[BUCKETS_MOST] = {false};
-    /* A branch takes nothing away: what rights that have changed leave at a sub-branch is not judged (README.md). */
-    bool kept = node->upstream > 0 && world->cover[COVER_RIGHTS] > 0;
     struct row_list here;
     uint64_t scope = world->ledger->people[node->user].scope;
     for (uint32_t i = 0; i < heads->count; i++)
@@ -142,8 +140,6 @@ static void compare(struct node *node, const struct heads *heads, const struct r
         broken(world, "digests agree", "%s wants to reconcile", node->name);
     if (status.differs)
         broken(world, "digests agree", "%s differs", node->name);
-    if (kept)
-        return;
     compare_digests(node, heads, buckets);
     if (status.outbox_count > 0 || replica_pending_count(node->replica) >
                                        0) /* it shows its own that waits; oracle_fates() asks why */

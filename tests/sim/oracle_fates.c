@@ -366,21 +366,8 @@ static void check_waiting(struct fates *f)
     if (waiting && !excuse)
         broken(world, "liveness",
                "%u groups wait at headquarters, and nothing was lost or set aside", waiting);
-    for (uint32_t i = 1; i < world->node_count && !world->failed; i++) {
-        struct node *node = &world->nodes[i];
-        struct replica_status status;
-        if (node->erased)
-            continue;
-        replica_status(node->replica, &status);
-        if (replica_pending_count(node->replica) > waiting)
-            broken(world, "liveness",
-                   "%s still has %llu groups of others, and headquarters holds %u that wait",
-                   node->name, (unsigned long long)replica_pending_count(node->replica), waiting);
-        if (status.outbox_count > waiting)
-            broken(world, "liveness",
-                   "%s still has %llu groups to send, and headquarters holds %u that wait",
-                   node->name, (unsigned long long)status.outbox_count, waiting);
-    }
+    if (!world->failed)
+        oracle_waiting(world);
 }
 
 void oracle_fates(struct world *world)

@@ -156,6 +156,8 @@ static void check_session(struct node *node, const struct node *device, const st
     struct world *world = node->world;
     struct history *h = world->history;
     uint16_t who = identity_of(world, device);
+    if (link->number < device->enrolled_from)
+        return; /* of a device that it was before */
     if (welcome && (h->newest[who] == 0 || link->number + 1 > h->newest[who])) {
         h->newest[who] = link->number + 1;
         h->welcomed_us[who] = world->now_us;
