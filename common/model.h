@@ -68,7 +68,7 @@ enum role { ROLE_NONE, ROLE_REP, ROLE_MANAGER, ROLE_ADMIN, ROLE_SERVER };
 
 enum bucket_rule {
     BUCKET_COMPANY, /* every record is in the company bucket */
-    BUCKET_ROUTED,  /* by the columns visibility (enum company|branch|owner), branch, owner */
+    BUCKET_ROUTED, /* by the columns visibility (enum company|branch|owner[|team]), branch, owner, team */
     BUCKET_INHERIT, /* the bucket of the record that `parent` refers to */
     BUCKET_SYSTEM,  /* set by the engine row by row (conflict) */
 };
@@ -132,6 +132,7 @@ struct model_table {
     enum delete_policy delete_policy;
     enum bucket_rule bucket_rule;
     int16_t visibility_column, branch_column, owner_column; /* BUCKET_ROUTED; indexes or -1 */
+    int16_t team_column; /* BUCKET_ROUTED with the visibility 'team'; or -1 */
     int16_t
         parent_column; /* reference to the record that this one belongs to and is deleted with; -1 */
     int16_t title_column; /* what people read as the record's name; -1: the id */
@@ -154,6 +155,8 @@ enum {
     TABLE_DEVICE = 3,
     TABLE_ORIGIN = 4,
     TABLE_CONFLICT = 5,
+    TABLE_TEAM = 6,
+    TABLE_TEAM_MEMBER = 7,
 };
 
 /* Column ids of the system tables. */
@@ -178,6 +181,8 @@ enum {
     SYSTEM_USER_MANAGER = 12,
     SYSTEM_USER_EXTENSION = 13,
     SYSTEM_USER_LANGUAGE = 14,
+    SYSTEM_USER_SUBSTITUTE = 15,
+    SYSTEM_USER_SUBSTITUTE_UNTIL = 16,
 
     SYSTEM_DEVICE_USER = 1,
     SYSTEM_DEVICE_NAME = 2,
@@ -204,6 +209,14 @@ enum {
     SYSTEM_CONFLICT_AT = 11,
     SYSTEM_CONFLICT_SETTLED_AT = 12,
     SYSTEM_CONFLICT_KIND = 13,
+
+    SYSTEM_TEAM_NAME = 1,
+    SYSTEM_TEAM_BRANCH = 2,
+    SYSTEM_TEAM_ACTIVE = 3,
+
+    SYSTEM_TEAM_MEMBER_TEAM = 1,
+    SYSTEM_TEAM_MEMBER_USER = 2,
+    SYSTEM_TEAM_MEMBER_ACTIVE = 3,
 };
 
 /* Parses and validates a model file. On failure info names the place ("tables[2].columns[4].merge:

@@ -100,6 +100,7 @@ static void put_table(struct buf *out, const struct model *model, const struct m
     put_column_id(out, table, table->visibility_column);
     put_column_id(out, table, table->branch_column);
     put_column_id(out, table, table->owner_column);
+    put_column_id(out, table, table->team_column);
     put_column_id(out, table, table->parent_column);
     put_column_id(out, table, table->title_column);
     buf_append_varint(out, table->column_count);

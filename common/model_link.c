@@ -187,13 +187,15 @@ static enum err link_columns(const struct builder *b, const struct place *at,
 
 /* --- Parts that columns play ---------------------------------------------------------------- */
 
-static bool is_visibility(const struct model_column *column)
+/* teams: whether the table has a column that names one. */
+static bool is_visibility(const struct model_column *column, bool teams)
 {
-    static const char *const symbols[] = {"company", "branch", "owner"};
+    static const char *const symbols[] = {"company", "branch", "owner", "team"};
+    size_t count = COUNT_OF(symbols) - !teams;
 
-    if (column->type != COLUMN_ENUM || column->symbol_count != COUNT_OF(symbols))
+    if (column->type != COLUMN_ENUM || column->symbol_count != count)
         return false;
-    for (size_t i = 0; i < COUNT_OF(symbols); i++) {
+    for (size_t i = 0; i < count; i++) {
         if (strcmp(column->symbols[i], symbols[i]) != 0)
             return false;
     }
@@ -228,19 +230,24 @@ static enum err link_routing(const struct builder *b, const struct place *at,
     struct place bucket = {at, "bucket", 0};
     json_t *json = json_object_get(draft->json, "bucket");
     struct model_table *table = &draft->table;
+    const bool teams = json_is_object(json) && json_object_get(json, "team");
     struct {
         const char *key, *must;
+        uint16_t target;
         int16_t *ret_column;
     } parts[] = {
-        {"visibility", "an enum of company, branch, owner in this order",
-         &table->visibility_column},
-        {"branch", "a reference to branch", &table->branch_column},
-        {"owner", "a reference to user", &table->owner_column},
+        {"visibility",
+         teams ? "an enum of company, branch, owner, team in this order"
+               : "an enum of company, branch, owner in this order",
+         0, &table->visibility_column},
+        {"branch", "a reference to branch", TABLE_BRANCH, &table->branch_column},
+        {"owner", "a reference to user", TABLE_USER, &table->owner_column},
+        {"team", "a reference to team", TABLE_TEAM, &table->team_column},
     };
 
     if (table->bucket_rule != BUCKET_ROUTED)
         return ERR_OK;
-    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+    for (size_t i = 0; i < COUNT_OF(parts) - !teams; i++) {
         struct draft_column *found;
         enum err err =
             find_column(b, &bucket, json, parts[i].key, true, draft, parts[i].ret_column);
@@ -249,8 +256,8 @@ static enum err link_routing(const struct builder *b, const struct place *at,
         if (err != ERR_OK)
             return err;
         found = &draft->columns[*parts[i].ret_column];
-        fits = i == 0 ? is_visibility(&found->column)
-                      : refers_to(b, &found->column, i == 1 ? TABLE_BRANCH : TABLE_USER);
+        fits = i == 0 ? is_visibility(&found->column, teams)
+                      : refers_to(b, &found->column, parts[i].target);
         if (!fits)
             return build_fail(b, &(struct place){&bucket, parts[i].key, 0}, ERR_MODEL,
                               "column '%s' must be %s", found->column.name, parts[i].must);

@@ -134,7 +134,7 @@ static enum err read_columns(struct builder *b, const struct place *at, struct d
 static enum err read_bucket(const struct builder *b, const struct place *at, json_t *json,
                             struct model_table *table)
 {
-    static const char *const keys[] = {"visibility", "branch", "owner"};
+    static const char *const keys[] = {"visibility", "branch", "owner", "team"};
     struct place place = {at, "bucket", 0};
     json_t *bucket = json_object_get(json, "bucket");
     const char *const words[] = {
@@ -190,7 +190,8 @@ static enum err read_table(struct builder *b, const struct place *at, json_t *js
     draft->json = json;
     draft->place = at->index;
     table->system = b->system;
-    table->visibility_column = table->branch_column = table->owner_column = -1;
+    table->visibility_column = table->branch_column = -1;
+    table->owner_column = table->team_column = -1;
     table->parent_column = table->title_column = -1;
     if (err == ERR_OK)
         err = build_integer(b, at, json, "id", true, b->system ? 1 : MODEL_TABLE_ID_FIRST,

@@ -122,7 +122,7 @@ static enum err decode_bucket_name(struct unpacker *u, struct arena *arena, void
     (void)arena;
     if (err == ERR_OK)
         err = unpack_u32(u, &name->kind);
-    if (err == ERR_OK && (name->kind < BUCKET_KIND_COMPANY || name->kind > BUCKET_KIND_UNASSIGNED))
+    if (err == ERR_OK && (name->kind < BUCKET_KIND_COMPANY || name->kind > BUCKET_KIND_TEAM))
         err = ERR_MALFORMED;
     if (err == ERR_OK)
         err = unpack_id(u, &name->key);

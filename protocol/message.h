@@ -40,7 +40,8 @@ enum bucket_kind {
     BUCKET_KIND_COMPANY = 1,
     BUCKET_KIND_BRANCH = 2,
     BUCKET_KIND_USER = 3,
-    BUCKET_KIND_UNASSIGNED = 4
+    BUCKET_KIND_UNASSIGNED = 4,
+    BUCKET_KIND_TEAM = 5
 };
 
 struct bucket_position {

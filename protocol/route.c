@@ -19,6 +19,9 @@ static struct route routed(const struct model_table *table, const struct value *
     } else if (bytes_equal(name, bytes_of_text("branch"))) {
         if (reference_value(values, table->branch_column, &route.key))
             route.kind = BUCKET_KIND_BRANCH;
+    } else if (bytes_equal(name, bytes_of_text("team"))) {
+        if (reference_value(values, table->team_column, &route.key))
+            route.kind = BUCKET_KIND_TEAM;
     } else if (reference_value(values, table->owner_column, &route.key)) {
         route.kind = BUCKET_KIND_USER;
     }

@@ -1,6 +1,6 @@
 /* route.h - which bucket a record belongs to, by its own values: the same answer on every tier.
  *
- * Model:   a bucket is an audience: the company, a branch, a user, or nobody but administrators
+ * Model:   a bucket is an audience: the company, a branch, a user, a team, or nobody but administrators
  *          (unassigned: a routing column is empty). Records with a parent go where the parent goes.
  * Source:  DESIGN.md 8; SPEC.md 1. */
 #ifndef PROTOCOL_ROUTE_H

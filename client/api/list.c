@@ -178,7 +178,8 @@ static int hit_id(void *context, const struct uuid *id, const struct model_colum
 
 static bool is_searched(const struct model_table *table)
 {
-    return !table->system || table->id == TABLE_BRANCH || table->id == TABLE_USER;
+    return !table->system || table->id == TABLE_BRANCH || table->id == TABLE_USER ||
+           table->id == TABLE_TEAM;
 }
 
 enum satchel_code satchel_find(struct satchel *handle, const char *text, uint64_t limit,

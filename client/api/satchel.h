@@ -262,11 +262,11 @@ struct satchel_table {
     int title_column;  /* what people read as the record's name; -1: none */
     int parent_column; /* the record that this one belongs to, and is deleted with; -1 */
     int visibility_column, branch_column; /* "routed": who sees the record; else -1 */
-    int owner_column;
+    int owner_column, team_column;
     const char *delete_policy; /* "revives", "wins", "manual", "never" */
     const char *bucket_rule;   /* "company", "routed", "inherit", "system" */
     const char *write_role;    /* the least role that may write */
-    bool system;               /* branch, user, device, origin, conflict */
+    bool system;               /* branch, user, device, origin, conflict, team, team_member */
 };
 
 struct satchel_schema {

@@ -51,14 +51,20 @@ static void take_bucket(void *context, const struct replica_bucket *bucket)
 static enum err tell_bucket(struct verification *v, const struct replica_bucket *bucket)
 {
     static const char *const whose[] = {"the records of a bucket without a name",
-                                        "the company's records", "the records of branch",
-                                        "the records of", "the records that nobody owns"};
+                                        "the company's records",
+                                        "the records of branch",
+                                        "the records of",
+                                        "the records that nobody owns",
+                                        "the records of team"};
     struct satchel *h = v->h;
     const char *name = "";
     uint32_t kind = bucket->kind < sizeof whose / sizeof *whose ? bucket->kind : 0;
     enum err e = ERR_OK;
-    if (kind == BUCKET_KIND_BRANCH || kind == BUCKET_KIND_USER) {
-        uint32_t table = kind == BUCKET_KIND_BRANCH ? TABLE_BRANCH : TABLE_USER;
+    static const uint32_t named[] = {[BUCKET_KIND_BRANCH] = TABLE_BRANCH,
+                                     [BUCKET_KIND_USER] = TABLE_USER,
+                                     [BUCKET_KIND_TEAM] = TABLE_TEAM};
+    uint32_t table = kind < sizeof named / sizeof *named ? named[kind] : 0;
+    if (table) {
         e = api_title_of(h, model_table_by_id(h->model, table), &bucket->key, &v->arena, &name);
     }
     if (e != ERR_OK)

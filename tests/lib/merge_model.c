@@ -96,7 +96,8 @@ const struct model_table *merge_model_add(struct merge_model *m, const char *nam
     table->columns = m->columns[index];
     table->units = m->units[index];
     table->delete_policy = delete_policy;
-    table->visibility_column = table->branch_column = table->owner_column = -1;
+    table->visibility_column = table->branch_column = -1;
+    table->owner_column = table->team_column = -1;
     table->parent_column = table->title_column = -1;
     table->write_role = ROLE_REP;
     for (uint16_t i = 0; i < kind_count; i++) {

@@ -66,7 +66,7 @@ static void random_bucket_name(struct seeded_rng *r, struct arena *arena, struct
 {
     (void)arena;
     ret->number = random_u32(r);
-    ret->kind = (uint32_t)(1 + seeded_below(r, 4));
+    ret->kind = (uint32_t)(1 + seeded_below(r, 5));
     ret->key = codec_id(r);
     ret->head = random_u32(r);
 }

@@ -161,7 +161,7 @@ static const struct form forms[] = {
     {MESSAGE_WELCOME, ERR_OK,
      WELCOME("[[1,4," ID16 ",7]]", "[[9,[1,2,3,4]]]", "[[5,0,[2,2,4,9]]]")},
     {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[[1,0," ID16 ",7]]", "[]", "[]")},
-    {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[[1,5," ID16 ",7]]", "[]", "[]")},
+    {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[[1,6," ID16 ",7]]", "[]", "[]")},
     {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[[1,1,'hex:00',7]]", "[]", "[]")},
     {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[]", "[[9,[1]]]", "[]")},
     {MESSAGE_WELCOME, ERR_MALFORMED, WELCOME("[]", "[[9,[[1,2]]]]", "[]")},

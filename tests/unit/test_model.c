@@ -90,6 +90,8 @@ static void builtin_has_what_the_engine_names(void **state)
         {TABLE_USER, SYSTEM_USER_CODE, "code", COLUMN_TEXT},
         {TABLE_USER, SYSTEM_USER_MANAGER, "manager", COLUMN_REFERENCE},
         {TABLE_USER, SYSTEM_USER_LANGUAGE, "language", COLUMN_TEXT},
+        {TABLE_USER, SYSTEM_USER_SUBSTITUTE, "substitute", COLUMN_REFERENCE},
+        {TABLE_USER, SYSTEM_USER_SUBSTITUTE_UNTIL, "substitute_until", COLUMN_INSTANT},
         {TABLE_DEVICE, SYSTEM_DEVICE_USER, "user", COLUMN_REFERENCE},
         {TABLE_DEVICE, SYSTEM_DEVICE_REVOKED, "revoked", COLUMN_BOOLEAN},
         {TABLE_DEVICE, SYSTEM_DEVICE_ENROLLED_AT, "enrolled_at", COLUMN_INSTANT},
@@ -101,6 +103,12 @@ static void builtin_has_what_the_engine_names(void **state)
         {TABLE_CONFLICT, SYSTEM_CONFLICT_STATE, "state", COLUMN_ENUM},
         {TABLE_CONFLICT, SYSTEM_CONFLICT_SETTLED_AT, "settled_at", COLUMN_INSTANT},
         {TABLE_CONFLICT, SYSTEM_CONFLICT_KIND, "kind", COLUMN_ENUM},
+        {TABLE_TEAM, SYSTEM_TEAM_NAME, "name", COLUMN_TEXT},
+        {TABLE_TEAM, SYSTEM_TEAM_BRANCH, "branch", COLUMN_REFERENCE},
+        {TABLE_TEAM, SYSTEM_TEAM_ACTIVE, "active", COLUMN_BOOLEAN},
+        {TABLE_TEAM_MEMBER, SYSTEM_TEAM_MEMBER_TEAM, "team", COLUMN_REFERENCE},
+        {TABLE_TEAM_MEMBER, SYSTEM_TEAM_MEMBER_USER, "user", COLUMN_REFERENCE},
+        {TABLE_TEAM_MEMBER, SYSTEM_TEAM_MEMBER_ACTIVE, "active", COLUMN_BOOLEAN},
     };
     struct model *model = builtin();
     const struct model_column *role;
@@ -191,7 +199,7 @@ static void a_file_becomes_tables_columns_and_units(void **state)
     check_indexes(model);
     assert_string_equal(model->name, "m");
     assert_int_equal(model->version, 1);
-    assert_int_equal(model->table_count, 6);
+    assert_int_equal(model->table_count, 8);
     assert_int_equal(thing->delete_policy, DELETE_MANUAL);
     assert_int_equal(thing->write_role, ROLE_ADMIN);
     assert_int_equal(thing->column_count, 11);
@@ -251,7 +259,7 @@ static void look_ups_of_nothing_give_null(void **state)
 
     (void)state;
     assert_null(model_table_by_id(model, 0));
-    assert_null(model_table_by_id(model, 6));
+    assert_null(model_table_by_id(model, 8));
     assert_null(model_table_by_id(model, UINT32_MAX));
     assert_null(model_table_by_id(model, 65536 + TABLE_USER));
     assert_null(model_table_by_name(model, bytes_of_text("part")));
@@ -340,7 +348,7 @@ static void the_hash_of_an_empty_model_is_known(void **state)
         buf_append(&text, hex, 2);
     }
     assert_text(buf_view(&text),
-                "0be3df99228f92d3554e1074fefea6ad2c75713f7f68e99fcf0fd8ea537a8dbd");
+                "196cb6f876e853f917dbe02b7a3caacd79279e525c703696d65d17ed101b42fb");
     buf_done(&text);
     model_free(model);
 }

@@ -14,9 +14,14 @@ struct wrong {
 #define ROUTED(columns)                                                                         \
     MODEL("{'id':16,'name':'t','bucket':{'visibility':'v','branch':'b','owner':'o'},'columns':" \
           "[" columns "]}")
-#define V "{'id':2,'name':'v','type':'enum','symbols':['company','branch','owner']}"
-#define B "{'id':3,'name':'b','type':'reference','target':'branch'}"
-#define O "{'id':4,'name':'o','type':'reference','target':'user'}"
+#define TEAMS(columns)                                                                           \
+    MODEL("{'id':16,'name':'t','bucket':{'visibility':'v','branch':'b','owner':'o','team':'m'}," \
+          "'columns':[" columns "]}")
+#define V4 "{'id':2,'name':'v','type':'enum','symbols':['company','branch','owner','team']}"
+#define T  "{'id':5,'name':'m','type':'reference','target':'team'}"
+#define V  "{'id':2,'name':'v','type':'enum','symbols':['company','branch','owner']}"
+#define B  "{'id':3,'name':'b','type':'reference','target':'branch'}"
+#define O  "{'id':4,'name':'o','type':'reference','target':'user'}"
 #define STATES(more) \
     ONE("{'id':1,'name':'a','type':'enum','symbols':['x','y'],'merge':'fsm'" more "}")
 
@@ -267,6 +272,17 @@ static const struct wrong rules[] = {
     {ROUTED("{'id':2,'name':'v','type':'text'}," B "," O), ERR_MODEL,
      "tables[0].bucket.visibility: column 'v' must be an enum of company, branch, owner in this "
      "order"},
+    {ROUTED(V4 "," B "," O), ERR_MODEL,
+     "tables[0].bucket.visibility: column 'v' must be an enum of company, branch, owner in this "
+     "order"},
+    {TEAMS(V "," B "," O "," T), ERR_MODEL,
+     "tables[0].bucket.visibility: column 'v' must be an enum of company, branch, owner, team in "
+     "this order"},
+    {TEAMS(V4 "," B "," O), ERR_MODEL, "tables[0].bucket.team: 'm' is not a column of this table"},
+    {TEAMS(V4 "," B "," O ",{'id':5,'name':'m','type':'reference','target':'user'}"), ERR_MODEL,
+     "tables[0].bucket.team: column 'm' must be a reference to team"},
+    {TEAMS(V4 "," B "," O ",{'id':5,'name':'m','type':'reference','target':'team','merge':'lww'}"),
+     ERR_MODEL, "tables[0].columns[3].merge: the team of a routed table has the policy 'upstream'"},
     {ROUTED(V ",{'id':3,'name':'b','type':'reference','target':'user'}," O), ERR_MODEL,
      "tables[0].bucket.branch: column 'b' must be a reference to branch"},
     {ROUTED(V "," B ",{'id':4,'name':'o','type':'reference','target':'any'}"), ERR_MODEL,
