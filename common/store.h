@@ -44,7 +44,8 @@
     X(RENAMED, renamed, "headquarters: dot of a renumbered group -> the dot that stands for it") \
     X(RUN, run, "branch: runs of groups in order of arrival -> origin, device, envelope, signature") \
     X(ORIGIN, origin_served, "branch: origin -> device, user, highest number") \
-    X(MOVED, moved, "servers: table, id, bucket that it left -> position of the departure, when")
+    X(MOVED, moved, "servers: table, id, bucket that it left -> position of the departure, when") \
+    X(LAPSED, lapsed, "headquarters: user, bucket that this one no longer sees -> since when, last stamp")
 /* clang-format on */
 
 enum store_side {

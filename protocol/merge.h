@@ -35,11 +35,12 @@ enum merge_mode {
     X(NO_DELETE, 9, "records of this kind are never deleted")                         \
     X(MALFORMED, 10, "the change could not be read")                                  \
     X(MODEL, 11, "the change does not fit the data model")                            \
-    X(MOVE, 12, "the new owner or branch is not there")                                \
+    X(MOVE, 12, "the new owner, branch or team is not there")                         \
     X(REVOKED, 13, "the device was revoked before this change arrived")               \
     X(DEPENDS, 14, "it builds on a change that was set aside")                        \
     X(TOO_LARGE, 15, "the change is larger than allowed")                             \
-    X(REQUIRED, 16, "a required value is missing")
+    X(REQUIRED, 16, "a required value is missing")                                    \
+    X(TEAM, 17, "its owner does not belong to that team; choose another team, or another owner first")
 /* clang-format on */
 
 enum reason {

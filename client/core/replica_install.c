@@ -441,7 +441,9 @@ static enum err apply_entry(void *context, const struct page_entry *entry)
         return ERR_PROTOCOL;
     if (entry->position <= in->passed)
         return ERR_OK; /* from a branch that is behind what is here */
-    in->r->people_changed |= entry->table && entry->table->id <= TABLE_DEVICE;
+    in->r->people_changed |=
+        entry->table && (entry->table->id <= TABLE_DEVICE || entry->table->id == TABLE_TEAM ||
+                         entry->table->id == TABLE_TEAM_MEMBER);
     if ((in->reconcile || in->repair) && entry->kind == PAGE_ROW) {
         uint8_t key[18];
         install_key(entry->table, &entry->id, key);

@@ -2,61 +2,14 @@
  *
  * Model:      each command is one function that runs in a transaction of the hub, the same through the
  *             control socket of a running server as on a stopped one's store. */
-#include "server/core/hub_internal.h"
+#include "server/core/admin_internal.h"
 
 #include "common/text.h"
 
-#include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct admin {
-    struct hub *hub;
-    json_t *request, *answer;
-    enum err (*run)(struct admin *admin);
-    char problem[300];
-};
-
-static enum err fail(struct admin *admin, enum err code, const char *text)
-{
-    snprintf(admin->problem, sizeof admin->problem, "%s", text);
-    return code;
-}
-
-static const char *text_of(const struct admin *admin, const char *name)
-{
-    return json_string_value(json_object_get(admin->request, name));
-}
-
-static struct bytes cell_text(const struct value *value)
-{
-    return value->kind == VALUE_TEXT ? value->as.bytes : bytes_of("", 0);
-}
-
-static json_t *json_bytes(struct bytes text)
-{
-    return json_stringn((const char *)text.data, text.size);
-}
-
-static json_t *json_id(const struct uuid *id)
-{
-    char text[UUID_TEXT_SIZE];
-    uuid_format(id, text);
-    return json_string(text);
-}
-
 /* ---- looking for a row by its text ---- */
-
-struct row_search {
-    struct hub *hub;
-    uint32_t table_id;
-    const char *column;
-    struct bytes text;
-    struct uuid id;
-    struct record record;
-    bool found;
-};
 
 static int row_matches(void *context, const struct uuid *id)
 {
@@ -68,6 +21,11 @@ static int row_matches(void *context, const struct uuid *id)
     struct value value = system_value(search->hub, search->table_id, &record, search->column);
     if (value.kind != VALUE_TEXT || !bytes_equal(value.as.bytes, search->text))
         return 0;
+    if (search->active) {
+        struct value active = system_value(search->hub, search->table_id, &record, "active");
+        if (active.kind == VALUE_INT && active.as.integer == 0)
+            return 0;
+    }
     search->found = true;
     search->id = *id;
     search->record = record;
@@ -81,12 +39,14 @@ static enum err find_row(struct row_search *search)
                           row_matches, search);
 }
 
-static enum err find_named(struct admin *admin, uint32_t table, const char *column,
-                           const char *text, struct row_search *ret)
+enum err find_named(struct admin *admin, uint32_t table, const char *column, const char *text,
+                    struct row_search *ret)
 {
+    const char *what = table == TABLE_USER ? "user" : table == TABLE_TEAM ? "team" : "branch";
     *ret = (struct row_search){.hub = admin->hub,
                                .table_id = table,
                                .column = column,
+                               .active = table == TABLE_TEAM, /* one that was removed is gone */
                                .text = bytes_of_text(text ? text : "")};
     if (!text || !*text) {
         snprintf(admin->problem, sizeof admin->problem, "say which %s", column);
@@ -94,8 +54,8 @@ static enum err find_named(struct admin *admin, uint32_t table, const char *colu
     }
     enum err e = find_row(ret);
     if (e == ERR_OK && !ret->found) {
-        snprintf(admin->problem, sizeof admin->problem, "there is no %s with the %s '%s'",
-                 table == TABLE_USER ? "user" : "branch", column, text);
+        snprintf(admin->problem, sizeof admin->problem, "there is no %s with the %s '%s'", what,
+                 column, text);
         e = ERR_NOT_FOUND;
     }
     return e;
@@ -279,6 +239,10 @@ static int add_user(void *context, const struct uuid *id)
                         json_boolean(active.kind != VALUE_INT || active.as.integer));
     struct record at;
     struct uuid key;
+    json_array_append_new(list->array, user);
+    e = tell_substitute(hub, id, user);
+    if (e != ERR_OK)
+        return (int)e;
     if (value_id(&branch, &key)) {
         e = system_get(hub, TABLE_BRANCH, &key, &at);
         if (e == ERR_OK) {
@@ -286,7 +250,6 @@ static int add_user(void *context, const struct uuid *id)
             json_object_set_new(user, "branch", json_bytes(cell_text(&title)));
         }
     }
-    json_array_append_new(list->array, user);
     return e == ERR_NOT_FOUND ? 0 : (int)e;
 }
 
@@ -499,7 +462,8 @@ static void report_bucket(json_t *wrong, const struct bucket *bucket, uint64_t f
 {
     static const char *const kinds[] = {[BUCKET_KIND_COMPANY] = "the company",
                                         [BUCKET_KIND_BRANCH] = "branch",
-                                        [BUCKET_KIND_USER] = "user"};
+                                        [BUCKET_KIND_USER] = "user",
+                                        [BUCKET_KIND_TEAM] = "team"};
     char of[80], id[UUID_TEXT_SIZE] = "";
     if (bucket->kind != BUCKET_KIND_COMPANY)
         uuid_format(&bucket->key, id);
@@ -549,12 +513,24 @@ static const struct {
     enum err (*run)(struct admin *admin);
     bool reads; /* writes nothing */
 } commands[] = {
-    {"branch-add", do_branch_add, false}, {"branch-list", do_branch_list, true},
-    {"user-add", do_user_add, false},     {"user-set", do_user_set, false},
-    {"user-list", do_user_list, true},    {"enroll", do_enroll, false},
-    {"devices", do_devices, true},        {"revoke", do_revoke, false},
-    {"archived", do_archived, false},     {"marks", do_marks, true},
-    {"status", do_status, true},          {"verify", do_verify, true},
+    {"branch-add", do_branch_add, false},
+    {"branch-list", do_branch_list, true},
+    {"user-add", do_user_add, false},
+    {"user-set", do_user_set, false},
+    {"user-list", do_user_list, true},
+    {"enroll", do_enroll, false},
+    {"devices", do_devices, true},
+    {"revoke", do_revoke, false},
+    {"archived", do_archived, false},
+    {"marks", do_marks, true},
+    {"status", do_status, true},
+    {"verify", do_verify, true},
+    {"team-add", do_team_add, false},
+    {"team-list", do_team_list, true},
+    {"team-join", do_team_join, false},
+    {"team-leave", do_team_leave, false},
+    {"team-remove", do_team_remove, false},
+    {"user-substitute", do_user_substitute, false},
 };
 
 static enum err admin_body(struct hub *hub, void *context)

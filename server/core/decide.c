@@ -6,27 +6,13 @@
  *             has neither. Nothing queues behind a group that waits or is parked.
  * Source:     SPEC.md 11; DESIGN.md 5. */
 #include "protocol/scan.h"
-#include "server/core/hub_internal.h"
+#include "server/core/judging.h"
 
 #include <stdio.h>
 #include <string.h>
 
-struct judging {
-    struct hub *hub;
-    const struct author *author;
-    const struct group *group;
-    struct bytes raw;
-    const uint8_t *hash;
-    enum reason reason;
-    bool former; /* writes to a record that has left the author's sight */
-    char detail[256];
-    struct dot missing; /* what it has to wait for */
-    bool again;         /* decided already, under another dot */
-    bool translated;    /* it names others than its author did: renamed.c */
-};
-
-static void refuse(struct judging *j, enum reason reason, const struct model_table *table,
-                   const char *column, const char *what)
+void refuse(struct judging *j, enum reason reason, const struct model_table *table,
+            const char *column, const char *what)
 {
     j->reason = reason;
     snprintf(j->detail, sizeof j->detail, "%s%s%s%s%.180s", table ? table->name : "",
@@ -115,115 +101,6 @@ static void check_values(struct judging *j)
             return;
         }
     }
-}
-
-/* A record in this bucket has to be the author's to see, now or until lately. */
-static enum err check_sight(struct judging *j, const struct model_table *table,
-                            const struct uuid *id, uint32_t bucket)
-{
-    bool lately = false;
-    if (audience_has(j->author->audience, bucket))
-        return ERR_OK;
-    enum err e = move_lease(j->hub, j->author->audience, table, id, &lately);
-    if (e == ERR_OK && !lately)
-        refuse(j, REASON_SCOPE, table, NULL, NULL);
-    j->former |= lately;
-    return e;
-}
-
-static enum err check_old_sight(struct judging *j, const struct model_table *table,
-                                const struct uuid *id)
-{
-    const struct store_row *old = world_row(j->hub, table, id);
-    return old ? check_sight(j, table, id, old->bucket) : ERR_OK;
-}
-
-/* Who owns a record may give it away; who manages, may with all that they see. */
-static bool may_move(const struct judging *j, const struct applied_record *applied)
-{
-    const struct model_table *table = applied->table;
-    if (j->former)
-        return false;
-    if (j->author->audience->role >= ROLE_MANAGER || table->bucket_rule != BUCKET_ROUTED)
-        return true;
-    const struct value *owner = &applied->before.values[table->owner_column];
-    return owner->kind == VALUE_BLOB &&
-           bytes_equal(owner->as.bytes, bytes_of(j->author->user.byte, 16));
-}
-
-/* Whether there is somebody to see the record. */
-static enum err check_destination(struct judging *j, const struct model_table *table,
-                                  const struct route *route)
-{
-    struct record record;
-    enum err e = ERR_OK;
-    if (route->kind == BUCKET_KIND_USER)
-        e = system_get(j->hub, TABLE_USER, &route->key, &record);
-    else if (route->kind == BUCKET_KIND_BRANCH)
-        e = system_get(j->hub, TABLE_BRANCH, &route->key, &record);
-    else
-        return ERR_OK;
-    if (e == ERR_NOT_FOUND || (e == ERR_OK && record.dead)) {
-        refuse(j, REASON_MOVE, table, NULL, NULL);
-        return ERR_OK;
-    }
-    return e;
-}
-
-static enum err check_scope(struct judging *j, const struct apply_report *report)
-{
-    struct hub *hub = j->hub;
-    /* The report lacks mutations that came to nothing. */
-    for (uint32_t m = 0; m < j->group->mutation_count && j->reason == REASON_NONE; m++) {
-        const struct mutation *mutation = &j->group->mutations[m];
-        enum err e = check_old_sight(j, mutation->table, &mutation->id);
-        if (e != ERR_OK)
-            return e;
-    }
-    for (uint32_t i = 0; i < report->count && j->reason == REASON_NONE; i++) {
-        const struct applied_record *applied = &report->records[i];
-        const struct store_row *old = world_row(hub, applied->table, &applied->id);
-        enum err e = check_old_sight(j, applied->table, &applied->id);
-        if (e != ERR_OK || j->reason != REASON_NONE)
-            return e;
-        struct route route = route_record(applied->table, applied->record.values);
-        if (route.inherit) {
-            /* the parent's bucket decides; a parent of the same group has been checked itself */
-            struct store_row parent;
-            const struct model_table *table =
-                &hub->model->tables[applied->table->columns[applied->table->parent_column].target];
-            e = store_row_get(hub->store, table, &route.parent, &hub->turn, &parent);
-            if (e == ERR_OK)
-                e = check_sight(j, table, &route.parent, parent.bucket);
-            if (e == ERR_OK && old && parent.bucket != old->bucket && !may_move(j, applied))
-                refuse(j, REASON_SCOPE, applied->table, NULL, NULL);
-            if (e != ERR_OK && e != ERR_NOT_FOUND)
-                return e;
-            continue;
-        }
-        if (old) {
-            const struct bucket *bucket = bucket_by_number(hub, old->bucket);
-            if (applied->table->bucket_rule == BUCKET_SYSTEM ||
-                (bucket && bucket->kind == route.kind && uuid_equal(&bucket->key, &route.key)))
-                continue;
-            if (!may_move(j, applied))
-                refuse(j, j->former ? REASON_SCOPE : REASON_RIGHTS, applied->table, NULL, NULL);
-            else
-                e = check_destination(j, applied->table, &route);
-            if (e != ERR_OK)
-                return e;
-            continue;
-        }
-        if (j->author->audience->all)
-            continue;
-        struct bucket *bucket;
-        e = bucket_get(hub, route.kind, &route.key, &bucket);
-        if (e != ERR_OK)
-            return e;
-        if (!audience_has(j->author->audience, bucket->number))
-            refuse(j, REASON_SCOPE, applied->table, NULL, NULL);
-    }
-    return ERR_OK;
 }
 
 /* A record has to fit into a frame, with all that is open about it. */
@@ -520,6 +397,7 @@ static enum err judge(struct judging *j, enum decision *ret)
                                     .mode = MERGE_DECIDE,
                                     .arena = &hub->turn};
     context.stamp_adjusted = context.stamp != j->group->stamp;
+    j->stamp_ms = (int64_t)(context.stamp >> 16);
     const struct apply_world world = {hub, world_get, world_children};
     struct apply_report report = {0};
     world_reset(hub);

@@ -390,7 +390,9 @@ void feed_publish(struct hub *hub)
     for (struct peer *peer = hub->peers; peer; peer = peer->next) {
         if (peer->session.pull != PULL_LIVE || peer->session.state != PEER_OPEN)
             continue;
-        if (e != ERR_OK || is_slow(hub, peer) || feed_peer(hub, peer, &news) != ERR_OK)
+        /* whose rights could not be looked at gets nothing before they are */
+        if (e != ERR_OK || hub->scope_due || is_slow(hub, peer) ||
+            feed_peer(hub, peer, &news) != ERR_OK)
             feed_fall_back(hub, peer);
     }
     frame_release(news.shared);

@@ -75,6 +75,7 @@ void hub_close(struct hub *hub)
         store_close(hub->readers[i]);
     free(hub->readers);
     state_drop(hub);
+    arena_done(&hub->people.arena);
     relay_close(hub);
     free(hub->buckets);
     free(hub->fetched);
@@ -188,6 +189,8 @@ static enum err hub_start(struct hub *hub, struct err_info *info)
         e = scope_ensure_buckets(hub);
     if (e == ERR_OK)
         e = audit_append(hub, "{\"what\":\"started\"}");
+    if (e == ERR_OK)
+        e = scope_start(hub);
     if (e == ERR_OK)
         e = state_flush(hub);
     return e;
@@ -419,6 +422,7 @@ static enum err turn_body(struct hub *hub, void *context)
 
 static void turn_undo(struct hub *hub)
 {
+    scope_undo(hub);
     for (struct peer *peer = hub->peers; peer; peer = peer->next) {
         for (const struct queued_frame *n = peer->staged_head; n; n = n->next)
             peer->answers -= !frame_is_feed(n->frame);
@@ -469,6 +473,7 @@ static enum err inspect(struct hub *hub, hub_body *body, void *context)
     if (e != ERR_OK)
         return e;
     state_drop(hub);
+    people_forget(hub);
     e = state_load(hub);
     if (e == ERR_OK)
         e = body(hub, context);
@@ -512,14 +517,15 @@ enum err hub_transact(struct hub *hub, hub_body *body, void *context)
         peer->saved_valid = false;
         peer_publish_staged(peer);
     }
+    hub->scope_due |= hub->scope_changed;
+    e = hub_renew_rights(hub); /* before anything of this commit leaves */
     feed_publish(hub);
     if (hub->relay)
         relay_published(hub);
     for (struct peer *peer = hub->peers; peer; peer = peer->next)
         peer_pong(hub, peer);
-    hub->scope_due |= hub->scope_changed;
     turn_clear(hub);
-    return hub_renew_rights(hub);
+    return e;
 }
 
 /* A message that fails alone, again and again or for a reason that will not go away, ends its peer's
@@ -573,6 +579,8 @@ enum err hub_turn(struct hub *hub, struct hub_now now)
     enum err e = hub_refresh(hub);
     if (e == ERR_OK)
         e = hub_renew_rights(hub);
+    if (e == ERR_OK)
+        e = scope_clock(hub);
     if (e != ERR_OK)
         return turn_again(hub, &none, e);
     if (!hub->intents || hub->check_count > CHECKS_MAX) { /* when nobody waits for an answer */

@@ -108,7 +108,8 @@ void hub_forked(struct hub *hub, uint64_t origin, uint64_t oseq, struct hub_now 
 /* Administration, the same whether a server is running (through its control socket) or not: a JSON
  * object {"do": "...", ...} in, a JSON object out ({"ok": true, ...} or {"ok": false, "code": "...",
  * "message": "..."}). Commands: branch-add {name, city?}, branch-list, user-add {login, name?, branch?, role?},
- * user-list, user-set {login, ...}, enroll {login, minutes?, name?} -> {code (hex 32), expires_ms},
+ * user-list, user-set {login, ...}, user-substitute {login, by, until_ms} or {login} (ends it), team-add {name,
+ * branch?}, team-list, team-join {team, login}, team-leave {team, login} -> {owns}, team-remove {team}, enroll {login, minutes?, name?} -> {code (hex 32), expires_ms},
  * devices, revoke {device}, status, verify, archived (called after a backup was verified, with the
  * marks as of that backup), marks -> {marks: {origin (16 hex digits): decided up to}}. ERR_NOMEM only; failures are in the answer. */
 enum err hub_admin(struct hub *hub, struct bytes request, struct hub_now now, struct buf *answer);

@@ -5,7 +5,7 @@
  * when its causes have come) -> write.c (a decided record: row,
  * log, digest, conflicts) -> feed.c (live) and catchup.c (pages from a snapshot; compare.c: what
  * differs from it); state.c (buckets,
- * marks, receipts), scope.c, system.c (headquarters' own rows), audit.c, admin.c. */
+ * marks, receipts), people.c and scope.c (lapse.c: until lately), system.c (headquarters' own rows), audit.c, admin.c. */
 #ifndef SERVER_CORE_HUB_INTERNAL_H
 #define SERVER_CORE_HUB_INTERNAL_H
 
@@ -19,6 +19,7 @@
 #include "protocol/ranges.h"
 #include "protocol/route.h"
 #include "server/core/hub.h"
+#include "server/core/people.h"
 
 enum {
     TURN_ARENA_MAX = 1 << 30,
@@ -261,6 +262,8 @@ struct hub {
     uint64_t waiting_count, parked_count, renamed_count;
     uint64_t audit_count;
     bool audit_loaded;
+    struct people people;
+    int64_t ends_ms; /* wall time at which the next substitution ends; 0: there is none */
     struct run_check *checks, *checks_tail, *checks_saved; /* saved: the last before the turn */
     uint32_t check_count;
     uint8_t audit_head[32];
@@ -455,9 +458,20 @@ enum err move_depart(struct hub *hub, const struct model_table *table, const str
                      uint32_t from);
 enum err move_arrive(struct hub *hub, const struct model_table *table, const struct uuid *id,
                      uint32_t to); /* an earlier departure from there is forgotten */
-/* Whether the record left a bucket of this audience so lately that writes to it still count. */
-enum err move_lease(struct hub *hub, const struct audience *audience,
+/* Whether the record left a bucket that this author sees, or saw until lately, so lately that writes to it still
+ * count. */
+enum { LEASE_DAYS = 14 };
+enum err move_lease(struct hub *hub, const struct author *author, int64_t stamp_ms,
                     const struct model_table *table, const struct uuid *id, bool *ret);
+
+/* lapse.c: what people saw until lately, for the lease. */
+/* Before a user, team or membership is written: whom it takes something from. */
+enum err lapse_note(struct hub *hub, const struct applied_record *applied);
+/* Whether the author saw the bucket until lately, so that what was written at `stamp_ms` still counts. */
+enum err lapse_lease(struct hub *hub, const struct uuid *user, uint32_t bucket, int64_t stamp_ms,
+                     bool *ret);
+/* What is past its lease goes. Once per start. */
+enum err lapse_purge(struct hub *hub);
 
 /* system.c: rows of headquarters' own. values by column index; NULL kinds are left out of inserts. */
 enum err system_put(struct hub *hub, uint32_t table_id, const struct uuid *id,
@@ -472,8 +486,18 @@ enum err system_id(struct hub *hub, struct uuid *ret);
 enum err scope_audience(struct hub *hub, const struct uuid *user, struct audience *ret);
 void audience_done(struct audience *audience);
 bool audience_has(const struct audience *audience, uint32_t bucket);
-/* After a commit that changed users or branches: sessions whose scope changed are closed. */
+/* After a commit that changed people: sessions whose scope changed are closed. */
 enum err scope_refresh(struct hub *hub);
+/* With the start of headquarters, in its transaction; and after one that was lost. */
+enum err scope_start(struct hub *hub);
+void scope_undo(struct hub *hub);
+/* By this server's clock: substitutions that are over end. Outside of a transaction; OK if none is. */
+enum err scope_clock(struct hub *hub);
+/* A deadline for scope_clock(). */
+void scope_deadline(struct hub *hub);
+/* Whether who owns a record of the team sees it there. */
+enum err scope_owner_sees(struct hub *hub, const struct uuid *owner, const struct uuid *team,
+                          bool *ret);
 enum err scope_ensure_buckets(struct hub *hub);
 
 /* follow.c: fates of origins that are not the peer's own. */

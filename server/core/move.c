@@ -12,8 +12,8 @@
 
 #include <string.h>
 
-enum { RECORD_KEY = 2 + 16, MOVED_KEY = RECORD_KEY + 4, MOVED_VALUE = 8 + 8, DAYS = 14 };
-static const int64_t LEASE_MS = (int64_t)DAYS * 24 * 3600 * 1000;
+enum { RECORD_KEY = 2 + 16, MOVED_KEY = RECORD_KEY + 4, MOVED_VALUE = 8 + 8 };
+static const int64_t LEASE_MS = (int64_t)LEASE_DAYS * 24 * 3600 * 1000;
 
 static void moved_key(const struct model_table *table, const struct uuid *id, uint32_t bucket,
                       uint8_t out[MOVED_KEY])
@@ -61,8 +61,9 @@ enum err move_arrive(struct hub *hub, const struct model_table *table, const str
 /* ---- the lease ---- */
 
 struct former {
-    const struct audience *audience;
-    int64_t since_ms;
+    struct hub *hub;
+    const struct author *author;
+    int64_t since_ms, stamp_ms;
     bool found;
 };
 
@@ -71,15 +72,24 @@ static int look_at_departure(void *context, struct bytes key, struct bytes value
     struct former *former = context;
     if (key.size != MOVED_KEY || value.size != MOVED_VALUE)
         return ERR_CORRUPT;
-    former->found = audience_has(former->audience, be32_get(key.data + RECORD_KEY)) &&
-                    (int64_t)be64_get(value.data + 8) >= former->since_ms;
-    return former->found ? STORE_STOP : 0;
+    if ((int64_t)be64_get(value.data + 8) < former->since_ms)
+        return 0;
+    const uint32_t bucket = be32_get(key.data + RECORD_KEY);
+    enum err e = ERR_OK;
+    former->found = audience_has(former->author->audience, bucket);
+    if (!former->found)
+        e = lapse_lease(former->hub, &former->author->user, bucket, former->stamp_ms,
+                        &former->found);
+    return e != ERR_OK ? (int)e : former->found ? STORE_STOP : 0;
 }
 
-enum err move_lease(struct hub *hub, const struct audience *audience,
+enum err move_lease(struct hub *hub, const struct author *author, int64_t stamp_ms,
                     const struct model_table *table, const struct uuid *id, bool *ret)
 {
-    struct former former = {.audience = audience, .since_ms = hub->now.wall.ms - LEASE_MS};
+    struct former former = {.hub = hub,
+                            .author = author,
+                            .since_ms = hub->now.wall.ms - LEASE_MS,
+                            .stamp_ms = stamp_ms};
     uint8_t from[MOVED_KEY], to[MOVED_KEY];
     moved_key(table, id, 0, from);
     moved_key(table, id, UINT32_MAX, to);
@@ -102,7 +112,7 @@ bool move_in(const struct apply_report *report)
             int16_t column = (int16_t)table->units[applied->result.written[k]].columns[0];
             if ((table->bucket_rule == BUCKET_ROUTED &&
                  (column == table->visibility_column || column == table->branch_column ||
-                  column == table->owner_column)) ||
+                  column == table->owner_column || column == table->team_column)) ||
                 (table->bucket_rule == BUCKET_INHERIT && column == table->parent_column))
                 return true;
         }

@@ -246,14 +246,16 @@ void hub_next_frame(struct hub *hub, struct peer *peer, struct hub_now now, stru
 {
     hub->now = now;
     buf_reset(out);
-    if (!peer->out_head && peer->session.pull == PULL_CATCHING_UP && !hub->stale) {
+    const bool feeds =
+        !hub->stale && !hub->scope_due; /* memory and rights are as they have to be */
+    if (!peer->out_head && peer->session.pull == PULL_CATCHING_UP && feeds) {
         enum err e = catch_up_next(hub, peer);
         if (e != ERR_OK) {
             log_write(hub->config.log, LOG_LEVEL_ERROR, "catching up: %s", err_text(e));
             peer_fail(hub, peer, e, err_text(e));
         }
     }
-    if (!peer->out_head && relay_pending_ready(hub, peer) && !hub->stale) {
+    if (!peer->out_head && relay_pending_ready(hub, peer) && feeds) {
         enum err e = relay_pending_next(hub, peer);
         if (e != ERR_OK)
             peer_fail(hub, peer, e, err_text(e));
@@ -332,6 +334,8 @@ void hub_tick(struct hub *hub, struct hub_now now)
         }
         deadline_lower(hub, peer_deadline(hub, peer));
     }
+    (void)scope_clock(hub); /* what fails shows in the next turn */
+    scope_deadline(hub);
 }
 
 struct hub_effect hub_next_effect(struct hub *hub)

@@ -75,10 +75,12 @@ enum err hub_renew_rights(struct hub *hub)
     if (!hub->scope_due)
         return ERR_OK;
     enum err e = scope_refresh(hub);
-    arena_reset(&hub->turn);
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         hub->scope_due = false;
-    else if (err_class(e) == ERR_CLASS_RETRY)
+        for (struct peer *peer = hub->peers; peer; peer = peer->next)
+            if (peer->session.pull == PULL_CATCHING_UP)
+                peer_want_write(peer); /* it was given nothing meanwhile */
+    } else if (err_class(e) == ERR_CLASS_RETRY)
         hub->retry_us = hub->now.mono.us + HUB_RETRY_US;
     return err_class(e) == ERR_CLASS_RETRY ? ERR_OK : e;
 }

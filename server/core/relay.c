@@ -28,6 +28,16 @@ enum err relay_load(struct hub *hub)
     return e == ERR_OK ? side_count(hub, SIDE_INCARNATION, &hub->incarnation_count) : e;
 }
 
+uint64_t relay_held_buckets(const struct hub *hub)
+{
+    uint64_t sum = hub->bucket_count;
+    for (uint32_t i = 0; i < hub->bucket_count; i++) {
+        uint64_t n = hub->buckets[i]->number * 0x9e3779b97f4a7c15;
+        sum += (n ^ n >> 29) * 0xbf58476d1ce4e5b9;
+    }
+    return sum;
+}
+
 static enum err list_id(struct hub *hub)
 {
     struct relay *relay = hub->relay;
@@ -74,6 +84,9 @@ enum err relay_open(struct hub *hub, struct err_info *info)
         e = relay_load(hub);
     if (e == ERR_OK)
         e = relay_starts(hub, &hub->relay->starts);
+    if (e == ERR_OK)
+        e = people_load(hub);
+    hub->relay->held = relay_held_buckets(hub);
     return relay_end(hub, e);
 }
 

@@ -17,6 +17,8 @@ struct relay {
     uint64_t given;  /* runs that live peers have been woken for end before this one */
     uint64_t starts; /* of headquarters, as told to peers: relay_starts() */
     bool follows;    /* an origin that the server above has to be asked about */
+    uint64_t
+        held; /* stands for the buckets that rights were looked at with: relay_held_buckets() */
 };
 
 /* Whether what is known here is what headquarters says now, as far as the link above shows; headquarters itself is. */
@@ -28,6 +30,8 @@ enum err relay_begin(struct hub *hub);
 enum err relay_end(struct hub *hub, enum err e);
 /* A number that stands for the list of headquarters' starts. */
 enum err relay_starts(struct hub *hub, uint64_t *ret);
+/* A number that stands for the set of buckets that are held. */
+uint64_t relay_held_buckets(const struct hub *hub);
 /* Buckets and scope as of the last checkpoint. */
 enum err relay_load(struct hub *hub);
 /* What is known of an origin that is served or followed here; arena. ERR_NOT_FOUND. */

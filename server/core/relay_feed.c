@@ -344,7 +344,7 @@ static void feed_all(struct hub *hub, const struct message_checkpoint *checkpoin
     for (struct peer *peer = hub->peers; peer; peer = peer->next) {
         if (peer->session.pull != PULL_LIVE || peer->session.state != PEER_OPEN)
             continue;
-        if (e != ERR_OK || peer->out_bytes > hub->limits.live_queue_bytes ||
+        if (e != ERR_OK || hub->scope_due || peer->out_bytes > hub->limits.live_queue_bytes ||
             feed_live(&feed, peer) != ERR_OK)
             feed_fall_back(hub, peer);
     }
@@ -384,10 +384,16 @@ void hub_installed(struct hub *hub, const struct message_checkpoint *checkpoint,
                 feed_fall_back(hub, peer);
         return;
     }
-    feed_all(hub, checkpoint);
-    hub->scope_due |= replica_people_changed(hub->relay->replica);
-    if (hub_renew_rights(hub) != ERR_OK) /* store errors show in the next turn */
+    const uint64_t held = relay_held_buckets(hub);
+    if (replica_people_changed(hub->relay->replica) || held != hub->relay->held)
+        hub->scope_due = true;
+    hub->relay->held = held;
+    if (hub->scope_due)
+        people_forget(hub);
+    if (hub_renew_rights(hub) !=
+        ERR_OK) /* before anything of it leaves; store errors show in the next turn */
         log_write(hub->config.log, LOG_LEVEL_ERROR, "rights could not be looked at");
+    feed_all(hub, checkpoint);
     relay_published(hub);
 }
 

@@ -3,6 +3,7 @@
  * Model:      each is a group of one mutation under this start's origin (the incarnation), decided at
  *             once by the same merge and the same write as everybody's. */
 #include "server/core/hub_internal.h"
+#include "server/core/relay.h"
 
 #include <assert.h>
 #include <string.h>
@@ -20,7 +21,9 @@ enum err system_get(struct hub *hub, uint32_t table_id, const struct uuid *id, s
 {
     const struct model_table *table = model_table_by_id(hub->model, table_id);
     struct store_row row;
-    enum err e = store_row_get(hub->store, table, id, &hub->turn, &row);
+    /* at a branch what is pending gives nobody a right: it was refused, perhaps, or will be */
+    enum err e = hub->relay ? relay_confirmed(hub->store, table, id, &hub->turn, &row)
+                            : store_row_get(hub->store, table, id, &hub->turn, &row);
     return e == ERR_OK ? record_of_row(table, &row, &hub->turn, ret) : e;
 }
 

@@ -196,6 +196,13 @@ enum err live_note_gone(struct hub *hub, const struct bucket *bucket,
     return live_add(hub, &entry);
 }
 
+/* Whether somebody's rights come from records of this table. */
+static bool makes_rights(const struct model_table *table)
+{
+    return table->id == TABLE_USER || table->id == TABLE_BRANCH || table->id == TABLE_TEAM ||
+           table->id == TABLE_TEAM_MEMBER;
+}
+
 enum err write_record(struct hub *hub, const struct applied_record *applied, uint32_t bucket_number,
                       const struct write_origin *origin)
 {
@@ -212,7 +219,10 @@ enum err write_record(struct hub *hub, const struct applied_record *applied, uin
         return e;
     const struct store_row *old = world_row(hub, applied->table, &applied->id);
     bool moves = old && old->bucket != bucket->number;
-    if (old)
+    bool rights = makes_rights(applied->table);
+    if (rights)
+        e = lapse_note(hub, applied);
+    if (e == ERR_OK && old)
         e = forget_old(hub, applied, old);
     if (e == ERR_OK && moves)
         e = move_depart(hub, applied->table, &applied->id, old->bucket);
@@ -233,8 +243,10 @@ enum err write_record(struct hub *hub, const struct applied_record *applied, uin
     if (e != ERR_OK)
         return e;
     hub->stats.rows_written++;
-    if (applied->table->id == TABLE_USER || applied->table->id == TABLE_BRANCH)
+    if (rights) {
         hub->scope_changed = true;
+        people_forget(hub);
+    }
     return note_live(hub, applied, &row, origin, moves ? LIVE_ROW : LIVE_CHANGE);
 }
 

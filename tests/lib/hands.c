@@ -5,7 +5,8 @@
 
 struct find {
     struct pair *pair;
-    const char *login;
+    const struct model_table *table;
+    const char *column, *text;
     struct uuid id;
 };
 
@@ -16,22 +17,82 @@ static int look(void *context, const struct uuid *id)
     struct arena arena;
     struct store_row row;
     arena_init(&arena, 1 << 20);
-    const struct model_table *table = model_table_by_id(find->pair->model, TABLE_USER);
-    assert_ok(store_row_get(find->pair->hub_store, table, id, &arena, &row));
-    const struct model_column *login = model_column_by_name(table, bytes_of_text("login"));
-    bool same = bytes_equal(row.values[login->index].as.bytes, bytes_of_text(find->login));
+    assert_ok(store_row_get(find->pair->hub_store, find->table, id, &arena, &row));
+    const struct model_column *column =
+        model_column_by_name(find->table, bytes_of_text(find->column));
+    bool same = bytes_equal(row.values[column->index].as.bytes, bytes_of_text(find->text));
     arena_done(&arena);
     return same ? STORE_STOP : 0;
 }
 
-struct uuid hands_user(struct pair *p, const char *login)
+static struct uuid find_id(struct pair *p, uint32_t table, const char *column, const char *text)
 {
-    struct find find = {.pair = p, .login = login};
+    struct find find = {
+        .pair = p, .table = model_table_by_id(p->model, table), .column = column, .text = text};
     assert_ok(store_begin(p->hub_store, STORE_READ));
-    assert_ok(
-        store_row_scan(p->hub_store, model_table_by_id(p->model, TABLE_USER), NULL, look, &find));
+    assert_ok(store_row_scan(p->hub_store, find.table, NULL, look, &find));
     store_rollback(p->hub_store);
     return find.id;
+}
+
+struct uuid hands_user(struct pair *p, const char *login)
+{
+    return find_id(p, TABLE_USER, "login", login);
+}
+
+struct uuid hands_team(struct pair *p, const char *name)
+{
+    return find_id(p, TABLE_TEAM, "name", name);
+}
+
+static const char *ask(struct pair *p, const char *what, const char *a, const char *b,
+                       const char *c, const char *d)
+{
+    char request[300];
+    snprintf(request, sizeof request, "{\"do\":\"%s\",\"%s\":\"%s\"%s%s%s%s%s}", what, a, b,
+             c ? ",\"" : "", c ? c : "", c ? "\":\"" : "", c ? d : "", c ? "\"" : "");
+    return pair_admin(p, request);
+}
+
+struct uuid hands_team_new(struct pair *p, const char *name, const char *branch)
+{
+    (void)ask(p, "team-add", "name", name, branch ? "branch" : NULL, branch);
+    return hands_team(p, name);
+}
+
+void hands_join(struct pair *p, const char *team, const char *login)
+{
+    (void)ask(p, "team-join", "team", team, "login", login);
+}
+
+void hands_leave(struct pair *p, const char *team, const char *login)
+{
+    (void)ask(p, "team-leave", "team", team, "login", login);
+}
+
+void hands_substitute(struct pair *p, const char *login, const char *by, int64_t until_ms)
+{
+    char request[200];
+    snprintf(request, sizeof request,
+             "{\"do\":\"user-substitute\",\"login\":\"%s\",\"by\":\"%s\",\"until_ms\":%" PRId64 "}",
+             login, by, until_ms);
+    pair_admin(p, request);
+}
+
+void hands_end(struct pair *p, const char *login)
+{
+    (void)ask(p, "user-substitute", "login", login, NULL, NULL);
+}
+
+struct uuid hands_team_customer(struct pair *p, struct pair_device *d, const char *name,
+                                struct uuid owner, struct uuid team)
+{
+    return hands_put(p, d, "party", (struct uuid){{0}},
+                     (struct hands_cell[]){{"name", name, {{0}}},
+                                           {"visibility", "team", {{0}}},
+                                           {"owner", NULL, owner},
+                                           {"team", NULL, team}},
+                     4);
 }
 
 struct uuid hands_put(struct pair *p, struct pair_device *d, const char *name, struct uuid id,
@@ -117,7 +178,7 @@ void hands_assert_verified(struct pair *p)
     sscanf(at, "\"records\":%" SCNu64, &records);
     const struct bytes none = bytes_of(NULL, 0);
     assert_ok(store_begin(p->hub_store, STORE_READ));
-    for (uint32_t bucket = 1; bucket < 20; bucket++)
+    for (uint32_t bucket = 1; bucket < 60; bucket++)
         assert_ok(store_log_scan(p->hub_store, bucket, 0, count_log, &log));
     assert_ok(store_side_scan(p->hub_store, SIDE_MOVED, none, none, count_side, &departures));
     store_rollback(p->hub_store);

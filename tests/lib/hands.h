@@ -14,6 +14,16 @@ struct uuid hands_put(struct pair *p, struct pair_device *d, const char *table, 
                       const struct hands_cell *cells, uint16_t count);
 /* The id of the user of that login. */
 struct uuid hands_user(struct pair *p, const char *login);
+/* Teams and substitutes, by headquarters' administrator. branch NULL: none. */
+struct uuid hands_team(struct pair *p, const char *name);
+struct uuid hands_team_new(struct pair *p, const char *name, const char *branch);
+void hands_join(struct pair *p, const char *team, const char *login);
+void hands_leave(struct pair *p, const char *team, const char *login);
+void hands_substitute(struct pair *p, const char *login, const char *by, int64_t until_ms);
+void hands_end(struct pair *p, const char *login);
+/* A customer that a team sees. */
+struct uuid hands_team_customer(struct pair *p, struct pair_device *d, const char *name,
+                                struct uuid owner, struct uuid team);
 /* A customer that only its owner sees, and a contact of a customer. */
 struct uuid hands_customer(struct pair *p, struct pair_device *d, const char *name,
                            struct uuid owner);

@@ -147,14 +147,15 @@ static enum err arrive_from_a_cut_note(struct hub *hub, void *context)
 static enum err lease(struct hub *hub, struct play *play, size_t key_size, size_t value_size)
 {
     const struct audience all = {.role = ROLE_ADMIN, .all = true};
+    const struct author author = {.audience = &all};
     uint8_t key[23], value[16] = {0};
     bool found = true;
     moved_key(play, 1, key);
-    assert_ok(move_lease(hub, &all, play->table, &play->party, &found));
+    assert_ok(move_lease(hub, &author, 0, play->table, &play->party, &found));
     assert_false(found);
     assert_ok(store_side_put(hub->store, SIDE_MOVED, bytes_of(key, key_size),
                              bytes_of(value, value_size)));
-    return move_lease(hub, &all, play->table, &play->party, &found);
+    return move_lease(hub, &author, 0, play->table, &play->party, &found);
 }
 
 static enum err lease_by_a_long_key(struct hub *hub, void *context)
@@ -252,6 +253,7 @@ static enum err audience_of(struct hub *hub, struct play *play, const char *colu
     values[model_column_by_name(users(hub), bytes_of_text(column))->index] = value;
     row.values = values;
     assert_ok(store_row_put(hub->store, users(hub), &play->user, &row));
+    people_forget(hub); /* as the hub does where it writes one itself */
     *ret = (struct audience){0};
     return scope_audience(hub, &play->user, ret);
 }
@@ -277,6 +279,7 @@ static enum err people_who_lack_things(struct hub *hub, void *context)
     struct store_row dead = whole;
     dead.dead = true;
     assert_ok(store_row_put(hub->store, users(hub), &play->user, &dead));
+    people_forget(hub);
     assert_err(scope_audience(hub, &play->user, &audience), ERR_AUTH);
     return ERR_CLOSED;
 }

@@ -3,15 +3,15 @@
 module.exports = [
   // ---- rights and scope of what is written ----
   {
-    name: 'push-out-of-scope', area: 'scope', file: 'server/core/decide.c',
+    name: 'push-out-of-scope', area: 'scope', file: 'server/core/decide_scope.c',
     why: 'A device may put records into buckets that its user must not see.',
     edits: [[
-      '        if (!audience_has(j->author->audience, bucket->number))\n            refuse(j, REASON_SCOPE, applied->table, NULL, NULL);\n    }\n    return ERR_OK;',
-      '        if (!audience_has(j->author->audience, bucket->number) && !PLANTED)\n            refuse(j, REASON_SCOPE, applied->table, NULL, NULL);\n    }\n    return ERR_OK;',
+      '            if (e == ERR_OK && !lately)\n                refuse(j, REASON_SCOPE, applied->table, NULL, NULL);',
+      '            if (e == ERR_OK && !lately && !PLANTED)\n                refuse(j, REASON_SCOPE, applied->table, NULL, NULL);',
     ]],
   },
   {
-    name: 'edit-out-of-scope', area: 'scope', file: 'server/core/decide.c',
+    name: 'edit-out-of-scope', area: 'scope', file: 'server/core/decide_scope.c',
     why: 'Who has lost a customer to a colleague goes on changing it.',
     edits: [[
       'if (audience_has(j->author->audience, bucket))\n        return ERR_OK;',
@@ -30,16 +30,16 @@ module.exports = [
     name: 'manager-sees-all', area: 'scope', file: 'server/core/scope.c',
     why: 'A manager gets the private customers of the reps of all branches.',
     edits: [[
-      'if (value_id(&at, &key) && uuid_equal(&key, branch))',
-      'if (value_id(&at, &key) && (uuid_equal(&key, branch) || PLANTED))',
+      '        if (uuid_equal(&p->persons[i].branch, branch))\n            e = add_kind(',
+      '        if (uuid_equal(&p->persons[i].branch, branch) || PLANTED)\n            e = add_kind(',
     ]],
   },
   {
     name: 'no-access-let-in', area: 'scope', file: 'server/core/scope.c',
     why: 'A user without access ("none") connects as a rep.',
     edits: [[
-      '    if (audience.role == ROLE_NONE)\n        return ERR_AUTH;',
-      '    if (audience.role == ROLE_NONE && !PLANTED)\n        return ERR_AUTH;',
+      '!person->active || person->role == ROLE_NONE)',
+      '!person->active || (person->role == ROLE_NONE && !PLANTED))',
     ]],
   },
   // ---- clocks ----

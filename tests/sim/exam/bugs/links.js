@@ -77,8 +77,8 @@ module.exports = [
     name: 'rights-not-refreshed', area, file: 'server/core/write.c',
     why: 'A rep changes the branch, and the open session keeps the old one\'s customers coming.',
     edits: [[
-      '    if (applied->table->id == TABLE_USER || applied->table->id == TABLE_BRANCH)\n        hub->scope_changed = true;',
-      '    if ((applied->table->id == TABLE_USER || applied->table->id == TABLE_BRANCH) && !PLANTED)\n        hub->scope_changed = true;',
+      '    if (rights) {\n        hub->scope_changed = true;',
+      '    if (rights) {\n        hub->scope_changed = !PLANTED;',
     ]],
   },
   {
