@@ -8,7 +8,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const lib = require('./lib.js');
 
-const commands = ['init', 'run', 'branch', 'user', 'enroll', 'devices', 'revoke', 'status', 'backup',
+const commands = ['init', 'run', 'branch', 'user', 'team', 'enroll', 'devices', 'revoke', 'status', 'backup',
   'restore', 'verify', 'sql'];
 
 test.after(lib.cleanUp);

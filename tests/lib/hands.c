@@ -40,6 +40,11 @@ struct uuid hands_user(struct pair *p, const char *login)
     return find_id(p, TABLE_USER, "login", login);
 }
 
+struct uuid hands_branch(struct pair *p, const char *name)
+{
+    return find_id(p, TABLE_BRANCH, "name", name);
+}
+
 struct uuid hands_team(struct pair *p, const char *name)
 {
     return find_id(p, TABLE_TEAM, "name", name);

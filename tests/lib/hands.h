@@ -14,6 +14,7 @@ struct uuid hands_put(struct pair *p, struct pair_device *d, const char *table, 
                       const struct hands_cell *cells, uint16_t count);
 /* The id of the user of that login. */
 struct uuid hands_user(struct pair *p, const char *login);
+struct uuid hands_branch(struct pair *p, const char *name);
 /* Teams and substitutes, by headquarters' administrator. branch NULL: none. */
 struct uuid hands_team(struct pair *p, const char *name);
 struct uuid hands_team_new(struct pair *p, const char *name, const char *branch);
