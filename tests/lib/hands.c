@@ -1,5 +1,8 @@
 #include "tests/lib/hands.h"
 
+#include "common/deflate.h"
+#include "protocol/frame.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -254,4 +257,27 @@ void hands_assert_holds_its_own(struct pair *p, struct pair_device *d)
         assert_ok(store_dead_scan(d->store, h.table, look_at, &h));
     }
     store_rollback(d->store);
+}
+
+bool hands_frame_has(struct bytes frame, const char *text)
+{
+    enum { HEADER = 6 };
+    const size_t length = strlen(text);
+    struct inflater *inflater;
+    struct buf inflated;
+    bool found = false;
+    if (frame.size < HEADER)
+        return false;
+    struct bytes payload = bytes_of(frame.data + HEADER, frame.size - HEADER);
+    assert_ok(inflater_new(&inflater));
+    buf_init(&inflated, FRAME_INFLATED_MAX);
+    if (frame.data[1] & 1) {
+        assert_ok(inflate_frame(inflater, payload, FRAME_INFLATED_MAX, &inflated));
+        payload = buf_view(&inflated);
+    }
+    for (size_t i = 0; !found && i + length <= payload.size; i++)
+        found = memcmp(payload.data + i, text, length) == 0;
+    buf_done(&inflated);
+    inflater_free(inflater);
+    return found;
 }

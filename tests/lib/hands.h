@@ -37,6 +37,8 @@ bool hands_shows(struct pair *p, struct pair_device *d, const char *table, struc
 uint32_t hands_give_up(struct pair_device *d);
 /* Every record, dead ones too, is in a bucket that the device has. */
 void hands_assert_holds_its_own(struct pair *p, struct pair_device *d);
+/* Whether the payload of a frame, inflated, has this text. */
+bool hands_frame_has(struct bytes frame, const char *text);
 /* The digests are right, and the log has a row for each record and each departure. */
 void hands_assert_verified(struct pair *p);
 

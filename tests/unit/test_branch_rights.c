@@ -182,8 +182,7 @@ static uint32_t told;
 static void look_for_secret(struct pair_device *device, bool up, struct bytes frame)
 {
     (void)device;
-    for (size_t i = 0; !up && i + 6 <= frame.size; i++)
-        told += memcmp(frame.data + i, "secret", 6) == 0;
+    told += !up && hands_frame_has(frame, "secret");
 }
 
 /* Headquarters' commit takes Anna's right and writes what she had a right to: the branch passes on the first. */
