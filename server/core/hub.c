@@ -517,7 +517,6 @@ enum err hub_transact(struct hub *hub, hub_body *body, void *context)
         peer->saved_valid = false;
         peer_publish_staged(peer);
     }
-    hub->scope_due |= hub->scope_changed;
     e = hub_renew_rights(hub); /* before anything of this commit leaves */
     feed_publish(hub);
     if (hub->relay)

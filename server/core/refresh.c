@@ -72,6 +72,7 @@ enum err hub_refresh(struct hub *hub)
 
 enum err hub_renew_rights(struct hub *hub)
 {
+    hub->scope_due |= hub->scope_changed; /* by the turn that has been committed */
     if (!hub->scope_due)
         return ERR_OK;
     enum err e = scope_refresh(hub);

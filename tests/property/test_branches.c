@@ -1,6 +1,7 @@
 /* Random histories over three tiers and four: headquarters, two branches, one below the first, people at each and one
  * at headquarters. Lines are cut at any frame, people go from server to server, servers and devices die and start
- * again; customers are written, change hands and are deleted wherever people are. In the end nothing waits, each
+ * again; customers are written, change hands and are deleted wherever people are; people join and leave teams, and
+ * stand in for each other for a time. In the end nothing waits, each
  * device and each branch holds exactly what it may, version for version, and headquarters' books add up.
  *
  * SATCHEL_SEED replays one history; SATCHEL_ROUNDS says how many are tried.
@@ -9,7 +10,7 @@
 
 #include "tests/lib/hands.h"
 
-enum { PEOPLE = 6, STEPS = 160, RECORDS_MAX = 60, ROUNDS = 10 };
+enum { PEOPLE = 6, TEAMS = 2, STEPS = 160, RECORDS_MAX = 60, ROUNDS = 10 };
 
 static const struct person {
     const char *login, *role, *branch; /* NULL: at headquarters */
@@ -22,11 +23,14 @@ struct story {
     struct seeded_rng dice;
     struct pair_device *devices[PEOPLE];
     struct pair_branch *homes[PEOPLE];
-    struct uuid users[PEOPLE];
+    struct uuid users[PEOPLE], teams[TEAMS];
+    bool member[PEOPLE][TEAMS];
     struct uuid parties[RECORDS_MAX], contacts[RECORDS_MAX];
     uint32_t party_count, contact_count;
-    uint32_t writes, roams, refused, shared;
+    uint32_t writes, roams, refused, shared, rights;
 };
+
+static const char *const team_names[TEAMS] = {"Key", "Far"};
 
 static uint64_t roll(struct story *s, uint64_t sides)
 {
@@ -53,13 +57,14 @@ static const char *text_of(struct story *s)
 
 static void add_party(struct story *s, struct pair_device *d, uint32_t who)
 {
-    static const char *const visibilities[] = {"owner", "branch", "branch", "company"};
+    static const char *const visibilities[] = {"owner", "branch", "branch", "company", "team"};
     if (s->party_count == RECORDS_MAX)
         return;
     const struct hands_cell cells[] = {{"name", text_of(s), {{0}}},
-                                       {"visibility", visibilities[roll(s, 4)], {{0}}},
-                                       {"owner", NULL, s->users[who]}};
-    s->parties[s->party_count++] = hands_put(&s->pair, d, "party", (struct uuid){{0}}, cells, 3);
+                                       {"visibility", visibilities[roll(s, 5)], {{0}}},
+                                       {"owner", NULL, s->users[who]},
+                                       {"team", NULL, s->teams[s->member[who][1]]}};
+    s->parties[s->party_count++] = hands_put(&s->pair, d, "party", (struct uuid){{0}}, cells, 4);
 }
 
 static void add_contact(struct story *s, struct pair_device *d)
@@ -86,13 +91,15 @@ static void edit(struct story *s, struct pair_device *d)
 
 static void move(struct story *s, struct pair_device *d)
 {
-    static const char *const visibilities[] = {"owner", "branch", "company"};
+    static const char *const visibilities[] = {"owner", "branch", "company", "team"};
     struct uuid id;
     if (!pick(s, d, "party", s->parties, s->party_count, &id))
         return;
-    const struct hands_cell cells[] = {{"owner", NULL, s->users[roll(s, PEOPLE)]},
-                                       {"visibility", visibilities[roll(s, 3)], {{0}}}};
-    hands_put(&s->pair, d, "party", id, cells, roll(s, 2) ? 1 : 2);
+    const uint64_t owner = roll(s, PEOPLE);
+    const struct hands_cell cells[] = {{"owner", NULL, s->users[owner]},
+                                       {"visibility", visibilities[roll(s, 4)], {{0}}},
+                                       {"team", NULL, s->teams[s->member[owner][1]]}};
+    hands_put(&s->pair, d, "party", id, cells, roll(s, 2) ? 1 : 3);
 }
 
 static void erase(struct story *s, struct pair_device *d)
@@ -153,6 +160,33 @@ static void roam(struct story *s, uint32_t who)
     connect(s, d);
 }
 
+/* A team, or who stands in for whom, and until when. */
+static void change_rights(struct story *s)
+{
+    const uint64_t who = roll(s, PEOPLE), team = roll(s, TEAMS), other = roll(s, PEOPLE);
+    s->rights++;
+    if (roll(s, 2) && who != other) {
+        hands_substitute(&s->pair, people[who].login, people[other].login,
+                         s->pair.now_ms + 1000 + (int64_t)roll(s, 300000));
+        return;
+    }
+    if (s->member[who][team])
+        hands_leave(&s->pair, team_names[team], people[who].login);
+    else
+        hands_join(&s->pair, team_names[team], people[who].login);
+    s->member[who][team] = !s->member[who][team];
+}
+
+/* Time goes by, by the servers' clocks. */
+static void tick(struct story *s)
+{
+    hub_tick(s->pair.hub, pair_hub_now(&s->pair));
+    for (uint32_t i = 0; i < s->pair.branch_count; i++)
+        if (s->pair.branches[i].hub)
+            hub_tick(s->pair.branches[i].hub, pair_hub_now(&s->pair));
+    pair_run(&s->pair);
+}
+
 static void trouble(struct story *s, struct pair_device *d)
 {
     struct pair_branch *branch = &s->pair.branches[roll(s, s->pair.branch_count)];
@@ -180,8 +214,12 @@ static void step(struct story *s)
         connect(s, s->devices[who]);
     else if (what < 85)
         connect(s, s->pair.branches[roll(s, s->pair.branch_count)].link);
-    else if (what < 89)
+    else if (what < 88)
         roam(s, who);
+    else if (what < 92)
+        change_rights(s);
+    else if (what < 94)
+        tick(s);
     else
         trouble(s, s->devices[who]);
     s->pair.now_ms += (int64_t)roll(s, 5000);
@@ -222,7 +260,8 @@ static void assert_quiet(struct pair_device *d, uint32_t i)
 static void settle(struct story *s)
 {
     struct pair *p = &s->pair;
-    p->now_ms += 60000;
+    p->now_ms += 600000; /* all substitutions end */
+    tick(s);
     for (uint32_t i = 0; i < PEOPLE; i++) {
         pair_cut(p, s->devices[i]);
         s->devices[i]->at = s->homes[i];
@@ -246,7 +285,7 @@ static void settle(struct story *s)
     hands_assert_verified(p);
 }
 
-static void play(uint64_t seed, uint64_t sums[4])
+static void play(uint64_t seed, uint64_t sums[5])
 {
     struct story *s = calloc(1, sizeof *s);
     assert_non_null(s);
@@ -274,6 +313,8 @@ static void play(uint64_t seed, uint64_t sums[4])
         }
         s->users[i] = hands_user(&s->pair, person->login);
     }
+    for (uint32_t i = 0; i < TEAMS; i++)
+        s->teams[i] = hands_team_new(&s->pair, team_names[i], i ? "South" : NULL);
     for (uint32_t i = 0; i < STEPS; i++)
         step(s);
     settle(s);
@@ -281,6 +322,7 @@ static void play(uint64_t seed, uint64_t sums[4])
     sums[1] += s->roams;
     sums[2] += s->refused;
     sums[3] += s->shared;
+    sums[4] += s->rights;
     pair_done(&s->pair);
     free(s);
 }
@@ -288,7 +330,7 @@ static void play(uint64_t seed, uint64_t sums[4])
 static void everything_comes_together(void **state)
 {
     const char *seed = getenv("SATCHEL_SEED"), *rounds = getenv("SATCHEL_ROUNDS");
-    uint64_t sums[4] = {0}, count = rounds ? strtoull(rounds, NULL, 10) : 25;
+    uint64_t sums[5] = {0}, count = rounds ? strtoull(rounds, NULL, 10) : 25;
     (void)state;
     if (seed) {
         play(strtoull(seed, NULL, 10), sums);
@@ -301,9 +343,9 @@ static void everything_comes_together(void **state)
     }
     print_message(
         "%llu histories: %llu writes, %llu times another server, %llu refused and given up, "
-        "%llu writes beside others' that were not decided\n",
+        "%llu writes beside others' that were not decided, %llu changes of rights\n",
         (unsigned long long)count, (unsigned long long)sums[0], (unsigned long long)sums[1],
-        (unsigned long long)sums[2], (unsigned long long)sums[3]);
+        (unsigned long long)sums[2], (unsigned long long)sums[3], (unsigned long long)sums[4]);
     assert_true(sums[3] > 0);
 }
 
