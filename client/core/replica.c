@@ -340,7 +340,9 @@ enum err replica_load(struct replica *r)
     r->older = (value.data[40] & FLAG_OLDER) != 0;
     r->differs = (value.data[40] & FLAG_DIFFERS) != 0;
     e = store_side_get(r->store, SIDE_META, bytes_of_text("history"), &r->arena, &value);
-    r->have_history = e == ERR_OK && value.size == 16;
+    if (e == ERR_OK && value.size != 16)
+        return ERR_CORRUPT;
+    r->have_history = e == ERR_OK;
     if (r->have_history)
         memcpy(r->history.byte, value.data, 16);
     if (e == ERR_OK || e == ERR_NOT_FOUND)

@@ -41,6 +41,8 @@ enum err outbox_group(struct replica *r, uint64_t origin, uint64_t oseq, struct 
         }
         if (e == ERR_OK)
             e = group_decode(r->model, cache->raw, &cache->arena, &cache->group, NULL);
+        if (e == ERR_OK && (cache->group.dot.origin != origin || cache->group.dot.oseq != oseq))
+            e = ERR_CORRUPT;
         if (e != ERR_OK)
             return e == ERR_MALFORMED ? ERR_CORRUPT : e;
         cache->origin = origin;

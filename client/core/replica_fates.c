@@ -174,6 +174,8 @@ static enum err leave(struct install *in, const struct message_fates *fates, uin
     arena_reset(&in->entry);
     if (e == ERR_OK)
         e = store_side_get(r->store, SIDE_PENDING, bytes_of(key, sizeof key), &in->entry, &value);
+    if (e == ERR_OK && value.size < PENDING_HEAD)
+        e = ERR_CORRUPT;
     if (e != ERR_OK)
         return e;
     (void)hash_map_remove(&r->pending, bytes_of(key, sizeof key), NULL);

@@ -161,7 +161,7 @@ uint32_t route_bucket(struct replica *r, const struct model_table *table,
                       const struct value *values);
 /* Whether an entry of the outbox is a whole group and the one that its key says. */
 bool outbox_readable(struct bytes key, struct bytes value);
-/* Of the outbox, or of the pending groups of others. ERR_NOT_FOUND. */
+/* Of the outbox, or of the pending groups of others. ERR_NOT_FOUND; ERR_CORRUPT: it cannot be read, or is another. */
 enum err outbox_group(struct replica *r, uint64_t origin, uint64_t oseq, struct group **ret);
 void cache_drop(struct replica *r);
 enum err hold_page(struct held_page **head, struct held_page **tail, size_t *bytes,
@@ -183,6 +183,10 @@ enum err pending_load(struct replica *r);
  * Passed over: own groups, those that are here already. ERR_NOMEM, store errors. */
 enum err pending_take(struct replica *r, uint64_t stamp, uint8_t flags, uint64_t run,
                       struct bytes raw, struct arena *arena);
+/* The same of what came from below under this number (its tag does not matter). What cannot be read, or says itself
+ * that it is another group, is kept for headquarters to refuse it, and is not shown. */
+enum err pending_take_as(struct replica *r, const struct dot *dot, uint64_t stamp, uint64_t run,
+                         struct bytes raw, struct arena *arena);
 /* The dots of others' groups that touch the record, in their order among the own: by stamp, causes
  * before effects. */
 enum err pending_order(struct replica *r, const struct model_table *table, const struct uuid *id,

@@ -28,8 +28,12 @@ static int load_pending(void *context, struct bytes key, struct bytes value)
 
 static int last_run(void *context, struct bytes key, struct bytes value)
 {
+    uint64_t *next = context;
     (void)value;
-    *(uint64_t *)context = be64_get(key.data) + 1;
+    if (key.size != 8)
+        return ERR_CORRUPT;
+    if (be64_get(key.data) >= *next) /* later ones may have been given, and be gone */
+        *next = be64_get(key.data) + 1;
     return 0;
 }
 
@@ -359,6 +363,19 @@ enum err pending_take(struct replica *r, uint64_t stamp, uint8_t flags, uint64_t
         return e;
     e = put(r, &head.dot, stamp, flags, run, raw);
     return e == ERR_OK ? show_group(r, &head.dot, stamp, arena) : e;
+}
+
+enum err pending_take_as(struct replica *r, const struct dot *dot, uint64_t stamp, uint64_t run,
+                         struct bytes raw, struct arena *arena)
+{
+    uint8_t key[REPLICA_KEY];
+    struct bytes have;
+    own_key(dot->origin, dot->oseq, key);
+    if (outbox_readable(bytes_of(key, sizeof key), raw))
+        return pending_take(r, stamp, PENDING_WHOLE, run, raw, arena);
+    arena_reset(arena);
+    enum err e = store_side_get(r->store, SIDE_PENDING, bytes_of(key, sizeof key), arena, &have);
+    return e == ERR_NOT_FOUND ? put(r, dot, stamp, PENDING_WHOLE, run, raw) : e;
 }
 
 /* ---- leaving without a fate ---- */

@@ -258,10 +258,9 @@ enum err relay_take(struct replica *r, struct relay_run *run, const struct bytes
         struct group head;
         if (group_peek(groups[i], &head) != ERR_OK)
             head.stamp = 0; /* headquarters says what is wrong with it */
-        e = pending_take(r, hlc_effective(head.stamp, &envelope), PENDING_WHOLE, run->number,
-                         groups[i], &arena);
-        if (e == ERR_MALFORMED)
-            e = ERR_OK;
+        const struct dot dot = {run->origin, run->first + i, 0};
+        e = pending_take_as(r, &dot, hlc_effective(head.stamp, &envelope), run->number, groups[i],
+                            &arena);
         r->hlc = hlc_learn(r->hlc, hlc_effective(head.stamp, &envelope), run->received_ms);
     }
     arena_done(&arena);

@@ -75,6 +75,10 @@ enum err relay_note_above(struct replica *replica, const struct message_pending 
 /* Headquarters was restored: what was known to be decided may be lost, and goes up again. */
 enum err relay_start_over(struct replica *replica);
 
+/* Headquarters was restored, and its first checkpoint has not come yet: nothing is known of what it has now, and
+ * there is nothing to give to those below. */
+bool relay_reads_anew(const struct replica *replica);
+
 /* What goes up next, from this number on: a run that has an undecided group, with its groups (arena), or a
  * discard; RUN_NONE: no more. One transaction. */
 enum err replica_run(struct replica *replica, uint64_t from, struct arena *arena,

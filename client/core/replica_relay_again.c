@@ -42,13 +42,14 @@ static enum err take_again(struct replica *r, struct bytes key, struct arena *ar
     if (e != ERR_OK || value.size < PENDING_HEAD || !(value.data[0] & PENDING_DECIDED))
         return e;
     raw = bytes_of(value.data + PENDING_HEAD, value.size - PENDING_HEAD);
+    const struct dot dot = {be64_get(key.data), be64_get(key.data + 8), 0};
     e = store_side_delete(r->store, SIDE_PENDING, key);
     arena_init(&work, REPLICA_ARENA_MAX);
     if (e == ERR_OK)
-        e = pending_take(r, be64_get(value.data + 1), PENDING_WHOLE, be64_get(value.data + 9), raw,
-                         &work);
+        e = pending_take_as(r, &dot, be64_get(value.data + 1), be64_get(value.data + 9), raw,
+                            &work);
     arena_done(&work);
-    return e == ERR_MALFORMED ? ERR_OK : e;
+    return e;
 }
 
 /* What was decided may have to come again. */
@@ -90,4 +91,12 @@ enum err relay_start_over(struct replica *r)
     arena_done(&list);
     arena_done(&work);
     return e;
+}
+
+bool relay_reads_anew(const struct replica *r)
+{
+    for (uint32_t i = 0; i < r->cursor_count; i++)
+        if (r->cursors[i].position > 0)
+            return false;
+    return r->reconcile;
 }

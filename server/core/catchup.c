@@ -421,6 +421,8 @@ enum err catch_up_checkpoint(struct hub *hub, struct peer *peer)
 
 enum err catch_up_next(struct hub *hub, struct peer *peer)
 {
+    if (hub->relay && relay_reads_anew(hub->relay->replica))
+        return ERR_OK; /* it knows of nothing yet: hub_installed() wakes who waits */
     if (peer->session.fresh_subscription && peer->catch_up && peer->catch_up->reader)
         catch_up_free(hub, peer);
     if (!peer->catch_up || !peer->catch_up->reader) {

@@ -366,6 +366,7 @@ static enum err feed_peer(struct hub *hub, struct peer *peer, struct news *news)
 void feed_fall_back(struct hub *hub, struct peer *peer)
 {
     hub->stats.fallbacks++;
+    follows_untold(peer);
     peer->session.pull = PULL_CATCHING_UP;
     peer->session.fresh_subscription = true;
     peer_want_write(peer);

@@ -4,7 +4,8 @@
  * Model:      a peer's list of followed origins, each with the floor up to which their fates are known there.
  *             Fates go out before the checkpoint that has what they decided. Results are for branches alone:
  *             a device learns that a colleague's group was decided, not how.
- * Memory:     the list is the connection's, not the turn's: telling a fate twice does no harm.
+ * Memory:     the list is the connection's; what a turn that fails has added to it goes. Telling a fate twice does
+ *             no harm: the floors of what may not have been told are lowered.
  * Source:     SPEC.md 12. */
 #include "server/core/hub_internal.h"
 #include "server/core/relay.h"
@@ -54,11 +55,39 @@ enum err follow_add(struct hub *hub, struct peer *peer, uint64_t origin, uint64_
     uint32_t i = slot_of(peer, origin);
     memmove(peer->follows + i + 1, peer->follows + i,
             (peer->follow_count - i) * sizeof *peer->follows);
-    peer->follows[i] = (struct follow){.origin = origin, .floor = floor};
+    peer->follows[i] = (struct follow){.origin = origin,
+                                       .floor = floor,
+                                       .before = floor,
+                                       .turn = hub->in_turn ? hub->stats.commits + 1 : 0};
     if (peer->follow_count++ == 0)
         hub->followers++;
     *ret_new = true;
     return ERR_OK;
+}
+
+void follow_told(struct follow *follow, uint64_t upto)
+{
+    if (upto <= follow->floor)
+        return;
+    follow->before = follow->floor;
+    follow->floor = upto;
+}
+
+void follows_untold(struct peer *peer)
+{
+    for (uint32_t i = 0; i < peer->follow_count; i++)
+        peer->follows[i].floor = peer->follows[i].before;
+}
+
+void follows_undo(struct hub *hub, struct peer *peer)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < peer->follow_count; i++)
+        if (peer->follows[i].turn != hub->stats.commits + 1)
+            peer->follows[kept++] = peer->follows[i];
+    if (peer->follow_count && kept == 0)
+        hub->followers--;
+    peer->follow_count = kept;
 }
 
 void follows_drop(struct hub *hub, struct peer *peer)
@@ -158,8 +187,8 @@ static enum err fates_from(struct hub *hub, struct peer *peer, struct store *sto
     if (mark.upto <= follow->floor && mark.range_count == 0 && archived == 0 && renamed.count == 0)
         return ERR_OK;
     e = send_fates(hub, peer, live, &mark, results, count, archived, &renamed);
-    if (e == ERR_OK && mark.upto > follow->floor)
-        follow->floor = mark.upto;
+    if (e == ERR_OK)
+        follow_told(follow, mark.upto);
     return e;
 }
 
@@ -257,8 +286,8 @@ static enum err send_live(struct hub *hub, struct peer *peer, struct follow *fol
         return follow_tell(hub, peer, follow); /* something was decided before this turn, too */
     if (e == ERR_OK)
         e = send_fates(hub, peer, FEED_LIVE, &mark, results, count, 0, &renamed);
-    if (e == ERR_OK && mark.upto > follow->floor)
-        follow->floor = mark.upto;
+    if (e == ERR_OK)
+        follow_told(follow, mark.upto);
     return e;
 }
 

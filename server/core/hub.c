@@ -428,6 +428,7 @@ static void turn_undo(struct hub *hub)
             peer->answers -= !frame_is_feed(n->frame);
         frames_drop(&peer->staged_head, &peer->staged_tail);
         if (peer->saved_valid) {
+            follows_undo(hub, peer);
             peer->session = peer->saved;
             if (peer->session.state != PEER_CLOSING)
                 peer->wants_hang_up = false;

@@ -111,6 +111,8 @@ struct relayed {
 /* An origin whose fates a peer is told besides those of its own. */
 struct follow {
     uint64_t origin, floor; /* its groups up to here are decided, as the peer knows */
+    uint64_t before;        /* the floor before the last fate: its checkpoint may not leave */
+    uint64_t turn;          /* commits before the turn that brought it; 0: none did */
     bool forked;            /* the branch was told: what comes under it now is of the past */
     bool relayed;           /* the peer is the branch that its groups come from */
 };
@@ -529,6 +531,11 @@ enum err follow_live(struct hub *hub, struct peer *peer, bool *ret_any);
 /* feed.c */
 /* After the commit: encodes what changed once per bucket and queues it for the live peers. */
 void feed_publish(struct hub *hub);
+void follow_told(struct follow *follow, uint64_t upto); /* with the next checkpoint */
+/* The checkpoint does not leave: what it would have told is told again. */
+void follows_untold(struct peer *peer);
+/* The turn is undone: so are the origins that it brought. */
+void follows_undo(struct hub *hub, struct peer *peer);
 void feed_fall_back(struct hub *hub, struct peer *peer);    /* from live to catching up */
 enum err catch_up_next(struct hub *hub, struct peer *peer); /* queues the next page or checkpoint */
 void catch_up_free(struct hub *hub, struct peer *peer);

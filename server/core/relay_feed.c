@@ -88,14 +88,16 @@ static enum err sees_record(struct hub *hub, const struct peer *peer,
 }
 
 /* The group without what the peer may not see; empty: nothing is left. */
-static enum err filter(struct hub *hub, const struct peer *peer, struct bytes raw,
-                       struct bytes *ret)
+static enum err filter(struct hub *hub, const struct peer *peer, uint64_t origin, uint64_t oseq,
+                       struct bytes raw, struct bytes *ret)
 {
     struct group group;
     *ret = bytes_of(NULL, 0);
     enum err e = group_decode(hub->model, raw, &hub->turn, &group, NULL);
     if (e != ERR_OK)
         return e == ERR_NOMEM ? e : ERR_OK; /* headquarters will say what is wrong with it */
+    if (group.dot.origin != origin || group.dot.oseq != oseq)
+        return ERR_OK; /* nor is it what it says */
     struct mutation *kept = arena_calloc(&hub->turn, group.mutation_count + 1u, sizeof *kept);
     if (!kept)
         return ERR_NOMEM;
@@ -153,7 +155,7 @@ static enum err add_run(struct hub *hub, struct peer *peer, const struct relay_r
             continue;
         }
         if (e == ERR_OK)
-            e = filter(hub, peer, raw, &seen);
+            e = filter(hub, peer, run->origin, run->first + i, raw, &seen);
         if (e != ERR_OK || seen.size == 0)
             continue;
         list->groups[list->count++] = (struct pending_group){stamp, seen};
@@ -286,9 +288,10 @@ static enum err send_fate(void *context, const struct message_fates *fates)
         m.as.fates.results = NULL;
         m.as.fates.results_count = 0;
     }
-    if (fates->marks[0].upto > follow->floor)
-        follow->floor = fates->marks[0].upto;
-    return peer_send(fate->hub, peer, &m);
+    enum err e = peer_send(fate->hub, peer, &m);
+    if (e == ERR_OK)
+        follow_told(follow, fates->marks[0].upto);
+    return e;
 }
 
 static enum err feed_live(struct live_feed *feed, struct peer *peer)
@@ -405,6 +408,8 @@ void hub_forked(struct hub *hub, uint64_t origin, uint64_t oseq, struct hub_now 
         if (peer->session.state != PEER_OPEN || peer->session.origin != origin)
             continue;
         peer->session.forked = true;
-        (void)peer_send(hub, peer, &fork); /* else with its next push */
+        enum err e = peer_send(hub, peer, &fork);
+        if (e != ERR_OK) /* else the next checkpoint would settle its group with another's fate */
+            peer_fail(hub, peer, e, err_text(e));
     }
 }

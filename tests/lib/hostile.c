@@ -5,6 +5,12 @@ static struct hub_now hub_now(const struct hostile *h)
     return (struct hub_now){{h->pair->now_ms}, {h->pair->now_ms * 1000}};
 }
 
+/* The branch at which the device connects, or headquarters. */
+static struct hub *hub_of(const struct hostile *h)
+{
+    return pair_server(h->pair, h->device);
+}
+
 void hostile_attach(struct hostile *h, struct pair *pair, struct pair_device *device)
 {
     struct replica_status status = {0};
@@ -23,13 +29,13 @@ void hostile_attach(struct hostile *h, struct pair *pair, struct pair_device *de
     h->last_oseq = status.last_oseq;
     h->floor = status.decided_upto;
     memset(h->nonce, 0x5a, sizeof h->nonce);
-    assert_ok(hub_attach(pair->hub, h, hub_now(h), &h->peer));
+    assert_ok(hub_attach(hub_of(h), h, hub_now(h), &h->peer));
 }
 
 void hostile_end(struct hostile *h)
 {
     if (h->peer)
-        hub_detach(h->pair->hub, h->peer, hub_now(h));
+        hub_detach(hub_of(h), h->peer, hub_now(h));
     h->peer = NULL;
     deflater_free(h->deflater);
     inflater_free(h->inflater);
@@ -42,7 +48,7 @@ void hostile_end(struct hostile *h)
 
 void hostile_send_bytes(struct hostile *h, struct bytes frame)
 {
-    hub_receive(h->pair->hub, h->peer, frame, hub_now(h));
+    hub_receive(hub_of(h), h->peer, frame, hub_now(h));
 }
 
 void hostile_send(struct hostile *h, const struct message *message)
@@ -53,10 +59,10 @@ void hostile_send(struct hostile *h, const struct message *message)
 
 void hostile_turn(struct hostile *h)
 {
-    for (int i = 0; i < 10000 && hub_has_work(h->pair->hub); i++)
-        assert_ok(hub_turn(h->pair->hub, hub_now(h)));
+    for (int i = 0; i < 10000 && hub_has_work(hub_of(h)); i++)
+        assert_ok(hub_turn(hub_of(h), hub_now(h)));
     for (;;) {
-        struct hub_effect effect = hub_next_effect(h->pair->hub);
+        struct hub_effect effect = hub_next_effect(hub_of(h));
         if (effect.kind == HUB_EFFECT_NONE)
             return;
         if (effect.kind == HUB_EFFECT_HANG_UP && effect.context == h)
@@ -91,7 +97,7 @@ bool hostile_read_one(struct hostile *h)
     struct message message;
     struct buf frame;
     buf_init(&frame, FRAME_MAX);
-    hub_next_frame(h->pair->hub, h->peer, hub_now(h), &frame);
+    hub_next_frame(hub_of(h), h->peer, hub_now(h), &frame);
     bool any = frame.size > 0;
     if (any) {
         arena_reset(&h->arena);
@@ -118,7 +124,7 @@ void hostile_settle(struct hostile *h)
     do {
         hostile_turn(h);
         hostile_read(h);
-    } while (hub_has_work(h->pair->hub));
+    } while (hub_has_work(hub_of(h)));
     hostile_turn(h);
 }
 

@@ -1,4 +1,5 @@
-/* hostile.h - a peer that sends what no honest device would, against the real hub.
+/* hostile.h - a peer that sends what no honest device would, against the real hub: headquarters', or that of
+ * the branch where its device connects.
  *
  * Model:      it holds a real device's key and groups (pair.h), makes its frames itself and keeps what
  *             it was answered. Its effects are taken by hostile_turn(), or passed over by pair_run().

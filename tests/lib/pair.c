@@ -3,7 +3,7 @@
 #include "common/store_mem/store_mem.h"
 #include "common/text.h"
 
-static struct hub *server_of(struct pair *pair, const struct pair_device *device)
+struct hub *pair_server(struct pair *pair, const struct pair_device *device)
 {
     return device->at ? device->at->hub : pair->hub;
 }
@@ -13,7 +13,7 @@ struct hub_now pair_hub_now(const struct pair *pair)
     return (struct hub_now){{pair->now_ms}, {pair->now_ms * 1000}};
 }
 
-static struct now device_now(const struct pair *pair, const struct pair_device *device)
+struct now pair_device_now(const struct pair *pair, const struct pair_device *device)
 {
     return (struct now){{pair->now_ms + device->skew_ms}, {pair->now_ms * 1000}};
 }
@@ -77,10 +77,10 @@ static void device_ended(struct pair *pair, struct pair_device *device,
     device->ended = true;
     snprintf(device->message, sizeof device->message, "%s", effects->message);
     if (device->peer)
-        hub_detach(server_of(pair, device), device->peer, pair_hub_now(pair));
+        hub_detach(pair_server(pair, device), device->peer, pair_hub_now(pair));
     device->peer = NULL;
     device->up = false;
-    uplink_link_down(device->uplink, device_now(pair, device), &ignored);
+    uplink_link_down(device->uplink, pair_device_now(pair, device), &ignored);
 }
 
 void pair_cut(struct pair *pair, struct pair_device *device)
@@ -106,14 +106,14 @@ static bool step_up(struct pair *pair, struct pair_device *device)
     if (!device->up)
         return false;
     buf_init(&frame, FRAME_MAX);
-    uplink_next_frame(device->uplink, device_now(pair, device), &frame, &effects);
+    uplink_next_frame(device->uplink, pair_device_now(pair, device), &frame, &effects);
     bool sent = frame.size > 0;
     if (sent)
         device->bytes_up += frame.size;
     if (sent && device->on_frame)
         device->on_frame(device, true, buf_view(&frame));
     if (sent && !counts_down(pair, device) && device->up)
-        hub_receive(server_of(pair, device), device->peer, buf_view(&frame), pair_hub_now(pair));
+        hub_receive(pair_server(pair, device), device->peer, buf_view(&frame), pair_hub_now(pair));
     buf_done(&frame);
     if (device->up && effects.hang_up)
         device_ended(pair, device, &effects);
@@ -129,7 +129,7 @@ static bool step_time(struct pair *pair, struct pair_device *device)
     enum replica_compare state = replica_compare_state(device->replica);
     if (state != COMPARE_SCAN && state != COMPARE_SCAN_PARTS)
         return false;
-    uplink_tick(device->uplink, device_now(pair, device), &effects);
+    uplink_tick(device->uplink, pair_device_now(pair, device), &effects);
     if (effects.hang_up)
         device_ended(pair, device, &effects);
     return true;
@@ -142,14 +142,14 @@ static bool step_down(struct pair *pair, struct pair_device *device)
     if (!device->up)
         return false;
     buf_init(&frame, FRAME_MAX);
-    hub_next_frame(server_of(pair, device), device->peer, pair_hub_now(pair), &frame);
+    hub_next_frame(pair_server(pair, device), device->peer, pair_hub_now(pair), &frame);
     bool sent = frame.size > 0;
     if (sent)
         device->bytes_down += frame.size;
     if (sent && device->on_frame)
         device->on_frame(device, false, buf_view(&frame));
     if (sent && !counts_down(pair, device)) {
-        uplink_receive(device->uplink, buf_view(&frame), device_now(pair, device), &effects);
+        uplink_receive(device->uplink, buf_view(&frame), pair_device_now(pair, device), &effects);
         if (effects.hang_up)
             device_ended(pair, device, &effects);
     }
@@ -232,10 +232,11 @@ static void branch_installed(void *context, const struct message_checkpoint *che
         hub_installed(branch->hub, checkpoint, pair_hub_now(branch->pair));
 }
 
-void pair_connect(struct pair *pair, struct pair_device *device, bool once)
+enum err pair_try_connect(struct pair *pair, struct pair_device *device, bool once)
 {
     struct uplink_effects effects;
     uplink_free(device->uplink);
+    device->uplink = NULL;
     const struct uplink_config config = {.replica = device->replica,
                                          .crypto = pair->crypto,
                                          .rng = &pair->rng,
@@ -244,12 +245,21 @@ void pair_connect(struct pair *pair, struct pair_device *device, bool once)
                                          .branch = device->serves != NULL,
                                          .forked = device->serves ? branch_forked : NULL,
                                          .context = device->serves};
-    assert_ok(uplink_new(&config, &device->identity, NULL, &device->uplink));
-    assert_ok(hub_attach(server_of(pair, device), device, pair_hub_now(pair), &device->peer));
+    enum err e = uplink_new(&config, &device->identity, NULL, &device->uplink);
+    if (e == ERR_OK)
+        e = hub_attach(pair_server(pair, device), device, pair_hub_now(pair), &device->peer);
+    if (e != ERR_OK)
+        return e;
     device->up = true;
     device->ended = false;
     device->why = ERR_OK;
-    uplink_link_up(device->uplink, device_now(pair, device), &effects);
+    uplink_link_up(device->uplink, pair_device_now(pair, device), &effects);
+    return ERR_OK;
+}
+
+void pair_connect(struct pair *pair, struct pair_device *device, bool once)
+{
+    assert_ok(pair_try_connect(pair, device, once));
 }
 
 void pair_sync(struct pair *pair, struct pair_device *device)
@@ -269,7 +279,7 @@ void pair_sync(struct pair *pair, struct pair_device *device)
 
 /* ---- devices ---- */
 
-void pair_open_device(struct pair *pair, struct pair_device *device)
+enum err pair_try_open_device(struct pair *pair, struct pair_device *device)
 {
     struct err_info info;
     const struct replica_config config = {.model = pair->model,
@@ -279,7 +289,12 @@ void pair_open_device(struct pair *pair, struct pair_device *device)
                                           .branch = device->serves != NULL,
                                           .installed = device->serves ? branch_installed : NULL,
                                           .context = device->serves};
-    assert_ok(replica_open(&config, &device->replica, &info));
+    return replica_open(&config, &device->replica, &info);
+}
+
+void pair_open_device(struct pair *pair, struct pair_device *device)
+{
+    assert_ok(pair_try_open_device(pair, device));
 }
 
 struct pair_device *pair_enrol(struct pair *pair, const char *login, const char *role)
@@ -306,7 +321,7 @@ struct pair_device *pair_enrol(struct pair *pair, const char *login, const char 
     assert_ok(hub_attach(pair->hub, device, pair_hub_now(pair), &device->peer));
     struct uplink_effects effects;
     device->up = true;
-    uplink_link_up(device->uplink, device_now(pair, device), &effects);
+    uplink_link_up(device->uplink, pair_device_now(pair, device), &effects);
     pair_run(pair);
     struct uuid user, history;
     const char *name;

@@ -103,6 +103,13 @@ void pair_restart_branch(struct pair *pair, struct pair_branch *branch);
 void pair_replace_branch(struct pair *pair, struct pair_branch *branch);
 void pair_close_branch(struct pair_branch *branch);
 
+/* For those who play with failures (fault_branch.h): what may fail says so. */
+enum err pair_try_connect(struct pair *pair, struct pair_device *device, bool once);
+enum err pair_try_open_device(struct pair *pair, struct pair_device *device);
+enum err pair_try_serve(struct pair *pair, struct pair_branch *branch); /* its hub is opened */
+struct hub *pair_server(struct pair *pair, const struct pair_device *device);
+struct now pair_device_now(const struct pair *pair, const struct pair_device *device);
+
 /* Of pair.c, for pair_branch.c. */
 struct hub_now pair_hub_now(const struct pair *pair);
 void pair_open_device(struct pair *pair, struct pair_device *device);

@@ -30,7 +30,7 @@ static void pushed(void *context)
         uplink_local_change(branch->link->uplink, now, &effects);
 }
 
-static void open_hub(struct pair *pair, struct pair_branch *branch)
+enum err pair_try_serve(struct pair *pair, struct pair_branch *branch)
 {
     struct err_info info = {0};
     struct hub_config config = {.model = pair->model,
@@ -41,8 +41,12 @@ static void open_hub(struct pair *pair, struct pair_branch *branch)
                                 .pushed = pushed,
                                 .context = branch};
     memset(config.server_key, 7, 32);
-    if (hub_open(&config, pair_hub_now(pair), &branch->hub, &info) != ERR_OK)
-        fail_msg("%s", info.message);
+    return hub_open(&config, pair_hub_now(pair), &branch->hub, &info);
+}
+
+static void open_hub(struct pair *pair, struct pair_branch *branch)
+{
+    assert_ok(pair_try_serve(pair, branch));
 }
 
 static void set_user(struct pair *pair, const char *login, const char *branch, const char *role)

@@ -59,6 +59,7 @@ bool stage_some_places(struct stage *s, enum place_kind kind, uint32_t most, ste
                        step_fn *step, step_fn *check)
 {
     bool met = failing_alloc_works();
+    s->kind = kind;
     for (uint32_t i = 0; met && i < most; i++) {
         if (prepare)
             prepare(s);

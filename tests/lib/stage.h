@@ -24,6 +24,7 @@ struct stage {
     struct pair_device *boss, *rep;
     struct uuid party, doomed;
     uint32_t round, refused, places; /* that have failed */
+    enum place_kind kind;            /* of stage_some_places(): what a round looks for */
 };
 
 /* Which sources fail, as bits. */

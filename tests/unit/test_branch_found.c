@@ -98,6 +98,35 @@ static void a_number_is_not_given_twice(void **state)
     pair_done(&t.p);
 }
 
+/* Nor one whose run is gone while an earlier one is still kept. */
+static void a_number_is_not_given_twice_beside_an_older_run(void **state)
+{
+    struct town t;
+    struct relay_run run;
+    (void)state;
+    town_open(&t, 2);
+    struct replica *r = t.kazan->link->replica;
+    const uint64_t end = relay_run_end(r);
+    assert_ok(store_begin(r->store, STORE_WRITE));
+    assert_ok(relay_note_discard(r, 77, 1)); /* numbered as any run */
+    assert_ok(relay_note_discard(r, 77, 2));
+    const struct message_fates fates = {
+        .marks = &(struct mark){.origin = 77},
+        .marks_count = 1,
+        .results = &(struct group_result){.oseq = 2, .count = 1, .code = RESULT_DISCARDED},
+        .results_count = 1};
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    assert_ok(relay_note_fate(r, &fates, &arena));
+    arena_done(&arena);
+    assert_err(relay_run_next(r, end + 1, &run), ERR_NOT_FOUND);
+    assert_ok(store_commit(r->store));
+    assert_int_equal(relay_run_end(r), end + 2);
+    pair_restart_branch(&t.p, t.kazan);
+    assert_int_equal(relay_run_end(t.kazan->link->replica), end + 2);
+    pair_done(&t.p);
+}
+
 /* Who is live at a branch hears of a start of headquarters before anything that was decided since; else it would
  * take that start, when it connects again, for a restore. */
 static void a_start_of_headquarters_is_no_restore(void **state)
@@ -227,6 +256,7 @@ int main(void)
         cmocka_unit_test(what_was_decided_under_another_number_leaves_the_view),
         cmocka_unit_test(a_new_branch_numbers_its_runs_from_1),
         cmocka_unit_test(a_number_is_not_given_twice),
+        cmocka_unit_test(a_number_is_not_given_twice_beside_an_older_run),
         cmocka_unit_test(a_start_of_headquarters_is_no_restore),
         cmocka_unit_test(who_comes_from_another_branch_learns_the_fates_of_what_it_holds),
         cmocka_unit_test(the_mark_of_a_new_guest_may_be_known),
