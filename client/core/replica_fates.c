@@ -181,6 +181,9 @@ static enum err leave(struct install *in, const struct message_fates *fates, uin
     (void)hash_map_remove(&r->pending, bytes_of(key, sizeof key), NULL);
     if (!(value.data[0] & PENDING_WHOLE))
         return pending_delete(r, origin, oseq, be64_get(value.data + 9));
+    struct bytes raw = bytes_of(value.data + PENDING_HEAD, value.size - PENDING_HEAD);
+    if (!(value.data[0] & PENDING_UNREADABLE) && !outbox_readable(bytes_of(key, sizeof key), raw))
+        return ERR_CORRUPT; /* it is kept for the day when headquarters is restored */
     buf_reset(&r->encode);
     buf_append(&r->encode, value.data, value.size);
     if (r->encode.error != ERR_OK)

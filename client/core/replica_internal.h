@@ -176,7 +176,8 @@ enum err scope_take(struct replica *r, const struct message_welcome *welcome);
 enum {
     PENDING_HEAD = 17,
     PENDING_WHOLE = 1 /* from below: to be forwarded */,
-    PENDING_DECIDED = 2
+    PENDING_DECIDED = 2,
+    PENDING_UNREADABLE = 4 /* as it came: headquarters will say so */
 };
 enum err pending_load(struct replica *r);
 /* Takes one group into the pending layer, within a transaction: stores it, and shows what it touches.

@@ -375,7 +375,8 @@ enum err pending_take_as(struct replica *r, const struct dot *dot, uint64_t stam
         return pending_take(r, stamp, PENDING_WHOLE, run, raw, arena);
     arena_reset(arena);
     enum err e = store_side_get(r->store, SIDE_PENDING, bytes_of(key, sizeof key), arena, &have);
-    return e == ERR_NOT_FOUND ? put(r, dot, stamp, PENDING_WHOLE, run, raw) : e;
+    return e == ERR_NOT_FOUND ? put(r, dot, stamp, PENDING_WHOLE | PENDING_UNREADABLE, run, raw)
+                              : e;
 }
 
 /* ---- leaving without a fate ---- */

@@ -39,9 +39,14 @@ static enum err take_again(struct replica *r, struct bytes key, struct arena *ar
     struct arena work;
     arena_reset(arena);
     enum err e = store_side_get(r->store, SIDE_PENDING, key, arena, &value);
-    if (e != ERR_OK || value.size < PENDING_HEAD || !(value.data[0] & PENDING_DECIDED))
+    if (e == ERR_OK && value.size < PENDING_HEAD)
+        e = ERR_CORRUPT;
+    if (e != ERR_OK || !(value.data[0] & PENDING_DECIDED))
         return e;
     raw = bytes_of(value.data + PENDING_HEAD, value.size - PENDING_HEAD);
+    bool readable = outbox_readable(key, raw);
+    if (!readable && !(value.data[0] & PENDING_UNREADABLE))
+        return ERR_CORRUPT; /* it would go up with a signature that is not its own */
     const struct dot dot = {be64_get(key.data), be64_get(key.data + 8), 0};
     e = store_side_delete(r->store, SIDE_PENDING, key);
     arena_init(&work, REPLICA_ARENA_MAX);

@@ -254,6 +254,8 @@ enum err pair_try_connect(struct pair *pair, struct pair_device *device, bool on
     device->ended = false;
     device->why = ERR_OK;
     uplink_link_up(device->uplink, pair_device_now(pair, device), &effects);
+    if (effects.hang_up)
+        device_ended(pair, device, &effects);
     return ERR_OK;
 }
 

@@ -1,5 +1,6 @@
 /* What no honest branch would send to headquarters, no honest device to its branch, and no honest server to either:
  * each is answered with a defined code, what is held is as it was, and others go on. */
+#include "client/core/replica_internal.h"
 #include "client/core/replica_relay.h"
 #include "server/core/hub_internal.h"
 #include "tests/lib/hands.h"
@@ -383,6 +384,185 @@ static void what_cannot_be_read_goes_up_and_is_refused(void **state)
     pair_done(&t.p);
 }
 
+/* ---- to a device, to a branch ---- */
+
+static enum err pending_from(struct pair_device *device, uint64_t relay,
+                             const struct pending_group *groups, uint32_t count)
+{
+    const struct message_pending m = {
+        .relay = relay, .seq = 1000, .groups = groups, .groups_count = count};
+    return replica_pending(device->replica, &m, 1);
+}
+
+static struct uplink_effects give(struct town *t, struct pair_device *device,
+                                  const struct message *message)
+{
+    struct uplink_effects effects = {0};
+    struct buf payload, frame;
+    buf_init(&payload, FRAME_INFLATED_MAX);
+    buf_init(&frame, FRAME_MAX);
+    assert_ok(frame_encode(message, NULL, &payload, &frame));
+    uplink_receive(device->uplink, buf_view(&frame), pair_device_now(&t->p, device), &effects);
+    buf_done(&payload);
+    buf_done(&frame);
+    return effects;
+}
+
+static void refused(struct town *t, struct pair_device *device, const struct message *message,
+                    enum err why)
+{
+    struct uplink_effects effects = give(t, device, message);
+    if (!effects.hang_up || effects.why != why)
+        fail_msg("%s: the session ended with %s, not %s", message_name(message->type),
+                 err_name(effects.hang_up ? effects.why : ERR_OK), err_name(why));
+    pair_cut(&t->p, device);
+    pair_go_live(&t->p, device);
+}
+
+/* A message that is refused changes nothing of what is held. */
+static void a_device_takes_no_nonsense_of_others_groups(void **state)
+{
+    struct town t;
+    static const uint8_t junk[40] = {0x93, 1, 2, 3};
+    const struct bytes *own, *others;
+    (void)state;
+    town_open(&t, 7);
+    pair_cut(&t.p, t.kazan->link);
+    pair_set(&t.p, t.anna, "party", t.customer, "tax_id", "555");
+    pair_say(&t.p, t.anna);
+    pair_set(&t.p, t.boris, "party", t.customer, "fax", "777");
+    const uint64_t relay = t.boris->replica->relay, seq = t.boris->replica->relay_seq;
+    assert_int_equal(outbox_of(&t, t.boris, 1, &own), 1);
+    assert_int_equal(outbox_of(&t, t.anna, 1, &others), 1);
+    const struct pending_group bad[] = {{1, others[0]}, {2, bytes_of(junk, sizeof junk)}};
+    assert_err(pending_from(t.boris, relay, bad, 2), ERR_MALFORMED);
+    assert_err(pending_from(t.boris, 0, bad, 1), ERR_PROTOCOL);
+    assert_int_equal(t.boris->replica->relay_seq, seq);
+    const struct pending_group mine[] = {{1, own[0]},
+                                         {1, others[0]}}; /* his own; one that he has */
+    assert_ok(pending_from(t.boris, relay, mine, 2));
+    assert_int_equal(replica_pending_count(t.boris->replica), 1);
+    assert_string_equal(pair_cell(&t.p, t.boris, "party", t.customer, "tax_id"), "555");
+    struct message m = {.type = MESSAGE_PENDING, .as.pending = {.relay = relay + 1, .seq = 5}};
+    refused(&t, t.boris, &m, ERR_PROTOCOL);
+    const struct mark marks[] = {{.origin = 1, .upto = 1}};
+    m = (struct message){.type = MESSAGE_FATES, .as.fates = {.live = 0}};
+    refused(&t, t.boris, &m, ERR_PROTOCOL); /* of nobody */
+    m.as.fates = (struct message_fates){.live = 9, .marks = marks, .marks_count = 1};
+    refused(&t, t.boris, &m, ERR_PROTOCOL);
+    /* of his own origin: that is for checkpoints to say */
+    const struct mark his[] = {{.origin = origin_of(t.boris), .upto = 50}};
+    m.as.fates = (struct message_fates){.live = FEED_LIVE, .marks = his, .marks_count = 1};
+    assert_false(give(&t, t.boris, &m).hang_up);
+    m = (struct message){.type = MESSAGE_CHECKPOINT, .as.checkpoint = {.live = FEED_LIVE}};
+    assert_false(give(&t, t.boris, &m).hang_up);
+    assert_int_equal(pair_status(t.boris).outbox_count, 1);
+    /* a group that has the right number, and another tag, is not the one that was renumbered */
+    const struct mark hers[] = {{.origin = origin_of(t.anna)}};
+    const struct range_count renamed[] = {{1, 12345}, {7, 1}};
+    m = (struct message){.type = MESSAGE_FATES,
+                         .as.fates = {.live = FEED_LIVE,
+                                      .marks = hers,
+                                      .marks_count = 1,
+                                      .renamed = renamed,
+                                      .renamed_count = 2}};
+    assert_false(give(&t, t.boris, &m).hang_up);
+    m = (struct message){.type = MESSAGE_CHECKPOINT, .as.checkpoint = {.live = FEED_LIVE}};
+    assert_false(give(&t, t.boris, &m).hang_up);
+    assert_int_equal(replica_pending_count(t.boris->replica), 1);
+    pair_go_live(&t.p, t.kazan->link);
+    hostile_attach(&t.h, &t.p, t.anna);
+    town_close(&t);
+}
+
+/* The server above tells of a fork: what is of a number before is as it was, who is live here is told, and a later
+ * number does not undo an earlier one. */
+static void a_branch_passes_a_fork_on(void **state)
+{
+    struct town t;
+    struct relay_origin known;
+    (void)state;
+    town_open(&t, 8);
+    pair_set(&t.p, t.anna, "party", t.customer, "tax_id", "555");
+    pair_say(&t.p, t.anna);
+    const uint64_t anna = origin_of(t.anna);
+    struct pair_device *link = t.kazan->link;
+    struct message m = {.type = MESSAGE_FORK, .as.fork = {.origin = anna, .oseq = 0}};
+    refused(&t, link, &m, ERR_PROTOCOL);
+    m.as.fork = (struct message_fork){.origin = 987654, .oseq = 3}; /* nobody's here */
+    assert_false(give(&t, link, &m).hang_up);
+    m.as.fork = (struct message_fork){.origin = anna, .oseq = 9};
+    assert_false(give(&t, link, &m).hang_up);
+    m.as.fork.oseq = 12;
+    assert_false(give(&t, link, &m).hang_up);
+    assert_ok(store_begin(link->store, STORE_READ));
+    assert_ok(relay_origin_get(link->replica, anna, &known));
+    store_rollback(link->store);
+    assert_int_equal(known.forked, 9);
+    pair_run(&t.p);
+    if (!t.anna->up)
+        pair_go_live(&t.p, t.anna);
+    assert_int_not_equal(origin_of(t.anna), anna);
+    pair_set(&t.p, t.anna, "party", t.customer, "fax", "777");
+    pair_say(&t.p, t.anna);
+    assert_string_equal(pair_cell(&t.p, NULL, "party", t.customer, "fax"), "777");
+    hostile_attach(&t.h, &t.p, t.anna);
+    town_close(&t);
+}
+
+/* ---- limits ---- */
+
+/* Past what one message takes: in parts up, in several messages to the colleagues; one of more than 4 MiB only when it
+ * is decided. */
+static void large_groups_and_many_pass_a_branch(void **state)
+{
+    enum { BYTES = 60000, LARGE = 12, HUGE = 75, MANY = 520 };
+    struct town t;
+    char *text = malloc(BYTES + 1);
+    const struct model_table *party;
+    struct dot dot;
+    struct err_info info;
+    struct uuid ids[2];
+    (void)state;
+    town_open(&t, 9);
+    party = model_table_by_name(t.p.model, bytes_of_text("party"));
+    const uint16_t columns[] = {model_column_by_name(party, bytes_of_text("name"))->index,
+                                model_column_by_name(party, bytes_of_text("notes"))->index};
+    assert_non_null(text);
+    pair_cut(&t.p, t.kazan->link);
+    for (int large = 0; large < 2; large++) {
+        assert_ok(replica_begin(t.anna->replica, t.p.now_ms));
+        for (int i = 0; i < (large ? HUGE : LARGE); i++) {
+            for (int k = 0; k < BYTES; k++) /* not to be deflated away */
+                text[k] = (char)('a' + seeded_below(&t.p.seeded, 26));
+            text[BYTES] = 0;
+            const struct value values[] = {value_text(bytes_of_text("Large")),
+                                           value_text(bytes_of_text(text))};
+            ids[large] = (struct uuid){{0}};
+            assert_ok(
+                replica_insert(t.anna->replica, party, &ids[large], columns, values, 2, &info));
+        }
+        assert_ok(replica_commit(t.anna->replica, &dot));
+    }
+    free(text);
+    pair_cut(&t.p, t.boris);
+    for (int i = 0; i < MANY; i++)
+        pair_set(&t.p, t.anna, "party", t.customer, "fax", i % 2 ? "odd" : "even");
+    pair_say(&t.p, t.anna);
+    pair_go_live(&t.p, t.boris);
+    assert_string_equal(pair_cell(&t.p, t.boris, "party", ids[0], "name"), "Large");
+    assert_string_equal(pair_cell(&t.p, t.boris, "party", ids[1], "name"), "-");
+    pair_connect(&t.p, t.kazan->link, false);
+    for (int i = 0; i < 20; i++)
+        pair_step(&t.p);
+    pair_cut(&t.p, t.kazan->link); /* in the middle of it */
+    pair_go_live(&t.p, t.kazan->link);
+    assert_string_equal(pair_cell(&t.p, NULL, "party", ids[1], "name"), "Large");
+    assert_string_equal(pair_cell(&t.p, NULL, "party", t.customer, "fax"), "odd");
+    hostile_attach(&t.h, &t.p, t.anna);
+    town_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +572,9 @@ int main(void)
         cmocka_unit_test(a_device_speaks_for_itself_alone),
         cmocka_unit_test(runs_come_in_any_order),
         cmocka_unit_test(what_cannot_be_read_goes_up_and_is_refused),
+        cmocka_unit_test(a_device_takes_no_nonsense_of_others_groups),
+        cmocka_unit_test(a_branch_passes_a_fork_on),
+        cmocka_unit_test(large_groups_and_many_pass_a_branch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

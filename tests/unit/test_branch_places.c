@@ -98,6 +98,13 @@ static void assert_shown(struct stage *s, struct pair_device *device, struct uui
         assert_string_equal(pair_cell(&s->run.pair, device, "party", id, column), typed(s, who));
 }
 
+static void assert_shown_as(struct stage *s, struct pair_device *device, struct uuid id,
+                            const char *name)
+{
+    if (s->kind != PLACE_DAMAGE)
+        assert_string_equal(pair_cell(&s->run.pair, device, "party", id, "name"), name);
+}
+
 static void write_more(struct stage *s, struct pair_device *device, struct uuid id)
 {
     struct pair *p = &s->run.pair;
@@ -426,6 +433,126 @@ static void copies_are_told_apart_whatever_fails(void **state)
     stage_each_world("copies", 164, 20, begin_copies, prepare_copies, step_copies, check_copies);
 }
 
+/* ---- buckets that may not be seen any more ---- */
+
+static void prepare_leave(struct stage *s)
+{
+    struct pair *p = &s->run.pair;
+    prepare_office(s);
+    note_typed(s, "anna", "boris");
+    fresh = pair_insert(p, anna, "party", "name", typed(s, "anna"));
+    pair_set(p, anna, "party", s->party, "fax", typed(s, "anna"));
+    run();
+    pair_set(p, boris, "party", fresh, "website", typed(s, "boris"));
+    pair_set(p, boris, "party", s->party, "tax_id", typed(s, "boris"));
+    below = pair_insert(p, boris, "party", "name", typed(s, "boris"));
+    set_away(boris, true);
+}
+
+/* All that Boris holds goes but what he wrote; who he is has not changed, so all of it comes again. */
+static void step_leave(struct stage *s)
+{
+    struct range_name buckets[64] = {{0}};
+    const struct message_leave leave = {.buckets = buckets, .buckets_count = 64};
+    enum err e = ERR_BUSY;
+    for (uint32_t i = 0; i < 64; i++)
+        buckets[i].number = i + 1;
+    for (int tries = 0; e != ERR_OK; tries++) {
+        assert_true(tries < 3);
+        e = replica_leave_buckets(boris->replica, &leave);
+        assert_true(e == ERR_OK || err_class(e) == ERR_CLASS_RETRY ||
+                    err_class(e) == ERR_CLASS_FATAL);
+        if (err_class(e) == ERR_CLASS_FATAL)
+            pair_restart_device(&s->run.pair, boris);
+    }
+    (void)failing_alloc_pause(true);
+    assert_string_equal(pair_cell(&s->run.pair, boris, "party", below, "name"), seen);
+    assert_int_equal(replica_pending_count(boris->replica), 0);
+    assert_int_equal(pair_status(boris).outbox_count, 3);
+    (void)failing_alloc_pause(false);
+}
+
+static void check_leave(struct stage *s)
+{
+    struct pair *p = &s->run.pair;
+    (void)failing_alloc_pause(true);
+    settle(s);
+    assert_string_equal(pair_cell(p, NULL, "party", fresh, "name"), written);
+    assert_string_equal(pair_cell(p, NULL, "party", fresh, "website"), seen);
+    assert_string_equal(pair_cell(p, NULL, "party", s->party, "tax_id"), seen);
+    assert_string_equal(pair_cell(p, NULL, "party", below, "name"), seen);
+    (void)failing_alloc_pause(false);
+}
+
+static void a_prepared_leave(struct stage *s)
+{
+    prepare_leave(s);
+    (void)failing_alloc_pause(false);
+}
+
+static void buckets_leave_whole(void **state)
+{
+    (void)state;
+    sides = FAULT_DEVICES;
+    stage_each_world("buckets that leave", 165, 40, begin, a_prepared_leave, step_leave,
+                     check_leave);
+}
+
+/* ---- customers that leave a branch and come back ---- */
+
+static void show_to(struct stage *s, const char *visibility)
+{
+    struct pair *p = &s->run.pair;
+    const struct hands_cell cells[] = {{"visibility", visibility, {{0}}},
+                                       {"owner", NULL, hands_user(p, "boss")}};
+    hands_put(p, s->boss, "party", s->party, cells, 2);
+    pair_say(p, s->boss);
+}
+
+static void prepare_moves(struct stage *s)
+{
+    (void)failing_alloc_pause(true);
+    fault_branch_meet(&world);
+    set_away(s->boss, false);
+    pair_connect(&s->run.pair, s->boss, false);
+    pair_run(&s->run.pair);
+    set_away(kazan->link, true);
+    below = pair_insert(&s->run.pair, s->boss, "party", "name", typed(s, "boss"));
+    show_to(s, "owner");
+    note_typed(s, "boss", "boss");
+}
+
+/* It is gone, and comes back with another one that is deleted. */
+static void step_moves(struct stage *s)
+{
+    (void)failing_alloc_pause(true);
+    set_away(kazan->link, false);
+    run();
+    assert_shown_as(s, boris, s->party, "-");
+    show_to(s, "company");
+    pair_delete(&s->run.pair, s->boss, "party", below);
+    pair_say(&s->run.pair, s->boss);
+    run();
+    (void)failing_alloc_pause(false);
+}
+
+static void check_moves(struct stage *s)
+{
+    struct pair *p = &s->run.pair;
+    (void)failing_alloc_pause(true);
+    settle(s);
+    assert_string_equal(pair_cell(p, boris, "party", s->party, "name"), "Shared");
+    assert_string_equal(pair_cell(p, carl, "party", below, "name"), "-");
+    (void)failing_alloc_pause(false);
+}
+
+static void customers_leave_a_branch_and_come_back_whole(void **state)
+{
+    (void)state;
+    sides = FAULT_BRANCHES;
+    stage_each_world("moves", 166, 20, begin, prepare_moves, step_moves, check_moves);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -436,6 +563,8 @@ int main(void)
         cmocka_unit_test(a_branch_starts_whole_or_not_at_all),
         cmocka_unit_test(a_branch_brings_back_whole_what_headquarters_lost),
         cmocka_unit_test(copies_are_told_apart_whatever_fails),
+        cmocka_unit_test(buckets_leave_whole),
+        cmocka_unit_test(customers_leave_a_branch_and_come_back_whole),
     };
     unfailing_libraries();
     if (getenv("SATCHEL_TEST_FILTER"))
