@@ -31,7 +31,10 @@ enum err on_pending(struct uplink *u, const struct message_pending *m, struct no
         return ERR_PROTOCOL;
     effects->changed = true;
     u->progress.pending_groups += m->groups_count;
-    return replica_pending(u->config.replica, m, now.wall.ms);
+    enum err e = replica_pending(u->config.replica, m, now.wall.ms);
+    if (e == ERR_OK && u->config.pended)
+        u->config.pended(u->config.context);
+    return e;
 }
 
 /* ---- runs ---- */

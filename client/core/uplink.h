@@ -38,6 +38,8 @@ struct uplink_config {
     bool branch;       /* the replica is a branch's: runs from below go up */
     /* May be NULL. A branch is told that (origin, oseq), which it has sent up, is another group's. */
     void (*forked)(void *context, uint64_t origin, uint64_t oseq);
+    /* The same: groups of others have come that its devices may be shown. */
+    void (*pended)(void *context);
     void *context;
 };
 

@@ -104,6 +104,8 @@ struct hub_effect hub_next_effect(struct hub *hub);
 void hub_installed(struct hub *hub, const struct message_checkpoint *checkpoint,
                    struct hub_now now);
 void hub_forked(struct hub *hub, uint64_t origin, uint64_t oseq, struct hub_now now);
+/* Others' groups have come from above (uplink_config.pended): live devices are to ask for them. */
+void hub_pended(struct hub *hub, struct hub_now now);
 
 /* Administration, the same whether a server is running (through its control socket) or not: a JSON
  * object {"do": "...", ...} in, a JSON object out ({"ok": true, ...} or {"ok": false, "code": "...",

@@ -43,6 +43,8 @@ enum err relay_follow(struct hub *hub, struct peer *peer, const struct message_f
         if (e != ERR_OK)
             return e;
     }
+    if (relay_pending_ready(hub, peer))
+        peer_want_write(peer); /* a live one asks again for what it has forgotten */
     return ERR_OK;
 }
 
@@ -397,6 +399,12 @@ void hub_installed(struct hub *hub, const struct message_checkpoint *checkpoint,
         ERR_OK) /* before anything of it leaves; store errors show in the next turn */
         log_write(hub->config.log, LOG_LEVEL_ERROR, "rights could not be looked at");
     feed_all(hub, checkpoint);
+    relay_published(hub);
+}
+
+void hub_pended(struct hub *hub, struct hub_now now)
+{
+    hub->now = now;
     relay_published(hub);
 }
 

@@ -57,6 +57,13 @@ static void forked(void *context, uint64_t origin, uint64_t oseq)
         hub_forked(u->house->hub, origin, oseq, house_now(u->house));
 }
 
+static void pended(void *context)
+{
+    struct upstream *u = context;
+    if (u->house->hub)
+        hub_pended(u->house->hub, house_now(u->house));
+}
+
 void upstream_wire(struct upstream *u, struct replica_config *replica, struct hub_config *hub)
 {
     replica->branch = true;
@@ -283,6 +290,7 @@ enum err upstream_start(struct upstream *u, struct server_net_guest *ret_guest,
                                          .agent = "satcheld/" SATCHEL_VERSION,
                                          .branch = true,
                                          .forked = forked,
+                                         .pended = pended,
                                          .context = u};
     struct uplink_identity identity = {.device = u->identity.device};
     memcpy(identity.seed, u->identity.seed, sizeof identity.seed);

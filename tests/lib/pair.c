@@ -225,6 +225,13 @@ static void branch_forked(void *context, uint64_t origin, uint64_t oseq)
         hub_forked(branch->hub, origin, oseq, pair_hub_now(branch->pair));
 }
 
+static void branch_pended(void *context)
+{
+    struct pair_branch *branch = context;
+    if (branch->hub)
+        hub_pended(branch->hub, pair_hub_now(branch->pair));
+}
+
 static void branch_installed(void *context, const struct message_checkpoint *checkpoint)
 {
     struct pair_branch *branch = context;
@@ -244,6 +251,7 @@ enum err pair_try_connect(struct pair *pair, struct pair_device *device, bool on
                                          .once = once,
                                          .branch = device->serves != NULL,
                                          .forked = device->serves ? branch_forked : NULL,
+                                         .pended = device->serves ? branch_pended : NULL,
                                          .context = device->serves};
     enum err e = uplink_new(&config, &device->identity, NULL, &device->uplink);
     if (e == ERR_OK)

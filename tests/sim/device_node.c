@@ -24,6 +24,13 @@ static void forked(void *context, uint64_t origin, uint64_t oseq)
         hub_forked(node->hub, origin, oseq, node_hub_now(node));
 }
 
+static void pended(void *context)
+{
+    struct node *node = context;
+    if (node->hub)
+        hub_pended(node->hub, node_hub_now(node));
+}
+
 enum err device_node_open(struct node *node)
 {
     struct err_info info = {0};
@@ -167,6 +174,7 @@ void device_node_connect(struct node *node)
                                          .once = node->mode == MODE_ONCE,
                                          .branch = node->serves,
                                          .forked = node->serves ? forked : NULL,
+                                         .pended = node->serves ? pended : NULL,
                                          .context = node};
     uplink_free(node->uplink);
     node->uplink = NULL;

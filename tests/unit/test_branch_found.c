@@ -250,6 +250,51 @@ static void what_was_decided_under_another_number_leaves_the_view(void **state)
     pair_done(&p);
 }
 
+/* What comes from above while they are live: the devices of a branch below are woken for it, not served with the next
+ * turn that comes by. */
+static void what_comes_from_above_wakes_the_devices_below(void **state)
+{
+    struct town t;
+    struct buf frame;
+    struct uplink_effects effects;
+    (void)state;
+    town_open(&t, 7);
+    struct pair_branch *port = pair_branch_new(&t.p, "Port", t.kazan);
+    pair_links_again(&t.p);
+    struct pair_device *carl = pair_enrol_at(&t.p, "carl", "Port", port);
+    go_live(&t, carl);
+    go_live(&t, port->link);
+    pair_cut(&t.p, t.kazan->link);
+    write_and_say(&t, t.boris, "fax", "1"); /* all that there was is told */
+    const struct now now = {{t.p.now_ms}, {t.p.now_ms * 1000}};
+    const struct hub_now hub_now = {now.wall, now.mono};
+    pair_cut(&t.p, port->link);
+    write_and_say(&t, t.anna, "tax_id", "555");
+    go_live(&t, port->link); /* takes it, and everybody has been asked */
+    assert_string_equal(pair_cell(&t.p, carl, "party", t.customer, "tax_id"), "555");
+    pair_set(&t.p, t.anna, "party", t.customer, "tax_id", "777");
+    uplink_local_change(t.anna->uplink, now, &effects);
+    buf_init(&frame, FRAME_MAX);
+    uplink_next_frame(t.anna->uplink, now, &frame, &effects);
+    hub_receive(t.kazan->hub, t.anna->peer, buf_view(&frame), hub_now);
+    assert_ok(hub_turn(t.kazan->hub, hub_now));
+    while (hub_next_effect(port->hub).kind != HUB_EFFECT_NONE)
+        continue;
+    for (;;) {
+        hub_next_frame(t.kazan->hub, port->link->peer, hub_now, &frame);
+        if (frame.size == 0)
+            break;
+        uplink_receive(port->link->uplink, buf_view(&frame), now, &effects);
+    }
+    struct hub_effect effect = hub_next_effect(port->hub);
+    assert_int_equal(effect.kind, HUB_EFFECT_WANT_WRITE);
+    assert_ptr_equal(effect.context, carl);
+    buf_done(&frame);
+    pair_run(&t.p);
+    assert_string_equal(pair_cell(&t.p, carl, "party", t.customer, "tax_id"), "777");
+    pair_done(&t.p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +306,7 @@ int main(void)
         cmocka_unit_test(who_comes_from_another_branch_learns_the_fates_of_what_it_holds),
         cmocka_unit_test(the_mark_of_a_new_guest_may_be_known),
         cmocka_unit_test(a_revoked_device_does_not_revoke_its_branch),
+        cmocka_unit_test(what_comes_from_above_wakes_the_devices_below),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -452,7 +452,8 @@ static void a_device_takes_no_nonsense_of_others_groups(void **state)
     refused(&t, t.boris, &m, ERR_PROTOCOL);
     /* of his own origin: that is for checkpoints to say */
     const struct mark his[] = {{.origin = origin_of(t.boris), .upto = 50}};
-    m.as.fates = (struct message_fates){.live = FEED_LIVE, .marks = his, .marks_count = 1};
+    m = (struct message){.type = MESSAGE_FATES,
+                         .as.fates = {.live = FEED_LIVE, .marks = his, .marks_count = 1}};
     assert_false(give(&t, t.boris, &m).hang_up);
     m = (struct message){.type = MESSAGE_CHECKPOINT, .as.checkpoint = {.live = FEED_LIVE}};
     assert_false(give(&t, t.boris, &m).hang_up);

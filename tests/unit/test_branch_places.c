@@ -433,71 +433,6 @@ static void copies_are_told_apart_whatever_fails(void **state)
     stage_each_world("copies", 164, 20, begin_copies, prepare_copies, step_copies, check_copies);
 }
 
-/* ---- buckets that may not be seen any more ---- */
-
-static void prepare_leave(struct stage *s)
-{
-    struct pair *p = &s->run.pair;
-    prepare_office(s);
-    note_typed(s, "anna", "boris");
-    fresh = pair_insert(p, anna, "party", "name", typed(s, "anna"));
-    pair_set(p, anna, "party", s->party, "fax", typed(s, "anna"));
-    run();
-    pair_set(p, boris, "party", fresh, "website", typed(s, "boris"));
-    pair_set(p, boris, "party", s->party, "tax_id", typed(s, "boris"));
-    below = pair_insert(p, boris, "party", "name", typed(s, "boris"));
-    set_away(boris, true);
-}
-
-/* All that Boris holds goes but what he wrote; who he is has not changed, so all of it comes again. */
-static void step_leave(struct stage *s)
-{
-    struct range_name buckets[64] = {{0}};
-    const struct message_leave leave = {.buckets = buckets, .buckets_count = 64};
-    enum err e = ERR_BUSY;
-    for (uint32_t i = 0; i < 64; i++)
-        buckets[i].number = i + 1;
-    for (int tries = 0; e != ERR_OK; tries++) {
-        assert_true(tries < 3);
-        e = replica_leave_buckets(boris->replica, &leave);
-        assert_true(e == ERR_OK || err_class(e) == ERR_CLASS_RETRY ||
-                    err_class(e) == ERR_CLASS_FATAL);
-        if (err_class(e) == ERR_CLASS_FATAL)
-            pair_restart_device(&s->run.pair, boris);
-    }
-    (void)failing_alloc_pause(true);
-    assert_string_equal(pair_cell(&s->run.pair, boris, "party", below, "name"), seen);
-    assert_int_equal(replica_pending_count(boris->replica), 0);
-    assert_int_equal(pair_status(boris).outbox_count, 3);
-    (void)failing_alloc_pause(false);
-}
-
-static void check_leave(struct stage *s)
-{
-    struct pair *p = &s->run.pair;
-    (void)failing_alloc_pause(true);
-    settle(s);
-    assert_string_equal(pair_cell(p, NULL, "party", fresh, "name"), written);
-    assert_string_equal(pair_cell(p, NULL, "party", fresh, "website"), seen);
-    assert_string_equal(pair_cell(p, NULL, "party", s->party, "tax_id"), seen);
-    assert_string_equal(pair_cell(p, NULL, "party", below, "name"), seen);
-    (void)failing_alloc_pause(false);
-}
-
-static void a_prepared_leave(struct stage *s)
-{
-    prepare_leave(s);
-    (void)failing_alloc_pause(false);
-}
-
-static void buckets_leave_whole(void **state)
-{
-    (void)state;
-    sides = FAULT_DEVICES;
-    stage_each_world("buckets that leave", 165, 40, begin, a_prepared_leave, step_leave,
-                     check_leave);
-}
-
 /* ---- customers that leave a branch and come back ---- */
 
 static void show_to(struct stage *s, const char *visibility)
@@ -563,7 +498,6 @@ int main(void)
         cmocka_unit_test(a_branch_starts_whole_or_not_at_all),
         cmocka_unit_test(a_branch_brings_back_whole_what_headquarters_lost),
         cmocka_unit_test(copies_are_told_apart_whatever_fails),
-        cmocka_unit_test(buckets_leave_whole),
         cmocka_unit_test(customers_leave_a_branch_and_come_back_whole),
     };
     unfailing_libraries();
