@@ -292,6 +292,40 @@ static void a_device_speaks_for_itself_alone(void **state)
     town_close(&t);
 }
 
+/* Nor a branch below for devices that are not its own; what of its own it gives up goes on. */
+static void a_branch_below_gives_up_its_own_alone(void **state)
+{
+    struct town t;
+    struct message m;
+    (void)state;
+    town_open(&t, 10);
+    struct pair_branch *port = pair_branch_new(&t.p, "Port", t.kazan);
+    pair_links_again(&t.p);
+    struct pair_device *carl = pair_enrol_at(&t.p, "carl", "Port", port);
+    pair_go_live(&t.p, carl);
+    pair_set(&t.p, carl, "party", t.customer, "fax", "of Carl");
+    pair_say(&t.p, carl);
+    pair_set(&t.p, t.boris, "party", t.customer, "tax_id", "of Boris");
+    pair_say(&t.p, t.boris);
+    stand_in(&t, port->link, true);
+    const uint64_t end = run_end(&t);
+    expect(&t, discard_of(&m, origin_of(t.boris), 1), ERR_PROTOCOL);
+    m = relay_of(0, carl, t.p.now_ms);
+    expect(&t, &m, ERR_PROTOCOL);
+    m = relay_of(5, &(struct pair_device){.identity = {.device = {{9}}}}, t.p.now_ms);
+    expect(&t, &m, ERR_AUTH);
+    assert_int_equal(run_end(&t), end);
+    m = relay_of(origin_of(carl), carl, t.p.now_ms);
+    hostile_send(&t.h, &m);
+    hostile_send(&t.h,
+                 discard_of(&m, origin_of(carl), 1)); /* which was decided: nothing is given up */
+    hostile_settle(&t.h);
+    assert_int_equal(t.h.failure, ERR_OK);
+    assert_int_equal(run_end(&t), end + 1);
+    assert_string_equal(pair_cell(&t.p, NULL, "party", t.customer, "fax"), "of Carl");
+    town_close(&t);
+}
+
 /* Runs that come with gaps are acknowledged as what they are; a number is of one group. */
 static void runs_come_in_any_order(void **state)
 {
@@ -571,6 +605,7 @@ int main(void)
         cmocka_unit_test(what_a_revoked_device_wrote_counts_if_it_came_before),
         cmocka_unit_test(a_list_of_origins_has_a_bound),
         cmocka_unit_test(a_device_speaks_for_itself_alone),
+        cmocka_unit_test(a_branch_below_gives_up_its_own_alone),
         cmocka_unit_test(runs_come_in_any_order),
         cmocka_unit_test(what_cannot_be_read_goes_up_and_is_refused),
         cmocka_unit_test(a_device_takes_no_nonsense_of_others_groups),

@@ -2,6 +2,7 @@
  * does not crash; with the damage undone all is as it was. And first starts in which each place fails once.
  *
  * ctest: arena valgrind=no */
+#include "client/core/replica_relay.h"
 #include "common/store_mem/store_mem.h"
 #include "server/core/hub_internal.h"
 #include "tests/lib/failing_alloc.h"
@@ -218,6 +219,85 @@ static void a_device_says_what_is_damaged(void **state)
     pair_done(&p);
 }
 
+/* ---- a branch ---- */
+
+static struct pair_branch *kazan;
+
+static enum err start_branch(struct pair *p)
+{
+    struct store *store = kazan->link->store;
+    struct replica *replica = NULL;
+    struct hub *hub = NULL;
+    struct err_info info = {0};
+    struct arena arena;
+    struct bytes value;
+    struct relay_run run = {0};
+    const struct bytes *groups;
+    const struct group_result *results;
+    struct message_follow follow;
+    uint32_t count;
+    const struct hub_now now = {{p->now_ms}, {p->now_ms * 1000}};
+    const struct replica_config config = {
+        .model = p->model, .store = store, .crypto = p->crypto, .rng = &p->rng, .branch = true};
+    arena_init(&arena, 1 << 24);
+    assert_ok(store_begin(store, STORE_READ));
+    enum err e = store_side_get(store, SIDE_META, bytes_of_text("state"), &arena, &value);
+    store_rollback(store);
+    if (e == ERR_OK)
+        e = replica_open(&config, &replica, &info);
+    struct hub_config served = {
+        .model = p->model, .store = store, .crypto = p->crypto, .rng = &p->rng, .replica = replica};
+    if (e == ERR_OK)
+        e = hub_open(&served, now, &hub, &info);
+    if (e == ERR_OK)
+        e = replica_follow(replica, 0, &arena, &follow);
+    for (bool more = true; e == ERR_OK && more; more = run.kind != RUN_NONE)
+        e = replica_run(replica, run.number + 1, &arena, &run, &groups);
+    for (uint32_t i = 0; e == ERR_OK && i < follow.origins_count; i++) {
+        assert_ok(store_begin(store, STORE_READ));
+        e = relay_results_from(store, follow.origins[i].origin, 0, &arena, &results, &count);
+        store_rollback(store);
+    }
+    hub_close(hub);
+    replica_close(replica);
+    arena_done(&arena);
+    return e;
+}
+
+/* Runs that wait, one that is decided, results, a discard that is on its way. */
+static void a_branch_says_what_is_damaged(void **state)
+{
+    struct pair p;
+    struct err_info info;
+    (void)state;
+    pair_init(&p, NULL, 124);
+    kazan = pair_branch_new(&p, "Kazan", NULL);
+    struct pair_device *anna = pair_enrol_at(&p, "anna", "Kazan", kazan);
+    pair_go_live(&p, anna);
+    (void)pair_insert(&p, anna, "product", "name", "Not hers");
+    struct uuid id = pair_insert(&p, anna, "party", "name", "Acme");
+    pair_say(&p, anna);
+    pair_cut(&p, kazan->link);
+    pair_set(&p, anna, "party", id, "notes", "typed");
+    assert_ok(replica_parked_discard(anna->replica, 1, &info));
+    pair_say(&p, anna);
+    pair_cut(&p, anna);
+    pair_close_branch(kazan);
+    uplink_free(kazan->link->uplink);
+    kazan->link->uplink = NULL;
+    replica_close(kazan->link->replica);
+    kazan->link->replica = NULL;
+    assert_true(each_damage(&p, kazan->link->store, start_branch) > 100);
+    assert_ok(pair_try_open_device(&p, kazan->link));
+    assert_ok(pair_try_serve(&p, kazan));
+    pair_go_live(&p, kazan->link);
+    pair_go_live(&p, anna);
+    assert_string_equal(pair_cell(&p, NULL, "party", id, "notes"), "typed");
+    assert_int_equal(pair_status(anna).parked_count, 0);
+    pair_assert_equal(&p, anna);
+    pair_done(&p);
+}
+
 /* ---- first starts ---- */
 
 static void a_first_start_is_made_whole_or_not_at_all(void **state)
@@ -279,6 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headquarters_says_what_is_damaged),
         cmocka_unit_test(a_device_says_what_is_damaged),
+        cmocka_unit_test(a_branch_says_what_is_damaged),
         cmocka_unit_test(a_first_start_is_made_whole_or_not_at_all),
     };
     unfailing_libraries();
