@@ -427,6 +427,57 @@ static void changes_pass_through_a_chain_of_servers(void **state)
     pair_done(&p);
 }
 
+/* Past what one message takes: in parts up, in several messages to the colleagues; one of more than 4 MiB only when it
+ * is decided. */
+static void large_groups_and_many_pass_a_branch(void **state)
+{
+    enum { BYTES = 60000, LARGE = 12, HUGE = 75, MANY = 520 };
+    struct town t;
+    char *text = malloc(BYTES + 1);
+    const struct model_table *party;
+    struct dot dot;
+    struct err_info info;
+    struct uuid ids[2];
+    (void)state;
+    town_open(&t, 16);
+    party = model_table_by_name(t.p.model, bytes_of_text("party"));
+    const uint16_t columns[] = {model_column_by_name(party, bytes_of_text("name"))->index,
+                                model_column_by_name(party, bytes_of_text("notes"))->index};
+    assert_non_null(text);
+    pair_cut(&t.p, t.kazan->link);
+    for (int large = 0; large < 2; large++) {
+        assert_ok(replica_begin(t.anna->replica, t.p.now_ms));
+        for (int i = 0; i < (large ? HUGE : LARGE); i++) {
+            for (int k = 0; k < BYTES; k++) /* not to be deflated away */
+                text[k] = (char)('a' + seeded_below(&t.p.seeded, 26));
+            text[BYTES] = 0;
+            const struct value values[] = {value_text(bytes_of_text("Large")),
+                                           value_text(bytes_of_text(text))};
+            ids[large] = (struct uuid){{0}};
+            assert_ok(
+                replica_insert(t.anna->replica, party, &ids[large], columns, values, 2, &info));
+        }
+        assert_ok(replica_commit(t.anna->replica, &dot));
+    }
+    free(text);
+    pair_cut(&t.p, t.boris);
+    for (int i = 0; i < MANY; i++)
+        pair_set(&t.p, t.anna, "party", t.customer, "fax", i % 2 ? "odd" : "even");
+    pair_say(&t.p, t.anna);
+    pair_go_live(&t.p, t.boris);
+    assert_string_equal(pair_cell(&t.p, t.boris, "party", ids[0], "name"), "Large");
+    assert_string_equal(pair_cell(&t.p, t.boris, "party", ids[1], "name"), "-");
+    pair_connect(&t.p, t.kazan->link, false);
+    for (int i = 0; i < 20; i++)
+        pair_step(&t.p);
+    pair_cut(&t.p, t.kazan->link); /* in the middle of it */
+    pair_go_live(&t.p, t.kazan->link);
+    assert_string_equal(pair_cell(&t.p, NULL, "party", ids[1], "name"), "Large");
+    assert_string_equal(pair_cell(&t.p, NULL, "party", t.customer, "fax"), "odd");
+    assert_all_settled(&t);
+    pair_done(&t.p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +496,7 @@ int main(void)
         cmocka_unit_test(a_branch_brings_back_what_headquarters_lost),
         cmocka_unit_test(a_revoked_device_is_not_let_in),
         cmocka_unit_test(changes_pass_through_a_chain_of_servers),
+        cmocka_unit_test(large_groups_and_many_pass_a_branch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
