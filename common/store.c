@@ -1,4 +1,4 @@
-#include "common/store.h"
+#include "common/blob.h"
 
 #include <assert.h>
 
@@ -105,6 +105,8 @@ enum err store_row_put(struct store *store, const struct model_table *table, con
     assert(knows_table(store, table));
     assert(id != NULL && row != NULL);
     enum err err = row_check(table, row);
+    if (err == ERR_OK && blob_table(table))
+        err = blob_row_changes(store, table, id, row);
     return err != ERR_OK ? err : store->ops->row_put(store, table, id, row);
 }
 
@@ -114,7 +116,9 @@ enum err store_row_insert(struct store *store, const struct model_table *table,
     assert(knows_table(store, table));
     assert(id != NULL && row != NULL && !row->dead);
     enum err err = row_check(table, row);
-    return err != ERR_OK ? err : store->ops->row_insert(store, table, id, row);
+    if (err == ERR_OK)
+        err = store->ops->row_insert(store, table, id, row);
+    return err == ERR_OK && blob_table(table) ? blob_row_comes(store, table, id, row) : err;
 }
 
 enum err store_row_delete(struct store *store, const struct model_table *table,
@@ -122,7 +126,8 @@ enum err store_row_delete(struct store *store, const struct model_table *table,
 {
     assert(knows_table(store, table));
     assert(id != NULL);
-    return store->ops->row_delete(store, table, id);
+    enum err err = blob_table(table) ? blob_row_changes(store, table, id, NULL) : ERR_OK;
+    return err != ERR_OK ? err : store->ops->row_delete(store, table, id);
 }
 
 enum err store_row_scan(struct store *store, const struct model_table *table,

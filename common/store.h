@@ -45,7 +45,11 @@
     X(RUN, run, "branch: runs of groups in order of arrival -> origin, device, envelope, signature") \
     X(ORIGIN, origin_served, "branch: origin -> device, user, highest number") \
     X(MOVED, moved, "servers: table, id, bucket that it left -> position of the departure, when") \
-    X(LAPSED, lapsed, "headquarters: user, bucket that this one no longer sees -> since when, last stamp")
+    X(LAPSED, lapsed, "headquarters: user, bucket that this one no longer sees -> since when, last stamp") \
+    X(BLOB, blob, "attachments: SHA-256 -> number, size, chunks that are here, state") \
+    X(CHUNK, chunk, "attachments' bytes: number, chunk") \
+    X(BLOB_NAME, blob_name, "SHA-256, table, id of a record that names it -> whether that is live") \
+    X(BLOB_LIST, blob_list, "attachments with something left to do: what, SHA-256 or number")
 /* clang-format on */
 
 enum store_side {

@@ -100,6 +100,29 @@ struct range_name {
     uint64_t number;
 };
 
+/* An attachment by the SHA-256 of its bytes (32), and how many they are. */
+struct blob_offer {
+    struct bytes hash;
+    uint64_t size;
+};
+/* next: BLOB_WANTED the chunk that is due, BLOB_LARGER the size in bytes. */
+struct blob_state {
+    struct bytes hash;
+    uint64_t code; /* enum blob_code */
+    uint64_t next;
+};
+enum blob_code {
+    BLOB_UNKNOWN = 1,   /* no record in your sight names it */
+    BLOB_WANTED = 2,    /* chunk `next`, please */
+    BLOB_CHECKING = 3,  /* all is here, and its hash is looked at */
+    BLOB_AT_BRANCH = 4, /* whole and durable at this branch, not known to be at headquarters */
+    BLOB_AT_HEADQUARTERS = 5,
+    BLOB_OTHER = 6,     /* the bytes that came have another hash: they were thrown away */
+    BLOB_TOO_LARGE = 7, /* for the limit of STATES */
+    BLOB_MISSING = 8,   /* a record names it, and its bytes are not here; STATES tells when they have come */
+    BLOB_LARGER = 9,    /* than WANT's most */
+};
+
 /* Field kinds: UINT uint64_t; INT int64_t; UUID struct uuid; BYTES struct bytes with a maximum;
  * TEXT struct bytes, UTF-8, with a maximum; LIST(element) const element * + count with a
  * maximum. */
@@ -129,6 +152,10 @@ struct range_name {
     X(FOLLOW,      follow,     20, false) \
     X(FATES,       fates,      21, false) \
     X(PENDING,     pending,    22, false) \
+    X(OFFER,       offer,      26, false) \
+    X(STATES,      states,     27, false) \
+    X(WANT,        want,       28, false) \
+    X(CHUNK,       chunk,      29, false) \
     X(RANGES,      ranges,     30, false) \
     X(DIFFERENCES, differences, 31, false)
 /* clang-format on */
@@ -193,6 +220,14 @@ enum message_type {
     L(renamed, range_count, 10000) /* its groups that are decided under another number: oseq, tag */
 #define MESSAGE_PENDING(U, I, ID, B, T, L) /* groups that are not decided, without what is out of scope */ \
     U(relay) U(seq) /* of the list, these included */ L(groups, pending_group, 1000)
+#define MESSAGE_OFFER(U, I, ID, B, T, L) /* attachments that are whole here; none: what is the limit? */ \
+    L(blobs, blob_offer, 64)
+#define MESSAGE_STATES(U, I, ID, B, T, L) /* what the server makes of attachments */ \
+    L(blobs, blob_state, 64) U(limit) /* bytes of one */ U(answer) /* 1: to an OFFER */
+#define MESSAGE_WANT(U, I, ID, B, T, L) /* one chunk, please */ \
+    B(hash, 32) U(number) U(most) /* nothing if the whole has more bytes */
+#define MESSAGE_CHUNK(U, I, ID, B, T, L) /* up: the next of what STATES asked for; down: what WANT did */ \
+    B(hash, 32) U(size) /* of the whole */ U(number) U(code) /* down: where it is; up: 0 */ B(data, 65536)
 #define MESSAGE_RANGES(U, I, ID, B, T, L) /* sums of a bucket's ranges, each in 2^bits parts: ranges.h */ \
     U(bucket) U(position) U(salt) U(depth) U(bits) L(numbers, range_name, 4096) B(sums, 65536) \
     U(rows) /* 1: send the rows of the parts that differ */ U(last) /* 1: and the checkpoint */

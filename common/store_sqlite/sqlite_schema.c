@@ -15,7 +15,7 @@ static const char *const side_names[SIDE_COUNT] = {
  * already keep it. */
 static const bool has_large_values[SIDE_COUNT] = {
     [SIDE_OUTBOX] = true, [SIDE_PENDING] = true, [SIDE_WAITING] = true,
-    [SIDE_PARKED] = true, [SIDE_STAGE] = true,   [SIDE_PART] = true,
+    [SIDE_PARKED] = true, [SIDE_STAGE] = true,   [SIDE_PART] = true,  [SIDE_CHUNK] = true,
 };
 
 static const char *const fixed_tables =

@@ -8,7 +8,7 @@ const path = require('path');
 const vectors = path.join(__dirname, '..', 'vectors');
 const CODES = ['HELLO', 'CHALLENGE', 'ENROL', 'ENROLLED', 'PROVE', 'WELCOME', 'FAILURE', 'PUSH', 'PART',
   'ACK', 'FORK', 'SUBSCRIBE', 'PAGE', 'CHECKPOINT', 'CREDIT', 'PING', 'PONG', 'DISCARD',
-  ...Array(11), 'RANGES', 'DIFFERENCES'];
+  'RELAY', 'FOLLOW', 'FATES', 'PENDING', ...Array(3), 'OFFER', 'STATES', 'WANT', 'CHUNK', 'RANGES', 'DIFFERENCES'];
 
 function write(target, name, ...pieces) {
   const folder = path.join(__dirname, 'corpus', target);

@@ -212,6 +212,29 @@ static bool equal_pending_group(const struct pending_group *a, const struct pend
     return a->stamp == b->stamp && bytes_equal(a->group, b->group);
 }
 
+static void random_blob_offer(struct seeded_rng *r, struct arena *arena, struct blob_offer *ret)
+{
+    ret->hash = codec_bytes(r, arena, 32);
+    ret->size = random_uint(r);
+}
+
+static bool equal_blob_offer(const struct blob_offer *a, const struct blob_offer *b)
+{
+    return bytes_equal(a->hash, b->hash) && a->size == b->size;
+}
+
+static void random_blob_state(struct seeded_rng *r, struct arena *arena, struct blob_state *ret)
+{
+    ret->hash = codec_bytes(r, arena, 32);
+    ret->code = random_uint(r);
+    ret->next = random_uint(r);
+}
+
+static bool equal_blob_state(const struct blob_state *a, const struct blob_state *b)
+{
+    return bytes_equal(a->hash, b->hash) && a->code == b->code && a->next == b->next;
+}
+
 /* --- Messages --------------------------------------------------------------------------------- */
 
 #define AT_MOST(max, n) ((size_t)seeded_below(r, (max) < (n) ? (max) + 1 : (n) + 1))
@@ -263,6 +286,8 @@ LISTS_EQUAL(range_name)
 LISTS_EQUAL(range_count)
 LISTS_EQUAL(origin_floor)
 LISTS_EQUAL(pending_group)
+LISTS_EQUAL(blob_offer)
+LISTS_EQUAL(blob_state)
 
 #define MESSAGE_FUNCTIONS(upper, lower, code, pre)                                               \
     static void random_##lower(struct seeded_rng *r, struct arena *arena, uint32_t max_elements, \

@@ -126,7 +126,8 @@ struct form {
     const char *json;
 };
 
-#define ID16 "'hex:000102030405060708090a0b0c0d0e0f'"
+#define ID16   "'hex:000102030405060708090a0b0c0d0e0f'"
+#define HASH32 "'hex:000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f'"
 
 static const struct form forms[] = {
     {MESSAGE_PING, ERR_OK, "[7]"},
@@ -139,10 +140,13 @@ static const struct form forms[] = {
     {MESSAGE_PING, ERR_MALFORMED, "[[7]]"},
     {MESSAGE_PING, ERR_MALFORMED, "[null]"},
     {(enum message_type)0, ERR_PROTOCOL, "[7]"},
-    {(enum message_type)29, ERR_PROTOCOL, "[7]"},
+    {(enum message_type)99, ERR_PROTOCOL, "[7]"},
     {(enum message_type)255, ERR_PROTOCOL, "[7]"},
     {MESSAGE_HELLO, ERR_OK, "[1,1," ID16 ",'hex:','agent']"},
     {MESSAGE_HELLO, ERR_MALFORMED, "[1,1," ID16 ",'hex:']"},
+    {MESSAGE_OFFER, ERR_OK, "[[[" HASH32 ",1]]]"},
+    {MESSAGE_OFFER, ERR_MALFORMED, "[[[" ID16 ",1]]]"},
+    {MESSAGE_STATES, ERR_MALFORMED, "[[['hex:',1,1]],1,0]"},
     {MESSAGE_HELLO, ERR_MALFORMED, "[1,1,'hex:00','hex:','agent']"},
     {MESSAGE_HELLO, ERR_MALFORMED, "[1,1," ID16 ",'text','agent']"},
     {MESSAGE_HELLO, ERR_MALFORMED, "[1,1," ID16 ",'hex:','hex:00']"},
@@ -279,6 +283,8 @@ static void pack_elements(struct buf *out, const char *json, size_t count)
 #define MINIMAL_range_count     "[1,1]"
 #define MINIMAL_origin_floor    "[1,1]"
 #define MINIMAL_pending_group   "[1,'hex:']"
+#define MINIMAL_blob_offer      "[" HASH32 ",1]"
+#define MINIMAL_blob_state      "[" HASH32 ",1,1]"
 
 #define COUNT_1(name)            +1
 #define COUNT_2(name, max)       +1

@@ -249,6 +249,28 @@ static void add_branches(struct fixture *f)
     add_message(f, "list 0xb0 up to 8: one group (its bytes are a placeholder) and its stamp", &m);
 }
 
+static void add_attachments(struct fixture *f)
+{
+    struct blob_offer offers[] = {{fill(f, 0xab, 32), 150000}};
+    struct blob_state states[] = {{fill(f, 0xab, 32), BLOB_WANTED, 2},
+                                  {fill(f, 0xcd, 32), BLOB_AT_HEADQUARTERS, 0}};
+    struct message m = {.type = MESSAGE_OFFER};
+
+    m.as.offer = (struct message_offer){offers, 1};
+    add_message(f, "an attachment of 150,000 bytes is whole here", &m);
+    m.type = MESSAGE_STATES;
+    m.as.states = (struct message_states){states, 2, 33554432, 1};
+    add_message(f, "chunk 2 of the first, please; the second is at headquarters; at most 32 MiB",
+                &m);
+    m.type = MESSAGE_WANT;
+    m.as.want = (struct message_want){fill(f, 0xab, 32), 2, 1048576};
+    add_message(f, "chunk 2, if the whole has at most 1 MiB", &m);
+    m.type = MESSAGE_CHUNK;
+    m.as.chunk =
+        (struct message_chunk){fill(f, 0xab, 32), 131080, 2, BLOB_AT_BRANCH, fill(f, 7, 8)};
+    add_message(f, "the last 8 of 131,080 bytes; a branch has them", &m);
+}
+
 static void messages(void **state)
 {
     struct fixture *f = *state;
@@ -261,6 +283,7 @@ static void messages(void **state)
     add_down(f);
     add_comparison(f);
     add_branches(f);
+    add_attachments(f);
     vectors_check(&f->vectors, "tests/vectors/messages.json");
 }
 
