@@ -84,8 +84,7 @@ enum err blob_chunk(struct store *store, const struct blob *blob, uint32_t n, st
     if (n >= blob->have)
         return ERR_NOT_FOUND;
     chunk_key(blob->number, n, key);
-    enum err e = store_side_get(store, SIDE_CHUNK, bytes_of(key, sizeof key), arena, ret);
-    return e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
+    return store_side_get(store, SIDE_CHUNK, bytes_of(key, sizeof key), arena, ret);
 }
 
 enum err blob_number_next(struct store *store, uint64_t *ret)
@@ -258,6 +257,7 @@ static enum err start(struct store *store, uint64_t size, struct blob *blob)
         e = blob_number_next(store, &blob->number);
     blob->size = size;
     blob->have = 0;
+    blob->confirmed = blob->at_branch = false;
     return e;
 }
 
@@ -339,7 +339,7 @@ static int note_confirmed(void *context, const uint8_t hash[BLOB_HASH], const st
 {
     struct store_ids *halves = context;
     struct uuid half[2];
-    if (!blob->whole || (!blob->confirmed && !blob->at_branch))
+    if (!blob->confirmed && !blob->at_branch)
         return 0;
     memcpy(half, hash, BLOB_HASH);
     int failed = store_ids_add(halves, &half[0]);
@@ -360,7 +360,7 @@ enum err blob_unconfirm_all(struct store *store)
         blob.confirmed = blob.at_branch = false;
         if (e == ERR_OK)
             e = blob_put(store, hash, &blob);
-        if (e == ERR_OK)
+        if (e == ERR_OK && blob.whole)
             e = blob_list_put(store, BLOB_TO_OFFER, hash);
     }
     arena_done(&arena);

@@ -54,7 +54,7 @@ uint64_t blob_here(const struct blob *blob);
 /* ERR_NOT_FOUND: nothing is known of it. */
 enum err blob_get(struct store *store, const uint8_t hash[BLOB_HASH], struct blob *ret);
 enum err blob_put(struct store *store, const uint8_t hash[BLOB_HASH], const struct blob *blob);
-/* Chunk n of what is here; arena. ERR_NOT_FOUND: it is not. */
+/* Chunk n of what is here; arena. ERR_NOT_FOUND: it is not, or was lost. */
 enum err blob_chunk(struct store *store, const struct blob *blob, uint32_t n, struct arena *arena,
                     struct bytes *ret);
 /* The next chunk of an incoming blob. Another size than before starts it anew. *ret: as it is now.
@@ -117,7 +117,8 @@ enum blob_verdict { BLOB_NOTHING, BLOB_MORE, BLOB_RIGHT, BLOB_WRONG };
  * is closed, and begins again. */
 enum err blob_check_step(struct store *store, struct crypto *crypto, struct blob_check *check,
                          uint32_t chunks, enum blob_verdict *ret);
-/* Right: it is whole. Wrong: its bytes are forgotten, and the failure is counted. */
+/* Right: it is whole; confirmed: headquarters' own, or as was noted while it came. Wrong: its bytes are
+ * forgotten, and the failure is counted. */
 enum err blob_checked(struct store *store, const struct blob_check *check, bool right,
                       bool confirmed);
 /* Accepts a zeroed struct. */
@@ -134,6 +135,8 @@ struct blob_sweep {
         keep_ms; /* headquarters: after no live or dead row names it any more; < 0: a replica, which keeps
                         what headquarters does not have, and lets the rest go at once */
 };
+/* Whether there is anything to judge or to remove. */
+enum err blob_sweep_due(struct store *store, bool *ret);
 /* *ret_more: there is more to do now. */
 enum err blob_sweep(struct store *store, const struct blob_sweep *sweep, bool *ret_more);
 

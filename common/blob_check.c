@@ -60,6 +60,11 @@ enum err blob_check_step(struct store *store, struct crypto *crypto, struct blob
     }
     if (e == ERR_OK)
         e = hash_some(store, check, chunks);
+    if (e == ERR_NOT_FOUND) { /* a chunk is missing: damage */
+        check->open = false;
+        *ret = BLOB_WRONG;
+        return ERR_OK;
+    }
     if (e == ERR_OK && check->next < check->blob.have) {
         *ret = BLOB_MORE;
         return ERR_OK;
@@ -100,7 +105,8 @@ enum err blob_checked(struct store *store, const struct blob_check *check, bool 
         return ERR_OK;
     if (right) {
         blob.whole = true;
-        blob.confirmed = confirmed;
+        blob.failures = 0;
+        blob.confirmed |= confirmed;
         return now_whole(store, check->hash, &blob);
     }
     enum err e = blob_forget(store, check->hash);
@@ -122,6 +128,8 @@ enum err blob_verify(struct store *store, struct crypto *crypto, const uint8_t h
     blob_check_done(&check);
     bool right =
         e == ERR_OK && blob->have == blob_chunks(blob->size) && memcmp(found, hash, BLOB_HASH) == 0;
+    if (e == ERR_NOT_FOUND)
+        e = ERR_OK; /* a chunk is missing */
     return e == ERR_OK && !right ? ERR_CORRUPT : e;
 }
 
@@ -234,6 +242,17 @@ static enum err remove_some(struct store *store, uint32_t *steps, bool *ret_more
             e = next_number(store, BLOB_TO_REMOVE, &first);
     }
     *ret_more = e == ERR_OK && first.found;
+    return e;
+}
+
+enum err blob_sweep_due(struct store *store, bool *ret)
+{
+    struct unnamed unnamed;
+    struct numbered first = {.found = false};
+    enum err e = next_unnamed(store, NULL, &unnamed);
+    if (e == ERR_OK && !unnamed.found)
+        e = next_number(store, BLOB_TO_REMOVE, &first);
+    *ret = unnamed.found || first.found;
     return e;
 }
 

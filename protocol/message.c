@@ -1,4 +1,4 @@
-#include "protocol/message.h"
+#include "protocol/message_blob.h"
 
 #include "common/text.h"
 #include "protocol/group.h"
@@ -350,52 +350,6 @@ static enum err decode_pending_group(struct unpacker *u, struct arena *arena, vo
 
     (void)arena;
     return err == ERR_OK ? unpack_binary(u, UINT32_MAX, &pending->group) : err;
-}
-
-static enum err unpack_hash(struct unpacker *u, struct bytes *ret)
-{
-    enum err err = unpack_binary(u, 32, ret);
-
-    return err == ERR_OK && ret->size != 32 ? ERR_MALFORMED : err;
-}
-
-static void encode_blob_offer(const void *element, struct buf *out)
-{
-    const struct blob_offer *offer = element;
-
-    pack_array(out, 2);
-    pack_binary(out, offer->hash);
-    pack_uint(out, offer->size);
-}
-
-static enum err decode_blob_offer(struct unpacker *u, struct arena *arena, void *ret)
-{
-    struct blob_offer *offer = ret;
-    enum err err = unpack_hash(u, &offer->hash);
-
-    (void)arena;
-    return err == ERR_OK ? unpack_uint(u, UINT64_MAX, &offer->size) : err;
-}
-
-static void encode_blob_state(const void *element, struct buf *out)
-{
-    const struct blob_state *state = element;
-
-    pack_array(out, 3);
-    pack_binary(out, state->hash);
-    pack_uint(out, state->code);
-    pack_uint(out, state->next);
-}
-
-static enum err decode_blob_state(struct unpacker *u, struct arena *arena, void *ret)
-{
-    struct blob_state *state = ret;
-    enum err err = unpack_hash(u, &state->hash);
-
-    (void)arena;
-    if (err == ERR_OK)
-        err = unpack_uint(u, UINT64_MAX, &state->code);
-    return err == ERR_OK ? unpack_uint(u, UINT64_MAX, &state->next) : err;
 }
 
 /* fields: of the element's array; 0: the element is a plain object. */

@@ -119,8 +119,9 @@ enum blob_code {
     BLOB_AT_HEADQUARTERS = 5,
     BLOB_OTHER = 6,     /* the bytes that came have another hash: they were thrown away */
     BLOB_TOO_LARGE = 7, /* for the limit of STATES */
-    BLOB_MISSING = 8,   /* a record names it, and its bytes are not here; STATES tells when they have come */
-    BLOB_LARGER = 9,    /* than WANT's most */
+    BLOB_MISSING =
+        8, /* a record names it, and its bytes are not here; STATES tells when they have come */
+    BLOB_LARGER = 9, /* than WANT's most */
 };
 
 /* Field kinds: UINT uint64_t; INT int64_t; UUID struct uuid; BYTES struct bytes with a maximum;

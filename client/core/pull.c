@@ -110,6 +110,7 @@ enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, str
         return ERR_OK;
     }
     u->progress.checkpoints++;
+    carry_again(u);
     u->progress.caught_up = true;
     effects->changed = true;
     if (compare_asks(u)) { /* the server keeps its snapshot and sends nothing else meanwhile */

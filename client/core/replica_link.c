@@ -9,6 +9,7 @@
 #include "client/core/replica_internal.h"
 #include "client/core/replica_log.h"
 #include "client/core/replica_relay.h"
+#include "common/blob.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -542,6 +543,8 @@ static enum err welcome_body(struct replica *r, const struct uuid *history,
         e = diverges(r, welcome, ret_diverged);
     const struct mark none = {.origin = r->origin};
     const struct mark *mark = welcome->marks_count ? &welcome->marks[0] : NULL;
+    if (e == ERR_OK && *ret_diverged) /* what it lost of attachments it is offered again */
+        e = blob_unconfirm_all(r->store);
     if (e == ERR_OK && *ret_diverged)
         e = start_over(r, mark ? mark : &none);
     if (e == ERR_OK)

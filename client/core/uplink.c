@@ -35,6 +35,7 @@ void uplink_free(struct uplink *u)
 {
     if (!u)
         return;
+    carry_done(u);
     deflater_free(u->deflater);
     inflater_free(u->inflater);
     buf_done(&u->payload);
@@ -56,7 +57,8 @@ static bool wants_write(const struct uplink *u)
     if (u->shake != SHAKE_OPEN)
         return false;
     return u->send_follow || runs_want(u) || (u->send_subscribe && push_verified(u)) ||
-           compare_asks(u) || u->page_consumed >= UPLINK_PAGE_CREDIT / 2 || push_wants(u);
+           compare_asks(u) || u->page_consumed >= UPLINK_PAGE_CREDIT / 2 || push_wants(u) ||
+           carry_wants(u);
 }
 
 static int64_t next_deadline(const struct uplink *u)
@@ -65,13 +67,18 @@ static int64_t next_deadline(const struct uplink *u)
         return 0;
     if (u->shake != SHAKE_OPEN)
         return u->up_us + UPLINK_AUTH_US;
-    if (compare_scans(u))
+    if (uplink_works(u))
         return u->received_us > 0 ? u->received_us : 1; /* now, whenever that is */
     return u->received_us + (u->pong_wait ? UPLINK_CLOSE_US : UPLINK_PING_US);
 }
 
-/* Once: everything is told and taken. */
-static bool finished(const struct uplink *u)
+bool uplink_works(const struct uplink *u)
+{
+    return u->link && !u->closing && (compare_scans(u) || carry_works(u));
+}
+
+/* Once: all records are told and taken. */
+static bool records_finished(const struct uplink *u)
 {
     return u->config.once && u->shake == SHAKE_OPEN && u->progress.caught_up &&
            u->pull == PULL_LIVE && !u->send_subscribe && push_finished(u) &&
@@ -89,7 +96,9 @@ static bool waits_for_results(const struct uplink *u)
 
 static void settle(struct uplink *u, struct uplink_effects *effects)
 {
-    if (!u->closing && finished(u)) {
+    bool records = !u->closing && records_finished(u);
+    u->progress.records_done = records;
+    if (records && carry_finished(u)) {
         if (!waits_for_results(u))
             uplink_end(u, ERR_OK, "", effects);
         else if (!u->drain_asked)
@@ -127,6 +136,7 @@ void uplink_link_up(struct uplink *u, struct now now, struct uplink_effects *eff
     u->pull = PULL_OFF;
     u->page_consumed = 0;
     u->repairs = 0;
+    carry_begin(u);
     u->up_us = u->received_us = now.mono.us;
     u->progress =
         (struct uplink_progress){.connected = true, .clock_offset_ms = before.clock_offset_ms};
@@ -196,6 +206,8 @@ static enum err dispatch(struct uplink *u, const struct message *m, size_t size,
     case MESSAGE_PENDING: return on_pending(u, &m->as.pending, now, effects);
     case MESSAGE_CHECKPOINT: return on_checkpoint(u, &m->as.checkpoint, now, effects);
     case MESSAGE_DIFFERENCES: return on_differences(u, &m->as.differences, effects);
+    case MESSAGE_STATES: return on_states(u, &m->as.states, effects);
+    case MESSAGE_CHUNK: return on_chunk(u, &m->as.chunk, effects);
     default: return ERR_PROTOCOL;
     }
 }
@@ -270,7 +282,8 @@ static enum err next_frame(struct uplink *u, struct now now, struct buf *out)
         if (e != ERR_OK || out->size)
             return e;
     }
-    return push_next(u, out);
+    enum err e = push_next(u, out);
+    return e == ERR_OK && out->size == 0 ? carry_next(u, out) : e;
 }
 
 void uplink_next_frame(struct uplink *u, struct now now, struct buf *out,
@@ -299,13 +312,14 @@ void uplink_next_frame(struct uplink *u, struct now now, struct buf *out,
 void uplink_tick(struct uplink *u, struct now now, struct uplink_effects *effects)
 {
     *effects = (struct uplink_effects){0};
-    if (u->link && !u->closing && compare_scans(u)) {
-        enum err e = compare_step(u);
+    bool works = uplink_works(u);
+    if (works) {
+        enum err e = compare_scans(u) ? compare_step(u) : carry_work(u, effects);
         if (e != ERR_OK)
             uplink_end(u, e, err_text(e), effects);
     }
     int64_t at = next_deadline(u);
-    if (at && now.mono.us >= at && !compare_scans(u)) {
+    if (at && now.mono.us >= at && !works && !uplink_works(u)) {
         if (u->shake != SHAKE_OPEN) {
             uplink_end(u, ERR_TIMEOUT, "the server did not answer in time", effects);
         } else if (u->pong_wait) {
@@ -324,6 +338,7 @@ void uplink_local_change(struct uplink *u, struct now now, struct uplink_effects
     *effects = (struct uplink_effects){0};
     u->push.idle = false;
     u->push.discards_known = false;
+    carry_again(u);
     if (u->config.branch && u->shake == SHAKE_OPEN)
         u->send_follow |= replica_follows_more(u->config.replica);
     settle(u, effects);

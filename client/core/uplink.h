@@ -2,7 +2,7 @@
  *
  * Model:      independent machines with independent state: link (down, up), handshake (hello, enrol or
  *             prove, open), push (next oseq, acknowledged), pull (subscribed, catching up, live),
- *             heartbeat. All state is here or in the replica's store.
+ *             attachments (carry.c), heartbeat. All state is here or in the replica's store.
  * Events:     link_up, link_down, receive, next_frame (the socket is writable), tick (a deadline has
  *             passed), local_change. Each gets `now` by value. The adapter decides nothing.
  * Effects:    after each event the adapter reads struct uplink_effects.
@@ -33,9 +33,12 @@ struct uplink_config {
     struct crypto *crypto;
     const struct rng *rng;
     const struct log *log;
-    const char *agent; /* "satchel/0.1" */
-    bool once;         /* hang up when pushed and caught up */
-    bool branch;       /* the replica is a branch's: runs from below go up */
+    const char *agent;   /* "satchel/0.1" */
+    bool once;           /* hang up when pushed and caught up */
+    bool branch;         /* the replica is a branch's: runs from below go up */
+    bool no_attachments; /* records alone */
+    /* May be NULL. An attachment has come whole, or is known to be at headquarters now. */
+    void (*carried)(void *context, const uint8_t hash[32]);
     /* May be NULL. A branch is told that (origin, oseq), which it has sent up, is another group's. */
     void (*forked)(void *context, uint64_t origin, uint64_t oseq);
     /* The same: groups of others have come that its devices may be shown. */
@@ -63,6 +66,9 @@ struct uplink_progress {
     uint64_t pushed_groups, pushed_bytes, acknowledged_upto;
     uint64_t pulled_rows, pulled_bytes, checkpoints;
     uint64_t pending_groups; /* of others, that came from a branch */
+    uint64_t attachments_sent, attachment_bytes_sent;
+    uint64_t attachments_received, attachment_bytes_received;
+    bool records_done;       /* once: what is left are attachments */
     int64_t clock_offset_ms; /* server minus device, by the handshake */
 };
 
@@ -81,6 +87,8 @@ void uplink_next_frame(struct uplink *uplink, struct now now, struct buf *out,
 void uplink_tick(struct uplink *uplink, struct now now, struct uplink_effects *effects);
 /* The application committed a local group (or discarded one). */
 void uplink_local_change(struct uplink *uplink, struct now now, struct uplink_effects *effects);
+/* Whether uplink_tick() has work now, whatever the time. */
+bool uplink_works(const struct uplink *uplink);
 void uplink_progress(const struct uplink *uplink, struct uplink_progress *ret);
 /* After enrolment: what the server gave. ERR_NOT_FOUND before. login is valid while uplink lives. */
 enum err uplink_enrolled(const struct uplink *uplink, struct uuid *ret_device,

@@ -1,10 +1,11 @@
 /* uplink_internal.h - what the files of the uplink share.
  *
  * Reading order: uplink.c (events, frames out, timers) -> handshake.c -> push.c -> pull.c ->
- * compare.c. */
+ * compare.c, carry.c. */
 #ifndef CLIENT_CORE_UPLINK_INTERNAL_H
 #define CLIENT_CORE_UPLINK_INTERNAL_H
 
+#include "client/core/replica_blobs.h"
 #include "client/core/replica_relay.h"
 #include "client/core/uplink.h"
 #include "protocol/hlc.h"
@@ -18,6 +19,35 @@ enum {
     UPLINK_PING_US = 30000000,
     UPLINK_CLOSE_US = 45000000,
     UPLINK_COMPARE_ROWS = 4000, /* records read in one step of a comparison */
+};
+
+enum { CARRY_OFFERS = 64 };
+
+struct carry_item {
+    uint8_t hash[BLOB_HASH];
+    uint32_t next; /* the chunk that the server asks for */
+    bool checking; /* it has all, and will say what it finds */
+};
+
+/* Attachments (carry.c). */
+struct carry_state {
+    bool on;
+    bool greeted; /* the server was asked for its limit */
+    /* up */
+    bool offers_due, offer_began,
+        offered; /* some may be left; from offer_after on; OFFER is not answered */
+    uint8_t offer_after[BLOB_HASH];
+    struct carry_item wanted[CARRY_OFFERS];
+    uint32_t wanted_at, wanted_count;
+    bool sending, waits; /* up_hash; its chunk, or its check, is not answered */
+    uint8_t up_hash[BLOB_HASH];
+    uint32_t up_next, up_failures;
+    /* down */
+    bool wants_due, fetching, asked; /* some may be left; `down`; WANT is not answered */
+    struct blob_cursor cursor;
+    struct blob_wanted down;
+    bool work_due; /* checking, removing */
+    struct blob_work work;
 };
 
 enum handshake { SHAKE_NONE, SHAKE_HELLO, SHAKE_PROOF, SHAKE_ENROL, SHAKE_OPEN };
@@ -64,6 +94,7 @@ struct uplink {
     bool send_hello, send_proof, send_enrol, send_subscribe, send_follow, send_pong;
     uint64_t pong_token;
     struct push_state push;
+    struct carry_state carry;
     enum pull pull;
     size_t page_consumed; /* bytes of pages since the last credit */
     uint32_t repairs;     /* of this session: everything had to be compared anew */
@@ -126,6 +157,19 @@ enum err on_checkpoint(struct uplink *u, const struct message_checkpoint *m, str
                        struct uplink_effects *effects);
 enum err send_subscribe(struct uplink *u, struct buf *out);
 enum err send_credit(struct uplink *u, struct buf *out);
+
+/* carry.c: attachments */
+void carry_begin(struct uplink *u);
+void carry_done(struct uplink *u);
+void carry_again(struct uplink *u);
+bool carry_wants(const struct uplink *u);
+enum err carry_next(struct uplink *u, struct buf *out);
+bool carry_works(const struct uplink *u); /* carry_work() has some: a deadline that has come */
+enum err carry_work(struct uplink *u, struct uplink_effects *effects);
+bool carry_finished(const struct uplink *u);
+enum err on_states(struct uplink *u, const struct message_states *m,
+                   struct uplink_effects *effects);
+enum err on_chunk(struct uplink *u, const struct message_chunk *m, struct uplink_effects *effects);
 
 /* compare.c: what differs from the server, by ranges. */
 /* After a checkpoint, with replica_status(): begins a comparison if one is due. */

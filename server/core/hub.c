@@ -1,4 +1,4 @@
-/* hub.c - opening and closing, receiving, the turn. */
+/* hub.c - opening and closing, the turn. */
 #include "server/core/hub_internal.h"
 #include "server/core/relay.h"
 
@@ -23,6 +23,8 @@ static void set_default_limits(struct hub_limits *l)
     DEFAULT(idle_close_us, 45000000);
     DEFAULT(message_timeout_us, 15000000);
     DEFAULT(reader_timeout_us, 60000000);
+    DEFAULT(attachment_bytes, BLOB_SIZE_DEFAULT);
+    DEFAULT(attachment_keep_ms, (int64_t)90 * 86400000);
 #undef DEFAULT
 }
 
@@ -37,6 +39,7 @@ static enum err hub_allocate(const struct hub_config *config, struct hub_now now
     hub->model = config->model;
     hub->store = config->store;
     hub->now = now;
+    hub->blob_checks = !config->inspect; /* left from before */
     arena_init(&hub->turn, TURN_ARENA_MAX);
     buf_init(&hub->encode, FRAME_INFLATED_MAX + 1024);
     buf_init(&hub->payload, GROUP_KEPT_MAX);
@@ -71,6 +74,7 @@ void hub_close(struct hub *hub)
     }
     checks_drop(hub, NULL);
     chunks_drop(hub);
+    blob_check_done(&hub->blob_check);
     for (uint32_t i = 0; hub->readers && i < hub->reader_count; i++)
         store_close(hub->readers[i]);
     free(hub->readers);
@@ -226,129 +230,13 @@ enum err hub_open(const struct hub_config *config, struct hub_now now, struct hu
     return e;
 }
 
-/* ---- receiving ---- */
-
-static enum err receive_now(struct hub *hub, struct peer *peer, const struct message *message)
-{
-    switch ((int)message->type) {
-    case MESSAGE_PING:
-        peer->session.pong_due = true;
-        peer->session.pong_token = message->as.ping.token;
-        peer_pong(hub, peer);
-        return ERR_OK;
-    case MESSAGE_PONG: return ERR_OK;
-    case MESSAGE_CREDIT:
-        if (message->as.credit.bytes > (uint64_t)64 << 20)
-            return ERR_PROTOCOL;
-        peer->page_credit += (int64_t)message->as.credit.bytes;
-        if (peer->page_credit > (int64_t)64 << 20)
-            peer->page_credit = (int64_t)64 << 20;
-        peer_want_write(peer);
-        return ERR_OK;
-    case MESSAGE_RANGES: return handle_ranges(hub, peer, &message->as.ranges);
-    default: return ERR_PROTOCOL;
-    }
-}
-
-static bool is_intent(enum message_type type)
-{
-    switch ((int)type) {
-    case MESSAGE_HELLO:
-    case MESSAGE_ENROL:
-    case MESSAGE_PROVE:
-    case MESSAGE_PUSH:
-    case MESSAGE_PART:
-    case MESSAGE_RELAY:
-    case MESSAGE_FOLLOW:
-    case MESSAGE_SUBSCRIBE:
-    case MESSAGE_DISCARD: return true;
-    default: return false;
-    }
-}
-
-static void intent_free(struct intent *intent)
-{
-    arena_done(&intent->arena);
-    free(intent);
-}
-
-size_t hub_message_max(const struct peer *peer)
-{
-    return peer->session.state == PEER_OPEN ? (size_t)FRAME_MAX : (size_t)FRAME_BEFORE_AUTH_MAX;
-}
-
-void hub_receive(struct hub *hub, struct peer *peer, struct bytes frame, struct hub_now now)
-{
-    hub->now = now;
-    hub->stats.frames_in++;
-    hub->stats.bytes_in += frame.size;
-    if (peer->session.state == PEER_CLOSING)
-        return;
-    peer->last_received_us = now.mono.us;
-    peer->ping_sent = false;
-    struct intent *intent = calloc(1, sizeof *intent);
-    if (!intent) {
-        peer_fail(hub, peer, ERR_NOMEM, "out of memory");
-        return;
-    }
-    arena_init(&intent->arena, (size_t)FRAME_INFLATED_MAX * 4);
-    /* The message's views have to outlive this call: the frame is copied or inflated into the intent. */
-    struct bytes copy;
-    enum err e = frame.size <= FRAME_MAX ? arena_copy(&intent->arena, frame, &copy) : ERR_TOO_LARGE;
-    struct buf inflated;
-    buf_init(&inflated, FRAME_INFLATED_MAX);
-    if (e == ERR_OK)
-        e = frame_decode(copy, peer->session.state == PEER_OPEN, hub->inflater, &inflated,
-                         &intent->arena, &intent->message);
-    struct bytes held;
-    if (e == ERR_OK && inflated.size && is_intent(intent->message.type)) {
-        /* decode again from memory that stays */
-        e = arena_copy(&intent->arena, buf_view(&inflated), &held);
-        if (e == ERR_OK)
-            e = message_decode(intent->message.type, held, &intent->arena, &intent->message);
-    }
-    intent->size = frame.size + inflated.size;
-    intent->held = intent->size + INTENT_COST;
-    if (e == ERR_OK && hub->intent_bytes > INTENTS_MAX)
-        e = ERR_BUSY;
-    bool waits = is_intent(intent->message.type) ||
-                 (intent->message.type == MESSAGE_PING && peer->in_bytes > 0);
-    if (e == ERR_OK && waits) {
-        intent->peer = peer;
-        peer->in_bytes += intent->held;
-        hub->intent_bytes += intent->held;
-        if (hub->intents_tail)
-            hub->intents_tail->next = intent;
-        else
-            hub->intents = intent;
-        hub->intents_tail = intent;
-        intent = NULL;
-    } else if (e == ERR_OK) {
-        e = receive_now(hub, peer, &intent->message);
-    }
-    buf_done(&inflated);
-    if (intent)
-        intent_free(intent);
-    if (e != ERR_OK)
-        peer_fail(hub, peer, e, err_text(e));
-    else if (peer->in_bytes > hub->limits.receive_queue_bytes + 2 * PUSH_CREDIT) /* held inflated */
-        peer_fail(hub, peer, ERR_LIMIT, "more was sent than the credit allows");
-    else if (peer->answers > ANSWERS_MAX)
-        peer_fail(hub, peer, ERR_LIMIT, "the answers are not read");
-}
-
-void hub_violation(struct hub *hub, struct peer *peer, enum err why, struct hub_now now)
-{
-    hub->now = now;
-    peer_fail(hub, peer, why, err_text(why));
-}
-
 /* ---- the turn ---- */
 
 bool hub_has_work(const struct hub *hub)
 {
     bool rights = hub->relay && hub->scope_due; /* what came from above has changed them */
-    return hub->retry_us == 0 && (hub->intents != NULL || hub->checks != NULL || rights);
+    return hub->retry_us == 0 &&
+           (hub->intents != NULL || hub->checks != NULL || rights || blobs_work(hub));
 }
 
 static enum err handle(struct hub *hub, struct peer *peer, const struct message *message)
@@ -364,6 +252,9 @@ static enum err handle(struct hub *hub, struct peer *peer, const struct message 
     case MESSAGE_DISCARD: return handle_discard(hub, peer, &message->as.discard);
     case MESSAGE_RELAY: return handle_relay(hub, peer, &message->as.relay);
     case MESSAGE_FOLLOW: return handle_follow(hub, peer, &message->as.follow);
+    case MESSAGE_OFFER: return handle_offer(hub, peer, &message->as.offer);
+    case MESSAGE_WANT: return handle_want(hub, peer, &message->as.want);
+    case MESSAGE_CHUNK: return handle_chunk(hub, peer, &message->as.chunk);
     case MESSAGE_PING:
         peer->session.pong_due = true;
         peer->session.pong_token = message->as.ping.token;
@@ -396,10 +287,13 @@ struct turn {
 static enum err turn_body(struct hub *hub, void *context)
 {
     struct turn *turn = context;
-    size_t bytes = 0;
+    size_t bytes = 0, chunks = 0;
     struct intent *intent = hub->intents;
     uint32_t most = hub->one_by_one ? 1 : UINT32_MAX;
     for (; intent && bytes < TURN_BYTES_MAX && turn->taken < most; intent = intent->next) {
+        chunks += intent->message.type == MESSAGE_CHUNK;
+        if (chunks > TURN_CHUNKS_MAX)
+            break;
         bytes += intent->size;
         turn->taken++;
         struct peer *peer = intent->peer;
@@ -444,6 +338,8 @@ static void turn_done(struct hub *hub, struct intent *end)
 {
     while (hub->intents != end) {
         struct intent *next = hub->intents->next;
+        if (hub->plain_tail == hub->intents)
+            hub->plain_tail = NULL;
         if (hub->intents->peer)
             hub->intents->peer->in_bytes -= hub->intents->held;
         hub->intent_bytes -= hub->intents->held;
@@ -522,6 +418,9 @@ enum err hub_transact(struct hub *hub, hub_body *body, void *context)
     feed_publish(hub);
     if (hub->relay)
         relay_published(hub);
+    if (hub->blob_asks && hub->config.pushed)
+        hub->config.pushed(hub->config.context);
+    hub->blob_asks = false;
     for (struct peer *peer = hub->peers; peer; peer = peer->next)
         peer_pong(hub, peer);
     turn_clear(hub);
@@ -588,6 +487,9 @@ enum err hub_turn(struct hub *hub, struct hub_now now)
         if (e != ERR_OK)
             return turn_again(hub, &none, e);
     }
+    e = blobs_turn(hub);
+    if (e != ERR_OK)
+        return turn_again(hub, &none, e);
     if (!hub->intents)
         return ERR_OK;
     struct turn turn = {0};

@@ -38,6 +38,9 @@ struct hub_limits {               /* zeros: defaults */
     uint64_t receive_queue_bytes; /* 4 MiB per peer */
     int64_t auth_timeout_us, idle_ping_us, idle_close_us, message_timeout_us; /* 5, 30, 45, 15 s */
     int64_t reader_timeout_us; /* a held snapshot without progress: 60 s */
+    uint64_t
+        attachment_bytes; /* of one attachment: 32 MiB; at most 1 GiB. A branch's are headquarters' */
+    int64_t attachment_keep_ms; /* its bytes after the last row that named it: 90 days */
 };
 
 struct hub_config {
@@ -106,6 +109,8 @@ void hub_installed(struct hub *hub, const struct message_checkpoint *checkpoint,
 void hub_forked(struct hub *hub, uint64_t origin, uint64_t oseq, struct hub_now now);
 /* Others' groups have come from above (uplink_config.pended): live devices are to ask for them. */
 void hub_pended(struct hub *hub, struct hub_now now);
+/* An attachment has come from above, or is known to be there (uplink_config.carried): who waits is told. */
+void hub_blob_changed(struct hub *hub, const uint8_t hash[32]);
 
 /* Administration, the same whether a server is running (through its control socket) or not: a JSON
  * object {"do": "...", ...} in, a JSON object out ({"ok": true, ...} or {"ok": false, "code": "...",

@@ -1,7 +1,7 @@
 /* hub_internal.h - what the files of the server's core share.
  *
- * Reading order: hub.c (opening, receiving, the turn) -> peers.c (queues, effects, deadlines) ->
- * auth.c (handshake) -> ingest.c (pushes) -> decide.c (one group; waiting.c: again,
+ * Reading order: hub.c (opening, the turn), receive.c -> peers.c (queues, effects, deadlines) ->
+ * auth.c (handshake) -> ingest.c (pushes), blobs.c (attachments) -> decide.c (one group; waiting.c: again,
  * when its causes have come) -> write.c (a decided record: row,
  * log, digest, conflicts) -> feed.c (live) and catchup.c (pages from a snapshot; compare.c: what
  * differs from it); state.c (buckets,
@@ -9,6 +9,7 @@
 #ifndef SERVER_CORE_HUB_INTERNAL_H
 #define SERVER_CORE_HUB_INTERNAL_H
 
+#include "common/blob.h"
 #include "common/hash_map.h"
 #include "protocol/apply.h"
 #include "protocol/conflict.h"
@@ -24,7 +25,8 @@
 enum {
     TURN_ARENA_MAX = 1 << 30,
     TURN_BYTES_MAX = 4 << 20, /* group bytes taken into one transaction */
-    PUSH_CREDIT = 4 << 20,    /* unacknowledged bytes that a device may have under way */
+    TURN_CHUNKS_MAX = 16,  /* of attachments, in one transaction: what was pushed waits no longer */
+    PUSH_CREDIT = 4 << 20, /* unacknowledged bytes that a device may have under way */
     HUB_BUCKETS_MAX = 1 << 20,
     HUB_ORIGINS_MAX = 1 << 20,
     RECORD_BYTES_MAX =
@@ -138,6 +140,10 @@ struct peer_session {
     uint64_t pong_token;
     struct relayed relayed;
     uint64_t pending_next; /* of a branch's list: the run that the peer has not been given */
+    bool blobs_told;       /* asked for attachments, or offered some: hears what becomes of them */
+    bool want_open;        /* WANT: this chunk is to be sent when nothing else is */
+    uint8_t want_hash[BLOB_HASH];
+    uint32_t want_number;
 };
 
 struct peer {
@@ -277,12 +283,19 @@ struct hub {
     uint32_t peer_count;
     uint64_t peer_numbers;
     struct intent *intents, *intents_tail;
+    struct intent
+        *plain_tail; /* of those before the chunks of attachments, which come last; NULL: none */
     size_t intent_bytes;
     int64_t retry_us;    /* the turn failed for now: again then */
     bool stale;          /* memory is not as the store has it; see refresh.c */
     bool scope_due;      /* rights have changed, live sessions do not know yet */
     uint32_t one_by_one; /* messages to take each in a turn of its own: one of them fails */
     bool in_turn;
+    bool blob_checks;      /* an attachment may be there that is to be checked */
+    bool blob_asks;        /* a branch: there is something to offer or ask for above */
+    bool blob_sweeps;      /* blobs_turn() has some to remove */
+    int64_t blob_sweep_us; /* when to look again */
+    struct blob_check blob_check;
 
     struct chunk_list chunks;
     struct store **readers; /* idle ones */
@@ -354,6 +367,9 @@ void deadline_lower(struct hub *hub, int64_t at_us);
 void peer_save(struct peer *peer); /* before a turn changes its session */
 void frames_drop(struct queued_frame **head, struct queued_frame **tail);
 void peer_publish_staged(struct peer *peer); /* after the commit */
+
+/* receive.c */
+void intent_free(struct intent *intent);
 
 /* hub.c */
 
@@ -527,6 +543,18 @@ enum err follow_go_live(struct hub *hub, struct peer *peer);
 enum err follow_note_renamed(struct hub *hub, const struct dot *had);
 /* With a commit: what it has decided of them. *ret_any: something. */
 enum err follow_live(struct hub *hub, struct peer *peer, bool *ret_any);
+
+/* blobs.c: attachments. */
+enum err handle_offer(struct hub *hub, struct peer *peer, const struct message_offer *message);
+enum err handle_chunk(struct hub *hub, struct peer *peer, const struct message_chunk *message);
+enum err handle_want(struct hub *hub, struct peer *peer, const struct message_want *message);
+bool blobs_ready(const struct peer *peer);
+/* Queues the chunk that the peer asked for: when nothing else waits for it. */
+enum err blobs_next(struct hub *hub, struct peer *peer);
+/* Between turns, with something of checking and removing to do: one step of it. */
+bool blobs_work(const struct hub *hub);
+enum err blobs_turn(struct hub *hub);
+void blobs_tick(struct hub *hub);
 
 /* feed.c */
 /* After the commit: encodes what changed once per bucket and queues it for the live peers. */

@@ -261,6 +261,11 @@ void hub_next_frame(struct hub *hub, struct peer *peer, struct hub_now now, stru
             peer_fail(hub, peer, e, err_text(e));
         peer_pong(hub, peer);
     }
+    if (!peer->out_head && blobs_ready(peer) && !hub->stale) {
+        enum err e = blobs_next(hub, peer);
+        if (e != ERR_OK)
+            peer_fail(hub, peer, e, err_text(e));
+    }
     struct queued_frame *node = peer->out_head;
     if (!node)
         return;
@@ -279,7 +284,8 @@ void hub_next_frame(struct hub *hub, struct peer *peer, struct hub_now now, stru
     hub->stats.bytes_out += node->frame->size;
     frame_release(node->frame);
     free(node);
-    if (peer->out_head || catch_up_ready(hub, peer) || relay_pending_ready(hub, peer))
+    if (peer->out_head || catch_up_ready(hub, peer) || relay_pending_ready(hub, peer) ||
+        blobs_ready(peer))
         peer_want_write(peer);
 }
 
@@ -336,6 +342,7 @@ void hub_tick(struct hub *hub, struct hub_now now)
     }
     (void)scope_clock(hub); /* what fails shows in the next turn */
     scope_deadline(hub);
+    blobs_tick(hub);
 }
 
 struct hub_effect hub_next_effect(struct hub *hub)

@@ -171,11 +171,24 @@ static bool down(struct session *s, struct fuzz_input *in)
     return any;
 }
 
+/* A deadline that is now: an attachment is checked. */
+static bool work(struct session *s)
+{
+    struct uplink_effects effects;
+    if (!s->device->up || !uplink_works(s->device->uplink))
+        return false;
+    uplink_tick(s->device->uplink, device_now(s), &effects);
+    if (effects.hang_up)
+        ended(s, &effects);
+    return true;
+}
+
 /* Up to `count` frames, or until nothing moves. in NULL: honestly. */
 static void exchange(struct session *s, struct fuzz_input *in, unsigned count)
 {
     for (bool moved = true; moved && count > 0;) {
-        moved = false;
+        moved = work(s);
+        count -= moved;
         while (count > 0 && up(s)) {
             moved = true;
             count--;

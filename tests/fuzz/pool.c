@@ -120,6 +120,18 @@ static void add_pending_group(struct pool *pool, const struct pending_group *pen
     pool_add_blob(pool, pending->group);
 }
 
+static void add_blob_offer(struct pool *pool, const struct blob_offer *offer)
+{
+    pool_add_blob(pool, offer->hash);
+    pool_add_number(pool, offer->size);
+}
+
+static void add_blob_state(struct pool *pool, const struct blob_state *state)
+{
+    pool_add_blob(pool, state->hash);
+    pool_add_number(pool, state->next);
+}
+
 static void add_group_result(struct pool *pool, const struct group_result *result)
 {
     pool_add_number(pool, result->oseq);
@@ -330,6 +342,31 @@ static struct pending_group make_pending_group(const struct making *m)
 {
     uint64_t stamp = pool_number(m->pool, m->in);
     return (struct pending_group){stamp, make_bytes(m)};
+}
+
+/* Of 32 bytes, as the decoder would let through no other: one that was seen, or one that was made up. */
+static struct bytes make_hash(const struct making *m)
+{
+    struct bytes seen = make_bytes(m);
+    uint8_t *hash = arena_calloc(m->arena, 32, 1);
+    if (hash && seen.size)
+        memcpy(hash, seen.data, seen.size < 32 ? seen.size : 32);
+    return hash ? bytes_of(hash, 32) : (struct bytes){0};
+}
+
+static struct blob_offer make_blob_offer(const struct making *m)
+{
+    struct blob_offer offer = {.hash = make_hash(m)};
+    offer.size = pool_number(m->pool, m->in);
+    return offer;
+}
+
+static struct blob_state make_blob_state(const struct making *m)
+{
+    struct blob_state state = {.hash = make_hash(m)};
+    state.code = fuzz_u8(m->in) % 12;
+    state.next = pool_number(m->pool, m->in);
+    return state;
 }
 
 static struct group_result make_group_result(const struct making *m)

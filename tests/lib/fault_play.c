@@ -64,11 +64,23 @@ static void session_ended(struct fault_play *play, struct pair_device *device,
     device->why = effects->why;
 }
 
+/* Checking an attachment, say: a deadline that is now. */
+static bool work(struct fault_play *play, struct pair_device *device)
+{
+    struct uplink_effects effects = {0};
+    if (!device->up || !uplink_works(device->uplink))
+        return false;
+    uplink_tick(device->uplink, device_time(play), &effects);
+    if (effects.hang_up)
+        session_ended(play, device, &effects);
+    return true;
+}
+
 static bool exchange(struct fault_play *play, struct pair_device *device)
 {
     struct buf frame;
     struct uplink_effects effects = {0};
-    bool moved = false;
+    bool moved = work(play, device);
     buf_init(&frame, FRAME_MAX);
     while (device->up) {
         uplink_next_frame(device->uplink, device_time(play), &frame, &effects);

@@ -120,14 +120,14 @@ static bool step_up(struct pair *pair, struct pair_device *device)
     return sent;
 }
 
-/* A comparison reads on when its deadline comes, which is at once. Other deadlines are not of here. */
+/* A comparison reads on, and an attachment is checked, when a deadline comes, which is at once. Other deadlines are
+ * not of here. */
 static bool step_time(struct pair *pair, struct pair_device *device)
 {
     struct uplink_effects effects;
     if (!device->up || !device->replica)
         return false;
-    enum replica_compare state = replica_compare_state(device->replica);
-    if (state != COMPARE_SCAN && state != COMPARE_SCAN_PARTS)
+    if (!uplink_works(device->uplink))
         return false;
     uplink_tick(device->uplink, pair_device_now(pair, device), &effects);
     if (effects.hang_up)
@@ -232,6 +232,13 @@ static void branch_pended(void *context)
         hub_pended(branch->hub, pair_hub_now(branch->pair));
 }
 
+static void branch_carried(void *context, const uint8_t hash[32])
+{
+    struct pair_branch *branch = context;
+    if (branch->hub)
+        hub_blob_changed(branch->hub, hash);
+}
+
 static void branch_installed(void *context, const struct message_checkpoint *checkpoint)
 {
     struct pair_branch *branch = context;
@@ -252,6 +259,7 @@ enum err pair_try_connect(struct pair *pair, struct pair_device *device, bool on
                                          .branch = device->serves != NULL,
                                          .forked = device->serves ? branch_forked : NULL,
                                          .pended = device->serves ? branch_pended : NULL,
+                                         .carried = device->serves ? branch_carried : NULL,
                                          .context = device->serves};
     enum err e = uplink_new(&config, &device->identity, NULL, &device->uplink);
     if (e == ERR_OK)

@@ -185,9 +185,9 @@ static void the_memory_store_fails_on_request(void **state)
     store_kit_begin(kit);
     clear(kit, 3);
     store_mem_fail_at(kit->store, 2, ERR_FULL);
-    assert_ok(store_row_delete(kit->store, kit->thing, &id));
-    assert_err(store_row_delete(kit->store, kit->thing, &id), ERR_FULL);
-    assert_ok(store_row_delete(kit->store, kit->thing, &id));
+    assert_ok(store_row_delete(kit->store, kit->part, &id)); /* names no attachments: one call */
+    assert_err(store_row_delete(kit->store, kit->part, &id), ERR_FULL);
+    assert_ok(store_row_delete(kit->store, kit->part, &id));
     store_mem_fail_at(kit->store, 1, ERR_IO);
     assert_err(store_commit(kit->store), ERR_IO);
     store_mem_fail_at(kit->store, 1, ERR_BUSY);
