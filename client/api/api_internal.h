@@ -106,6 +106,7 @@ struct satchel {
     const struct model_table *map_table;
     uint16_t map_ids[MODEL_COLUMNS_MAX], map_indexes[MODEL_COLUMNS_MAX], map_count;
     int64_t clock_offset_ms, last_exchange_ms;
+    bool no_attachments;
     struct api_sync sync;
 };
 
@@ -230,6 +231,8 @@ enum err api_provisional(struct satchel *h, const struct model_table *table, api
                          void *context);
 /* Whether there is such a conflict, stored or provisional. ERR_NOT_FOUND, with a message. */
 enum err api_conflict_exists(struct satchel *h, const struct uuid *id);
+/* attachments.c: the part of the status; within api_read_begin(). */
+enum err api_attachments_status(struct satchel *h, struct satchel_status *ret);
 
 /* sync.c */
 

@@ -648,6 +648,76 @@ SATCHEL_API enum satchel_code satchel_servers(struct satchel *handle, satchel_se
  * SATCHEL_E_FULL, SATCHEL_E_FORBIDDEN, SATCHEL_E_NOMEM. */
 SATCHEL_API enum satchel_code satchel_use_server(struct satchel *handle, const char *name);
 
+/* --- attachments: photos, signatures, documents -------------------------------------------- */
+
+/* An attachment is a record of the table `attachment`, which travels as records do and is seen by whoever sees its
+ * customer, and the bytes that it names by their SHA-256, which follow when nothing else is to be sent. */
+enum satchel_attachment_place {
+    SATCHEL_ATTACHMENT_HERE,            /* saved on this device alone */
+    SATCHEL_ATTACHMENT_AT_BRANCH,       /* here and at a branch, not known to be at headquarters */
+    SATCHEL_ATTACHMENT_AT_HEADQUARTERS, /* here and there */
+    SATCHEL_ATTACHMENT_ON_SERVER        /* not here, or not whole */
+};
+
+struct satchel_attachment {
+    struct satchel_id id; /* of its record */
+    struct satchel_id party,
+        about; /* whose it is; what it is about, zeros: nothing in particular */
+    const char *name, *kind, *media_type;
+    uint8_t sha256[32];
+    uint64_t size; /* bytes, as its record says */
+    uint64_t here; /* of these on this device */
+    uint64_t sent; /* while this handle sends it: bytes that the server has */
+    enum satchel_attachment_place place;
+    bool asked;     /* it comes with the next exchange */
+    bool too_large; /* headquarters takes none of this size */
+    int64_t taken_at_ms;
+};
+
+/* Up to `size` bytes to data; returns how many, 0 at the end, -1: it failed. */
+typedef long satchel_source_fn(void *context, void *data, size_t size);
+
+struct satchel_attach {
+    const char *table; /* what it is about: a customer, or a record that has one */
+    const struct satchel_id *record;
+    const char *file; /* its bytes, or: */
+    satchel_source_fn *source;
+    void *source_context;
+    const char *name;       /* NULL: the file's */
+    const char *kind;       /* photo, signature, document, other; NULL: by the name */
+    const char *media_type; /* NULL: by the name */
+    int64_t taken_at_ms;    /* 0: not known */
+};
+
+/* Saves bytes and record in one transaction (part of an open one). SATCHEL_E_NOT_FOUND: no such record, or file;
+ * SATCHEL_E_INVALID: the record has no customer, or the file is empty; SATCHEL_E_TOO_LARGE: larger than
+ * headquarters takes, as far as this device knows; SATCHEL_E_IO: the file; SATCHEL_E_MODEL: the model has no
+ * attachments. */
+SATCHEL_API enum satchel_code satchel_attach(struct satchel *handle,
+                                             const struct satchel_attach *what,
+                                             struct satchel_id *ret_id);
+/* fn gets each attachment: of a record, or (table NULL) all. Strings are valid during the call. */
+typedef int satchel_attachment_fn(void *context, const struct satchel_attachment *attachment);
+SATCHEL_API enum satchel_code satchel_attachments(struct satchel *handle, const char *table,
+                                                  const struct satchel_id *record,
+                                                  satchel_attachment_fn *fn, void *context);
+/* One by its record's id. Strings are valid until the next call. SATCHEL_E_NOT_FOUND. */
+SATCHEL_API enum satchel_code satchel_attachment(struct satchel *handle,
+                                                 const struct satchel_id *id,
+                                                 struct satchel_attachment *ret_attachment);
+/* Its bytes, piece by piece. SATCHEL_E_NOT_FOUND: no such record; SATCHEL_E_OFFLINE: it is on the server only. */
+typedef int satchel_bytes_fn(void *context, const void *data, size_t size);
+SATCHEL_API enum satchel_code satchel_attachment_read(struct satchel *handle,
+                                                      const struct satchel_id *id,
+                                                      satchel_bytes_fn *fn, void *context);
+/* Asks for it: it comes with the next exchange, or at once while connected. No error if it is here. */
+SATCHEL_API enum satchel_code satchel_attachment_fetch(struct satchel *handle,
+                                                       const struct satchel_id *id);
+/* Attachments of up to so many bytes come by themselves: 0 none, UINT64_MAX all; 1 MiB unless this was called. */
+SATCHEL_API enum satchel_code satchel_attachments_automatic(struct satchel *handle, uint64_t bytes);
+/* From the next connection on, records alone are exchanged, or (as before) attachments as well. */
+SATCHEL_API void satchel_carry_attachments(struct satchel *handle, bool carry);
+
 /* --- status -------------------------------------------------------------------------------- */
 
 struct satchel_status {
@@ -673,6 +743,15 @@ struct satchel_status {
     int64_t last_exchange_ms;   /* when a sync last ended well; 0: never */
     int64_t clock_offset_ms;    /* server minus this device, at the last exchange */
     bool connected, live;
+    uint64_t attachments_to_send, photos_to_send; /* photos: of these */
+    uint64_t attachment_bytes_to_send;
+    uint64_t attachments_to_fetch,
+        attachment_bytes_to_fetch; /* seen here, and not on this device */
+    uint64_t attachments_here, attachment_bytes_here;
+    uint64_t attachments_refused; /* of those to send: too large for headquarters */
+    uint64_t attachments_unnamed; /* here alone, and no record names them any more */
+    uint64_t attachments_automatic,
+        attachment_limit; /* bytes: what comes by itself, what headquarters takes */
 };
 
 /* Strings belong to the handle. */
@@ -721,6 +800,8 @@ struct satchel_sync_event {
     uint64_t pulled, pull_total; /* rows received; pull_total 0: not known */
     uint64_t pushed_bytes, pulled_bytes;
     uint64_t checkpoints;
+    uint64_t attachments_sent, attachment_bytes_sent;
+    uint64_t attachments_received, attachment_bytes_received;
 };
 /* Called from satchel_loop_run() and satchel_sync(). It may use the handle, disconnect it included,
  * but not close it. The return value counts in satchel_sync() alone. */
@@ -768,7 +849,8 @@ enum satchel_woken {
 SATCHEL_API enum satchel_code satchel_loop_run(struct satchel_loop *loop, int wake_fd,
                                                int64_t timeout_ms, enum satchel_woken *ret_woken);
 
-/* One whole exchange: connects, pushes, catches up, hangs up. fn (may be NULL) returns non-zero to
+/* One whole exchange: connects, pushes, catches up, carries attachments, hangs up. SATCHEL_SYNC_CAUGHT_UP
+ * comes before the attachments. fn (may be NULL) returns non-zero to
  * give up (SATCHEL_E_INTERRUPTED). Not while connected to a loop. Errors: those of connecting
  * (SATCHEL_E_LINK, TIMEOUT, PIN, AUTH, REVOKED, PROTOCOL, VERSION, CLOSED ...), of the store. */
 SATCHEL_API enum satchel_code satchel_sync(struct satchel *handle, satchel_sync_fn *fn,

@@ -163,6 +163,8 @@ enum satchel_code satchel_status(struct satchel *handle, struct satchel_status *
         e = count_conflicts(handle, "open", &status.conflicts_open);
     if (e == ERR_OK)
         e = count_conflicts(handle, "automatic", &status.conflicts_automatic);
+    if (e == ERR_OK)
+        e = api_attachments_status(handle, &status);
     api_read_end(handle);
     if (e == ERR_OK)
         *ret_status = status;

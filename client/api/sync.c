@@ -114,6 +114,10 @@ static bool tell(struct satchel *h, enum satchel_sync_kind kind, enum err code, 
         .pushed_bytes = sync->told.pushed_bytes,
         .pulled_bytes = sync->told.pulled_bytes,
         .checkpoints = sync->told.checkpoints,
+        .attachments_sent = sync->told.attachments_sent,
+        .attachment_bytes_sent = sync->told.attachment_bytes_sent,
+        .attachments_received = sync->told.attachments_received,
+        .attachment_bytes_received = sync->told.attachment_bytes_received,
     };
     loop->told = true;
     (void)sync->fn(sync->context, h, &event);
@@ -123,7 +127,11 @@ static bool tell(struct satchel *h, enum satchel_sync_kind kind, enum err code, 
 static bool counts_moved(const struct uplink_progress *a, const struct uplink_progress *b)
 {
     return a->acknowledged_upto != b->acknowledged_upto || a->pushed_bytes != b->pushed_bytes ||
-           a->pulled_rows != b->pulled_rows || a->pulled_bytes != b->pulled_bytes;
+           a->pulled_rows != b->pulled_rows || a->pulled_bytes != b->pulled_bytes ||
+           a->attachments_sent != b->attachments_sent ||
+           a->attachment_bytes_sent != b->attachment_bytes_sent ||
+           a->attachments_received != b->attachments_received ||
+           a->attachment_bytes_received != b->attachment_bytes_received;
 }
 
 /* All that was to be exchanged has been. */
@@ -308,7 +316,8 @@ static enum err make_uplink(struct satchel *h, enum satchel_mode mode)
                                          .rng = &h->rng,
                                          .log = &h->log,
                                          .agent = "satchel/" SATCHEL_VERSION,
-                                         .once = mode == SATCHEL_ONCE};
+                                         .once = mode == SATCHEL_ONCE,
+                                         .no_attachments = h->no_attachments};
     struct uplink_identity identity = {.device = h->identity.device};
     memcpy(identity.seed, h->identity.seed, sizeof identity.seed);
     memcpy(identity.server_key, h->identity.pin, sizeof identity.server_key);

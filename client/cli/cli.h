@@ -44,10 +44,11 @@ struct command {
     int (*run)(struct cli *cli, int argc, char **argv);
 };
 
-extern const struct command command_add, command_attention, command_conflicts, command_enroll,
-    command_export, command_find, command_handover, command_history, command_import, command_list,
-    command_restore, command_rm, command_server, command_set, command_show, command_sql,
-    command_status, command_sync, command_tables, command_verify;
+extern const struct command command_add, command_attach, command_attachments, command_attention,
+    command_conflicts, command_enroll, command_export, command_fetch, command_find,
+    command_handover, command_history, command_import, command_list, command_restore, command_rm,
+    command_server, command_set, command_show, command_sql, command_status, command_sync,
+    command_tables, command_verify;
 
 /* --- errors: tell, and return the exit code ----------------------------------------------------- */
 
@@ -93,6 +94,12 @@ char *cli_cell_text(struct cli *cli, const struct satchel_record *record,
                     const struct satchel_cell *cell);
 /* "2026-11-22 10:15" in local time; "" for 0. out: 32 bytes. */
 void cli_time(int64_t at_ms, char out[32]);
+/* "4.1 MB". out: 32 bytes. */
+void cli_size(uint64_t bytes, char out[32]);
+/* none, all, 500k, 2M; false: it is none of these. */
+bool cli_parse_size(const char *text, uint64_t *ret_bytes);
+/* Where an attachment is, in words. out: 80 bytes. */
+void cli_place(const struct satchel_attachment *attachment, char out[80]);
 /* Who: "Nancy Davolio (laptop)". Freed by the caller. */
 char *cli_author(const struct satchel_author *author);
 
@@ -112,6 +119,7 @@ json_t *cli_json_text(const char *text);
 json_t *cli_json_author(const struct satchel_author *author);
 json_t *cli_json_id(const struct satchel_id *id);
 json_t *cli_json_time(int64_t at_ms); /* "2026-11-22T10:15:00.000Z", null for 0 */
+json_t *cli_json_attachment(const struct satchel_attachment *attachment);
 /* Prints and releases. */
 void cli_print_json(json_t *value);
 

@@ -4,6 +4,35 @@
 
 #include "args.h"
 
+static void print_attachments(const struct satchel_status *s)
+{
+    char size[32];
+    uint64_t n = s->attachments_to_send;
+    bool photos = n == s->photos_to_send;
+    if (n > 0) {
+        cli_size(s->attachment_bytes_to_send, size);
+        printf("Attachments        %" PRIu64 " %s, %s to send\n", n,
+               photos ? (n == 1 ? "photo" : "photos") : (n == 1 ? "attachment" : "attachments"),
+               size);
+    }
+    if (s->attachments_refused > 0)
+        printf("Too large          %" PRIu64 " of them for headquarters  (satchel attachments)\n",
+               s->attachments_refused);
+    if (s->attachments_to_fetch > 0) {
+        cli_size(s->attachment_bytes_to_fetch, size);
+        printf("On the server      %" PRIu64 " attachments, %s  (satchel fetch)\n",
+               s->attachments_to_fetch, size);
+    }
+    if (s->attachments_here > 0) {
+        cli_size(s->attachment_bytes_here, size);
+        printf("Attachments here   %" PRIu64 ", %s\n", s->attachments_here, size);
+    }
+    if (s->attachments_unnamed > 0)
+        printf("Kept               %" PRIu64
+               " attachments that no record names, and headquarters does not have\n",
+               s->attachments_unnamed);
+}
+
 static void print(struct cli *cli, const struct satchel_status *s)
 {
     char at[32];
@@ -24,6 +53,7 @@ static void print(struct cli *cli, const struct satchel_status *s)
     if (s->colleagues > 0)
         printf("Of colleagues      %" PRIu64 " shown that headquarters does not have yet\n",
                s->colleagues);
+    print_attachments(s);
     if (s->conflicts_open > 0)
         printf("To decide          %" PRIu64 "  (satchel conflicts)\n", s->conflicts_open);
     if (s->conflicts_automatic > 0)
@@ -67,6 +97,16 @@ static int run(struct cli *cli, int argc, char **argv)
     json_object_set_new(json, "server_is_branch", json_boolean(s.server_is_branch));
     json_object_set_new(json, "at_branch", json_integer((json_int_t)s.at_branch));
     json_object_set_new(json, "colleagues", json_integer((json_int_t)s.colleagues));
+    json_object_set_new(
+        json, "attachments",
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "to_send",
+                  (json_int_t)s.attachments_to_send, "photos_to_send", (json_int_t)s.photos_to_send,
+                  "bytes_to_send", (json_int_t)s.attachment_bytes_to_send, "to_fetch",
+                  (json_int_t)s.attachments_to_fetch, "bytes_to_fetch",
+                  (json_int_t)s.attachment_bytes_to_fetch, "here", (json_int_t)s.attachments_here,
+                  "bytes_here", (json_int_t)s.attachment_bytes_here, "refused",
+                  (json_int_t)s.attachments_refused, "unnamed", (json_int_t)s.attachments_unnamed,
+                  "limit", (json_int_t)s.attachment_limit));
     json_object_set_new(json, "conflicts_open", json_integer((json_int_t)s.conflicts_open));
     json_object_set_new(json, "conflicts_automatic",
                         json_integer((json_int_t)s.conflicts_automatic));

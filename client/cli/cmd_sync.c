@@ -10,8 +10,8 @@
 
 struct sync {
     struct cli *cli;
-    struct progress progress;
-    struct satchel_sync_event last; /* the counts of the last event that had some */
+    struct progress progress, carrying; /* of records; of attachments, bytes */
+    struct satchel_sync_event last;     /* the counts of the last event that had some */
     bool live, revoked, ended;
     enum satchel_code code;
     char message[512];
@@ -82,9 +82,15 @@ static int on_event(void *context, struct satchel *handle, const struct satchel_
 {
     struct sync *sync = context;
     (void)handle;
-    if (event->pushed || event->pulled || event->push_total || event->checkpoints)
+    uint64_t carried = event->attachment_bytes_sent + event->attachment_bytes_received;
+    if (event->pushed || event->pulled || event->push_total || event->checkpoints || carried)
         sync->last = *event;
-    progress_step(&sync->progress, event->pushed + event->pulled);
+    if (carried > 0) {
+        progress_end(&sync->progress);
+        progress_step(&sync->carrying, carried);
+    } else {
+        progress_step(&sync->progress, event->pushed + event->pulled);
+    }
     if (event->pull_total > 0)
         sync->progress.total = event->push_total + event->pull_total;
     if (event->kind == SATCHEL_SYNC_REVOKED)
@@ -96,6 +102,7 @@ static int on_event(void *context, struct satchel *handle, const struct satchel_
     }
     if (sync->live) {
         progress_end(&sync->progress);
+        progress_end(&sync->carrying);
         tell_live(sync, event);
     }
     return 0;
@@ -134,19 +141,52 @@ static int run_live(struct sync *sync)
     return result;
 }
 
+static void print_attachments(const struct sync *sync)
+{
+    const struct satchel_sync_event *last = &sync->last;
+    struct satchel_status status;
+    char sent[32], received[32], left[32];
+    cli_size(last->attachment_bytes_sent, sent);
+    cli_size(last->attachment_bytes_received, received);
+    if (last->attachment_bytes_sent + last->attachment_bytes_received > 0)
+        printf("attachments: sent %" PRIu64 " (%s), received %" PRIu64 " (%s)\n",
+               last->attachments_sent, sent, last->attachments_received, received);
+    if (satchel_status(sync->cli->handle, &status) != SATCHEL_OK)
+        return;
+    cli_size(status.attachment_bytes_to_send, left);
+    if (status.attachments_to_send > 0)
+        printf("%" PRIu64 " %s, %s still to send\n", status.attachments_to_send,
+               plural(status.attachments_to_send, "attachment", "attachments"), left);
+    if (status.attachments_refused > 0) {
+        cli_size(status.attachment_limit, left);
+        printf("%" PRIu64 " of them: larger than the %s that headquarters takes\n",
+               status.attachments_refused, left);
+    }
+}
+
+static json_t *json_attachments(const struct sync *sync)
+{
+    const struct satchel_sync_event *last = &sync->last;
+    return json_pack("{s:I, s:I, s:I, s:I}", "sent", (json_int_t)last->attachments_sent,
+                     "sent_bytes", (json_int_t)last->attachment_bytes_sent, "received",
+                     (json_int_t)last->attachments_received, "received_bytes",
+                     (json_int_t)last->attachment_bytes_received);
+}
+
 static int report(struct sync *sync, const struct figures *before)
 {
     struct cli *cli = sync->cli;
     struct figures now = figures_of(cli);
     uint64_t merged = now.merged > before->merged ? now.merged - before->merged : 0;
     if (cli->json) {
-        cli_print_json(json_pack(
-            "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "pushed",
-            (json_int_t)sync->last.pushed, "pulled", (json_int_t)sync->last.pulled, "merged",
-            (json_int_t)merged, "conflicts", (json_int_t)now.conflicts, "attention",
-            (json_int_t)now.parked, "waiting", (json_int_t)now.waiting, "records",
-            (json_int_t)now.records, "sent_bytes", (json_int_t)sync->last.pushed_bytes,
-            "received_bytes", (json_int_t)sync->last.pulled_bytes));
+        cli_print_json(
+            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "pushed",
+                      (json_int_t)sync->last.pushed, "pulled", (json_int_t)sync->last.pulled,
+                      "merged", (json_int_t)merged, "conflicts", (json_int_t)now.conflicts,
+                      "attention", (json_int_t)now.parked, "waiting", (json_int_t)now.waiting,
+                      "records", (json_int_t)now.records, "sent_bytes",
+                      (json_int_t)sync->last.pushed_bytes, "received_bytes",
+                      (json_int_t)sync->last.pulled_bytes, "attachments", json_attachments(sync)));
     } else if (!cli->quiet) {
         printf("sent %" PRIu64 " %s, received %" PRIu64 " %s", sync->last.pushed,
                plural(sync->last.pushed, "change", "changes"), sync->last.pulled,
@@ -154,6 +194,7 @@ static int report(struct sync *sync, const struct figures *before)
         if (merged > 0)
             printf(", merged %" PRIu64 " for you", merged);
         printf("; %" PRIu64 " waiting\n", now.waiting);
+        print_attachments(sync);
         if (now.conflicts > 0)
             printf("%" PRIu64 " %s to decide: satchel conflicts\n", now.conflicts,
                    plural(now.conflicts, "conflict", "conflicts"));
@@ -167,8 +208,10 @@ static int report(struct sync *sync, const struct figures *before)
 static int run(struct cli *cli, int argc, char **argv)
 {
     struct sync sync = {.cli = cli};
-    const struct option options[] = {{"live", OPTION_FLAG, &sync.live}};
-    int failed = args_parse(cli, &command_sync, options, 1, &argc, argv, 0, 0);
+    bool records_only = false;
+    const struct option options[] = {{"live", OPTION_FLAG, &sync.live},
+                                     {"no-attachments", OPTION_FLAG, &records_only}};
+    int failed = args_parse(cli, &command_sync, options, 2, &argc, argv, 0, 0);
     if (!failed)
         failed = cli_open(cli, false);
     if (failed)
@@ -178,7 +221,9 @@ static int run(struct cli *cli, int argc, char **argv)
         return cli_failf(cli, EXIT_AUTH, "%s is not enrolled: 'satchel enroll TICKET' first",
                          cli->directory);
     struct figures before = figures_of(cli);
+    satchel_carry_attachments(cli->handle, !records_only);
     progress_begin(&sync.progress, cli, "exchanging", "things", 0);
+    progress_begin(&sync.carrying, cli, "attachments", "bytes", status.attachment_bytes_to_send);
     if (sync.live) {
         int result = run_live(&sync);
         progress_end(&sync.progress);
@@ -186,6 +231,7 @@ static int run(struct cli *cli, int argc, char **argv)
     }
     enum satchel_code code = satchel_sync(cli->handle, on_event, &sync);
     progress_end(&sync.progress);
+    progress_end(&sync.carrying);
     if (sync.revoked)
         return cli_fail(cli, SATCHEL_E_REVOKED,
                         "this device has been revoked, and its data are erased");
@@ -196,12 +242,17 @@ static int run(struct cli *cli, int argc, char **argv)
 }
 
 const struct command command_sync = {
-    "sync", "[--live]", "exchange changes with headquarters",
+    "sync", "[--live] [--no-attachments]", "exchange changes with headquarters",
     "Sends what was written here, and brings what others wrote. What is cut off goes on from "
     "there\n"
     "the next time; nothing is sent or shown twice.\n"
     "\n"
-    "  --live   stay connected until Ctrl-C; with --json an event per line\n"
+    "Records come first, then attachments that wait here and small ones that are new to this "
+    "device\n"
+    "(see 'satchel attachments --automatic').\n"
+    "\n"
+    "  --live             stay connected until Ctrl-C; with --json an event per line\n"
+    "  --no-attachments   records alone\n"
     "\n"
     "examples:\n"
     "  satchel sync\n"

@@ -11,10 +11,12 @@
 #include "text.h"
 
 static const struct command *const commands[] = {
-    &command_enroll,  &command_sync,     &command_status,    &command_add,       &command_set,
-    &command_rm,      &command_restore,  &command_show,      &command_list,      &command_find,
-    &command_history, &command_sql,      &command_conflicts, &command_attention, &command_import,
-    &command_export,  &command_handover, &command_server,    &command_tables,    &command_verify,
+    &command_enroll,      &command_sync,      &command_status,  &command_add,
+    &command_set,         &command_rm,        &command_restore, &command_show,
+    &command_list,        &command_find,      &command_history, &command_sql,
+    &command_conflicts,   &command_attention, &command_import,  &command_attach,
+    &command_attachments, &command_fetch,     &command_export,  &command_handover,
+    &command_server,      &command_tables,    &command_verify,
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
@@ -67,7 +69,7 @@ static int help(struct cli *cli, const char *name)
     if (!name) {
         fputs(help_head, stdout);
         for (size_t i = 0; i < COMMAND_COUNT; i++)
-            printf("  %-10s  %s\n", commands[i]->name, commands[i]->summary);
+            printf("  %-11s  %s\n", commands[i]->name, commands[i]->summary);
         fputs(help_tail, stdout);
         return EXIT_DONE;
     }

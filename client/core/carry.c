@@ -163,6 +163,8 @@ static void on_up_state(struct uplink *u, const struct blob_state *state)
     case BLOB_WANTED:
         c->up_next = (uint32_t)state->next;
         c->waits = false;
+        memcpy(u->progress.sending, c->up_hash, BLOB_HASH);
+        u->progress.sending_done = state->next * BLOB_CHUNK;
         return;
     case BLOB_CHECKING: return;
     case BLOB_AT_BRANCH:

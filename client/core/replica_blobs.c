@@ -428,20 +428,30 @@ static int count_here(void *context, const uint8_t hash[BLOB_HASH], const struct
     return (int)e;
 }
 
-enum err replica_blob_counts(struct replica *r, struct blob_counts *ret)
+enum err replica_blob_counts_within(struct replica *r, struct blob_counts *ret)
 {
-    bool own;
     struct blob_counts counts = {0};
     struct counting c = {r, &counts};
-    enum err e = enter(r, STORE_READ, &own);
-    if (e != ERR_OK)
-        return e;
-    e = blob_scan(r->store, count_here, &c);
+    enum err e = blob_scan(r->store, count_here, &c);
     if (e == ERR_OK)
         e = blob_list_scan(r->store, BLOB_TO_FETCH, count_to_fetch, &c);
     if (e == ERR_OK)
         *ret = counts;
-    return leave_reading(r, own, e);
+    return e;
+}
+
+enum err replica_blob_counts(struct replica *r, struct blob_counts *ret)
+{
+    bool own;
+    enum err e = enter(r, STORE_READ, &own);
+    return e == ERR_OK ? leave_reading(r, own, replica_blob_counts_within(r, ret)) : e;
+}
+
+enum err replica_blob_settings_within(struct replica *r, uint64_t *ret_automatic,
+                                      uint64_t *ret_limit)
+{
+    enum err e = policy(r, ret_automatic);
+    return e == ERR_OK ? number_get(r, limit_name, BLOB_SIZE_DEFAULT, ret_limit) : e;
 }
 
 enum err replica_blob_begin(struct replica *r, struct blob_writer *writer)

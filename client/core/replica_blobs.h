@@ -68,6 +68,10 @@ struct blob_counts {
     uint64_t refused, unnamed; /* of to_send: too large; named by no record here */
 };
 enum err replica_blob_counts(struct replica *replica, struct blob_counts *ret);
+/* The same within a transaction of the store; and policy and limit. */
+enum err replica_blob_counts_within(struct replica *replica, struct blob_counts *ret);
+enum err replica_blob_settings_within(struct replica *replica, uint64_t *ret_automatic,
+                                      uint64_t *ret_limit);
 /* A new one: begin, add chunks, end within the transaction of replica_begin(), so that the record which names it
  * comes with it. begin and add are transactions of their own, or part of that. */
 enum err replica_blob_begin(struct replica *replica, struct blob_writer *writer);

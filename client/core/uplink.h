@@ -68,6 +68,8 @@ struct uplink_progress {
     uint64_t pending_groups; /* of others, that came from a branch */
     uint64_t attachments_sent, attachment_bytes_sent;
     uint64_t attachments_received, attachment_bytes_received;
+    uint8_t sending[32];     /* the attachment that goes up; */
+    uint64_t sending_done;   /* bytes of it that the server has; 0: none goes up */
     bool records_done;       /* once: what is left are attachments */
     int64_t clock_offset_ms; /* server minus device, by the handshake */
 };

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/blob.h"
+
 enum { PROBLEMS_MAX = 100, ANSWER_MAX = 16 << 20 };
 
 static void note(void *context, const char *text)
@@ -104,6 +106,43 @@ static enum err check_replica(struct house *house, json_t *report, json_t *probl
     return ERR_OK;
 }
 
+struct blobs_check {
+    struct house *house;
+    json_t *problems;
+    uint64_t count;
+};
+
+static int check_blob(void *context, const uint8_t hash[BLOB_HASH], const struct blob *blob)
+{
+    struct blobs_check *check = context;
+    char hex[2 * BLOB_HASH + 1], text[200];
+    if (!blob->whole)
+        return 0;
+    check->count++;
+    enum err e = blob_verify(check->house->store, check->house->crypto, hash, blob);
+    for (int i = 0; i < BLOB_HASH; i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+    (void)snprintf(text, sizeof text, "attachment %s: its bytes are not those that were saved",
+                   hex);
+    if (e == ERR_CORRUPT)
+        note(check->problems, text);
+    return e == ERR_CORRUPT ? 0 : (int)e;
+}
+
+/* Each attachment against its hash. */
+static enum err check_blobs(struct house *house, json_t *report, json_t *problems,
+                            struct err_info *info)
+{
+    struct blobs_check check = {house, problems, 0};
+    enum err e = store_begin(house->store, STORE_READ);
+    if (e == ERR_OK) {
+        e = blob_scan(house->store, check_blob, &check);
+        store_rollback(house->store);
+    }
+    json_object_set_new(report, "attachments", json_integer((json_int_t)check.count));
+    return e == ERR_OK ? e : err_set(info, e, "the attachments could not be read: %s", err_text(e));
+}
+
 enum err check_store(struct house *house, const char *path, json_t **ret_report,
                      struct err_info *info)
 {
@@ -123,6 +162,8 @@ enum err check_store(struct house *house, const char *path, json_t **ret_report,
     if (e == ERR_OK)
         e = house->replica ? check_replica(house, report, problems, info)
                            : check_hub(house, report, problems, info);
+    if (e == ERR_OK)
+        e = check_blobs(house, report, problems, info);
     house_leave(house);
     if (e != ERR_OK && e != ERR_CORRUPT) {
         json_decref(report);

@@ -153,7 +153,8 @@ enum err house_open(struct house *house, enum house_mode mode, const char *store
         .inspect = mode == HOUSE_LOOK,
         .limits = {.page_rows = (uint32_t)s->page_rows,
                    .page_bytes = (uint32_t)s->page_kb << 10,
-                   .live_queue_bytes = (uint64_t)s->live_kb << 10},
+                   .live_queue_bytes = (uint64_t)s->live_kb << 10,
+                   .attachment_bytes = (uint64_t)s->attachment_mb << 20},
     };
     if (e == ERR_OK && mode == HOUSE_SERVE)
         e = house_pin(house, house->config.server_key, info);

@@ -56,6 +56,8 @@ size_t settings_options(struct settings *s, struct option *out)
         {"live-kb", OPTION_NUMBER, &s->live_kb, "N",
          "KiB queued for a slow device before it catches up from the log instead (0: 1024)", 0,
          1 << 20},
+        {"attachment-mb", OPTION_NUMBER, &s->attachment_mb, "N",
+         "MiB that one attachment may have (0: 32); headquarters' counts", 0, 1024},
         {"cache-mb", OPTION_NUMBER, &s->cache_mb, "N", "MiB of the database held in memory (64)", 1,
          65536},
     };

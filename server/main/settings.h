@@ -14,7 +14,7 @@ enum { SETTINGS_MAX = 18, PORT_DEFAULT = 7443 };
 
 struct settings {
     const char *name, *listen, *host, *upstream, *upstream_pin, *certificate, *key, *sync, *log;
-    int64_t connections, per_address, page_rows, page_kb, live_kb, cache_mb;
+    int64_t connections, per_address, page_rows, page_kb, live_kb, cache_mb, attachment_mb;
     struct buf text; /* of the file; the strings above may point into it */
 };
 

@@ -11,6 +11,9 @@ static const struct {
 } rows[] = {
     {"records", "records", false},
     {"buckets", "buckets", false},
+    {"attachments", "attachments", false},
+    {"attachment_bytes", "bytes of attachments", false},
+    {"attachments_missing", "attachments whose bytes have not come yet", false},
     {"waiting", "groups that wait for another", false},
     {"parked", "groups parked, for a person", false},
     {"starts", "starts of headquarters", false},
@@ -67,6 +70,10 @@ static void print_branch(const struct house *house, const json_t *answer, bool r
     printf("%14lld  records\n%14lld  groups that wait to go up, or to be decided there\n",
            (long long)json_integer_value(json_object_get(answer, "records")),
            (long long)json_integer_value(json_object_get(answer, "pending")));
+    printf("%14lld  attachments here, %.1f MB\n%14lld  of them on their way up\n",
+           (long long)json_integer_value(json_object_get(answer, "attachments")),
+           (double)json_integer_value(json_object_get(answer, "attachment_bytes")) / 1e6,
+           (long long)json_integer_value(json_object_get(answer, "attachments_pending")));
     for (size_t i = 0; running && i < sizeof rows / sizeof *rows; i++)
         for (size_t j = 0; j < sizeof told / sizeof *told; j++)
             if (strcmp(rows[i].name, told[j]) == 0)

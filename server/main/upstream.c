@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/core/replica_blobs.h"
 #include "client/core/uplink.h"
 #include "client/net/backoff.h"
 #include "client/net/loop.h"
@@ -62,6 +63,13 @@ static void pended(void *context)
     struct upstream *u = context;
     if (u->house->hub)
         hub_pended(u->house->hub, house_now(u->house));
+}
+
+static void carried(void *context, const uint8_t hash[32])
+{
+    struct upstream *u = context;
+    if (u->house->hub)
+        hub_blob_changed(u->house->hub, hash);
 }
 
 void upstream_wire(struct upstream *u, struct replica_config *replica, struct hub_config *hub)
@@ -291,6 +299,7 @@ enum err upstream_start(struct upstream *u, struct server_net_guest *ret_guest,
                                          .branch = true,
                                          .forked = forked,
                                          .pended = pended,
+                                         .carried = carried,
                                          .context = u};
     struct uplink_identity identity = {.device = u->identity.device};
     memcpy(identity.seed, u->identity.seed, sizeof identity.seed);
@@ -388,6 +397,12 @@ void upstream_status(struct upstream *u, json_t *answer)
         "records", (json_int_t)status.records, "failure", connected ? "" : u->message);
     json_object_update(answer, more);
     json_decref(more);
+    struct blob_counts blobs;
+    if (replica_blob_counts(u->house->replica, &blobs) == ERR_OK) {
+        json_object_set_new(answer, "attachments", json_integer((json_int_t)blobs.here));
+        json_object_set_new(answer, "attachment_bytes", json_integer((json_int_t)blobs.bytes_here));
+        json_object_set_new(answer, "attachments_pending", json_integer((json_int_t)blobs.to_send));
+    }
     if (u->house->hub)
         add_stats(u->house->hub, answer);
 }

@@ -15,14 +15,14 @@ static void print_report(const json_t *report)
     size_t i;
     if (check_is_clean(report) && !json_object_get(report, "audit_entries")) { /* a branch */
         printf("In order: %lld records in %lld buckets add up to headquarters' digests, "
-               "integrity_check is clean.\n",
-               number(report, "records"), number(report, "buckets"));
+               "%lld attachments to their hashes, integrity_check is clean.\n",
+               number(report, "records"), number(report, "buckets"), number(report, "attachments"));
         return;
     }
     if (check_is_clean(report)) {
-        printf("In order: %lld records in %lld buckets add up to their digests, %lld audit entries "
-               "chain, integrity_check is clean.\n",
-               number(report, "records"), number(report, "buckets"),
+        printf("In order: %lld records in %lld buckets add up to their digests, %lld "
+               "attachments to their hashes, %lld audit entries chain, integrity_check is clean.\n",
+               number(report, "records"), number(report, "buckets"), number(report, "attachments"),
                number(report, "audit_entries"));
         return;
     }

@@ -17,6 +17,13 @@ static void installed(void *context, const struct message_checkpoint *checkpoint
         hub_installed(node->hub, checkpoint, node_hub_now(node));
 }
 
+static void carried(void *context, const uint8_t hash[32])
+{
+    struct node *node = context;
+    if (node->hub)
+        hub_blob_changed(node->hub, hash);
+}
+
 static void forked(void *context, uint64_t origin, uint64_t oseq)
 {
     struct node *node = context;
@@ -175,6 +182,7 @@ void device_node_connect(struct node *node)
                                          .branch = node->serves,
                                          .forked = node->serves ? forked : NULL,
                                          .pended = node->serves ? pended : NULL,
+                                         .carried = node->serves ? carried : NULL,
                                          .context = node};
     uplink_free(node->uplink);
     node->uplink = NULL;
