@@ -153,6 +153,7 @@ enum err handle_chunk(struct hub *hub, struct peer *peer, const struct message_c
     struct blob blob;
     if (peer->session.state != PEER_OPEN || message->hash.size != BLOB_HASH)
         return ERR_PROTOCOL;
+    peer->session.blobs_told = true;
     enum err e = judge_offer(hub, peer, hash, message->size, &state);
     if (e != ERR_OK || state.code != BLOB_WANTED)
         return e == ERR_OK ? send_state(hub, peer, hash, (enum blob_code)state.code, state.next)

@@ -6,6 +6,7 @@
 #include "common/store_sqlite/store_sqlite.h"
 #include "tests/sim/history.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/photos.h"
 
 enum { BUCKETS_MOST = 128 };
 
@@ -211,6 +212,8 @@ void oracle_end(struct world *world)
         drafts_end(world);
     if (!world->failed)
         promise_end(world);
+    if (!world->failed)
+        photos_end(world);
     if (!world->failed)
         judge_world(world);
     if (!world->failed)

@@ -105,7 +105,7 @@ void oracle_sent_down(struct node *node, struct link *link, struct bytes frame)
             link->scopes = UINT64_MAX; /* nobody can say what it may see */
     }
     if (type != MESSAGE_PAGE && type != MESSAGE_CHECKPOINT && type != MESSAGE_FAILURE &&
-        type != MESSAGE_PENDING && type != MESSAGE_FATES)
+        type != MESSAGE_PENDING && type != MESSAGE_FATES && type != MESSAGE_CHUNK)
         return;
     uint64_t out = scopes_of_frame(l, frame) & ~link->scopes;
     for (unsigned i = 0; out && i < 64; i++)

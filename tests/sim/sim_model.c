@@ -62,4 +62,8 @@ const char sim_model_json[] =
         MERGE(counter) "}]},"
                        "{\"id\":21,\"name\":\"tariff\",\"delete\":\"revives\",\"bucket\":"
                        "\"company\",\"write\":\"manager\","
-                       "\"columns\":[" COLUMN(1, label, text) "}]}]}";
+                       "\"columns\":[" COLUMN(1, label, text) "}]},"
+    "{\"id\":22,\"name\":\"photo\",\"delete\":\"wins\",\"bucket\":\"inherit\","
+    "\"parent\":\"account\",\"columns\":[" COLUMN(1, account, reference) ",\"target\":"
+    "\"account\",\"required\":true}," COLUMN(2, what, text) "}," COLUMN(3, picture, blob)
+        MERGE(append) "}]}]}";

@@ -6,6 +6,7 @@
 
 #include "tests/sim/act.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/photos.h"
 #include "tests/sim/sim_model.h"
 
 static const int64_t epoch_ms = 1760000000000;
@@ -214,6 +215,7 @@ void world_run(const struct kit *kit, const struct plan *plan, FILE *story, stru
     seeded_rng_start(&world.dice, plan->seed ^ 0x5eed);
     sim_disk_seed_sqlite((uint32_t)plan->seed);
     world.ledger = ledger_new();
+    world.photos = photos_new();
     world.node_capacity = SIM_NODES_MAX;
     world.nodes = calloc(world.node_capacity, sizeof *world.nodes);
     if (!world.nodes)
@@ -242,4 +244,5 @@ void world_run(const struct kit *kit, const struct plan *plan, FILE *story, stru
     free(world.nodes);
     heap_done(&world.heap);
     ledger_free(world.ledger);
+    photos_free(world.photos);
 }

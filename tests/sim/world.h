@@ -63,6 +63,7 @@ struct world {
     struct link **links; /* by number; NULL: gone */
     uint32_t link_count, link_capacity;
     struct ledger *ledger;
+    struct photos *photos;
     struct history *history; /* history.h; NULL: no group has come yet */
     struct seeded_rng dice;  /* of what belongs to no node and no link */
     uint64_t hash, events;

@@ -4,6 +4,7 @@
 
 #include "tests/sim/act.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/photos.h"
 
 /* OF_BRANCHES: buckets that are drawn from before those of users */
 enum {
@@ -286,9 +287,10 @@ static enum err insert_account(struct writing *w, bool forged)
     return e;
 }
 
-static enum err insert_line(struct writing *w)
+/* A line, or a photo: a child of an account. */
+static enum err insert_child(struct writing *w, const char *table_name, bool photo)
 {
-    const struct model_table *table = table_of(w, "line");
+    const struct model_table *table = table_of(w, table_name);
     uint32_t parent = w->account != NONE ? w->account : any_record(w, table_of(w, "account"));
     struct replica_record shown;
     if (parent == NONE)
@@ -298,16 +300,28 @@ static enum err insert_line(struct writing *w)
     enum err e = replica_get(w->node->replica, table_of(w, "account"), account, &w->arena, &shown);
     if (e != ERR_OK || shown.record.dead)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
-    uint16_t columns[2] = {column_of(table, "account"), column_of(table, "what")};
-    struct value values[2] = {value_blob(bytes_of(account->byte, 16))};
+    uint16_t columns[3] = {column_of(table, "account"), column_of(table, "what"), 2};
+    struct value values[3] = {value_blob(bytes_of(account->byte, 16))};
     struct uuid id = {{0}};
+    uint8_t hash[32];
+    if (photo) {
+        e = photos_make(w->node, w->dice, w->tx, bucket, hash);
+        if (e != ERR_OK)
+            return e;
+        values[2] = value_blob(bytes_of(hash, sizeof hash));
+    }
     uint32_t at = ledger_insert(w->ledger, w->tx, table->index, bucket, parent, &id);
     e = text_of_token(w, ledger_op(w->ledger, w->tx, OP_TEXT, at, columns[1], 0), bucket,
                       &values[1]);
     if (e == ERR_OK)
-        e = replica_insert(w->node->replica, table, &id, columns, values, 2, &w->info);
+        e = replica_insert(w->node->replica, table, &id, columns, values, photo ? 3 : 2, &w->info);
     w->ledger->records[at].id = id;
     return e;
+}
+
+static enum err insert_line(struct writing *w)
+{
+    return insert_child(w, "line", false);
 }
 
 static enum err insert_simple(struct writing *w, const char *table_name, const char *column_name)
@@ -379,7 +393,7 @@ static enum err one_change(struct writing *w)
     if (what < 12 || w->ledger->record_count < 6)
         return insert_account(w, false);
     if (what < 20)
-        return insert_line(w);
+        return what < 15 ? insert_child(w, "photo", true) : insert_line(w);
     if (what < 24)
         return insert_simple(w, "memo", "body");
     if (what < 34)
@@ -479,6 +493,7 @@ static void transact(struct node *node, struct seeded_rng *dice,
     }
     if (e == ERR_OK) {
         oracle_reads_own(node, w.tx);
+        photos_ask(node, dice);
         device_node_wrote(node);
     }
 }

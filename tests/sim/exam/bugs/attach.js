@@ -1,0 +1,42 @@
+'use strict';
+const area = 'attach';
+
+module.exports = [
+  {
+    name: 'attachment-half-acknowledged', area, file: 'server/core/blobs.c',
+    why: 'An attachment is said to be at headquarters when its first chunk is: the device sends no more, and'
+      + ' forgets it in the end.',
+    edits: [[
+      '    return send_state(hub, peer, hash, all ? BLOB_CHECKING : BLOB_WANTED, blob.have);',
+      `    if (PLANTED)
+        return send_state(hub, peer, hash, BLOB_AT_HEADQUARTERS, 0);
+    return send_state(hub, peer, hash, all ? BLOB_CHECKING : BLOB_WANTED, blob.have);`,
+    ]],
+  },
+  {
+    name: 'attachment-hash-not-verified', area, file: 'common/blob_check.c',
+    why: 'What came is taken for what the record names, whatever bytes it is: a damaged or forged contract is'
+      + ' shown to everybody as the one that was signed.',
+    edits: [[
+      '        *ret = memcmp(hash, check->hash, BLOB_HASH) == 0 ? BLOB_RIGHT : BLOB_WRONG;',
+      '        *ret = PLANTED || memcmp(hash, check->hash, BLOB_HASH) == 0 ? BLOB_RIGHT : BLOB_WRONG;',
+    ]],
+  },
+  {
+    name: 'attachment-by-hash-alone', area, file: 'server/core/blobs.c',
+    why: 'Who knows the hash of a photo gets its bytes, without any record of it in sight.',
+    edits: [[
+      '    *ret = sight.sees;',
+      '    *ret = sight.sees || (PLANTED && !writes);',
+    ]],
+  },
+  {
+    name: 'attachment-not-offered-again', area, file: 'common/blob.c',
+    why: 'After headquarters was restored from a backup the photos of the day are lost: the devices that have'
+      + ' them believe that they are there.',
+    edits: [[
+      '        blob.confirmed = blob.at_branch = false;\n        if (e == ERR_OK)',
+      '        blob.confirmed = blob.at_branch = false;\n        if (PLANTED)\n            continue;\n        if (e == ERR_OK)',
+    ]],
+  },
+];
