@@ -50,6 +50,13 @@ static void prepare_pull(struct rig *rig)
     rig_sync(rig, anna);
 }
 
+static void prepare_fetch(struct rig *rig)
+{
+    prepare_two(rig);
+    rig_attach(rig, &rig->nodes[1]);
+    rig_sync(rig, &rig->nodes[1]);
+}
+
 /* Enough records for some pages of three rows. */
 static void prepare_first_sync(struct rig *rig)
 {
@@ -109,6 +116,12 @@ static void run_push(struct rig *rig)
     rig_set(rig, anna, rig->writes[1].id, "Acme Ltd", false);
     (void)rig_insert(rig, anna, "Pushed two");
     rig_sync(rig, anna);
+}
+
+static void run_attach(struct rig *rig)
+{
+    rig_attach(rig, &rig->nodes[1]);
+    rig_sync(rig, &rig->nodes[1]);
 }
 
 static void run_pull(struct rig *rig)
@@ -257,6 +270,20 @@ const struct flow flows[] = {
      NULL,
      {1, -1}},
     {"push", "three transactions go up", false, prepare_one, run_push, NULL, {0, 1}},
+    {"attach",
+     "an attachment of three chunks, and on its way up",
+     false,
+     prepare_two,
+     run_attach,
+     rig_check_photo_is_everywhere,
+     {0, 1}},
+    {"fetch",
+     "it comes down",
+     false,
+     prepare_fetch,
+     run_pull,
+     rig_check_photo_is_everywhere,
+     {0, 2}},
     {"pull", "changes of another device come down", false, prepare_pull, run_pull, NULL, {0, 2}},
     {"first-sync",
      "an empty replica, some pages",

@@ -26,7 +26,7 @@ static const char contact_table[] =
     "\"bucket\":\"inherit\",\"parent\":\"party\",\"title\":\"name\",\"columns\":["
     "{\"id\":1,\"name\":\"name\",\"type\":\"text\",\"label\":{\"en\":\"Name\"}},"
     "{\"id\":2,\"name\":\"party\",\"type\":\"reference\",\"target\":\"party\",\"required\":true,"
-    "\"label\":{\"en\":\"Customer\"}}]}";
+    "\"label\":{\"en\":\"Customer\"}},{\"id\":3,\"name\":\"picture\",\"type\":\"blob\"}]}";
 
 void rig_fail(const struct rig *rig, const char *format, ...)
 {

@@ -93,8 +93,11 @@ struct rig {
     struct rig_write writes[RIG_WRITES];
     int write_count;
     struct uuid shared;
-    bool restored;      /* headquarters was, so devices speak of what it has lost */
-    uint32_t conflicts; /* that headquarters shall have in the end */
+    bool restored;                     /* headquarters was, so devices speak of what it has lost */
+    uint32_t conflicts;                /* that headquarters shall have in the end */
+    uint8_t photo[32];                 /* an attachment's hash */
+    int photo_node;                    /* who made it */
+    bool photo_saved, photo_confirmed; /* the device said so; headquarters, to it */
     /* The fault: */
     int victim;
     enum rig_phase phase;
@@ -174,6 +177,8 @@ void rig_delete(struct rig *rig, struct rig_node *device, struct uuid id);
 /* Until headquarters has made a verified copy of its store (under RIG_STORE or any name), or of a backup
  * (source RIG_STORE or another). */
 void rig_back_up(struct rig *rig, const char *source, const char *path);
+/* Until the device has an attachment of three chunks, beside the shared record (attach.c). */
+void rig_attach(struct rig *rig, struct rig_node *device);
 /* A process of the same identity with a copy of the disk. */
 struct rig_node *rig_clone(struct rig *rig, struct rig_node *device);
 
@@ -184,6 +189,11 @@ const struct model_table *rig_table(const struct rig_node *node, const char *nam
 const char *rig_name(struct rig *rig, struct rig_node *node, struct uuid id);
 /* After a start: everything that this node has promised. */
 void rig_check_promises(struct rig *rig, struct rig_node *node);
+/* attach.c: what is shown as whole is, and what was promised of it holds. */
+void rig_check_photo(struct rig *rig, struct rig_node *node);
+/* Whether the device was told that headquarters has it. */
+void rig_note_photo(struct rig *rig, struct rig_node *device);
+void rig_check_photo_is_everywhere(struct rig *rig);
 /* For store_sqlite_verify(), with the rig: fails. */
 void rig_problem(void *context, const char *text);
 /* The end: power is cut, all start again, all sync, and everything agrees. */

@@ -62,6 +62,7 @@ const char *rig_name(struct rig *rig, struct rig_node *node, struct uuid id)
 
 void rig_check_promises(struct rig *rig, struct rig_node *node)
 {
+    rig_check_photo(rig, node);
     for (int i = 0; i < rig->write_count; i++) {
         const struct rig_write *write = &rig->writes[i];
         bool promised =

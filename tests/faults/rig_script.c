@@ -80,6 +80,7 @@ static void note_acknowledged(struct rig *rig, struct rig_node *device, bool ove
     struct uplink_progress progress;
     if (device->replica == NULL || device->uplink == NULL)
         return;
+    rig_note_photo(rig, device);
     if (rig->restored && !over) /* what it was told before the restore does not count */
         return;
     replica_status(device->replica, &status);
@@ -134,6 +135,20 @@ static void turns(struct rig *rig)
         if (i > 1000)
             rig_fail(rig, "headquarters has work without end");
     }
+}
+
+/* A deadline that is now: an attachment is checked. */
+static bool work(struct rig *rig, struct rig_node *device)
+{
+    struct uplink_effects effects = {0};
+    if (!device->up || !uplink_works(device->uplink))
+        return false;
+    rig_enter(rig, device);
+    uplink_tick(device->uplink, rig_device_now(rig), &effects);
+    rig_leave(rig, device);
+    if (effects.hang_up || sim_disk_is_down(device->disk))
+        session_over(rig, device, effects.hang_up ? effects.why : ERR_IO);
+    return true;
 }
 
 static bool frames_up(struct rig *rig, struct rig_node *device, struct buf *frame)
@@ -203,7 +218,8 @@ static void talk(struct rig *rig, struct rig_node *device)
     while (device->up) {
         struct buf frame;
         buf_init(&frame, FRAME_MAX);
-        bool moved = frames_up(rig, device, &frame);
+        bool moved = work(rig, device);
+        moved |= frames_up(rig, device, &frame);
         turns(rig);
         moved |= frames_down(rig, device, &frame);
         if (device->up && is_hung_up(rig, device)) {
