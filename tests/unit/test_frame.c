@@ -194,6 +194,35 @@ static void what_shrinks_too_much_travels_as_it_is(void **state)
     free(body);
 }
 
+/* A photo is compressed already; a text beside it is not. */
+static void chunks_are_deflated_where_it_helps(void **state)
+{
+    struct fixture *f = *state;
+    static uint8_t data[65536];
+    struct message back,
+        m = {.type = MESSAGE_CHUNK, .as.chunk = {.hash = bytes_of(data, 32), .size = sizeof(data)}};
+    uint64_t x = 7;
+
+    for (size_t i = 0; i < sizeof(data); i++) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        data[i] = (uint8_t)(x >> 24);
+    }
+    for (size_t size = 1; size <= sizeof(data); size = size * 3 + 1) {
+        m.as.chunk.data = bytes_of(data, size);
+        assert_ok(encode(f, &m, true));
+        assert_int_equal(f->frame.data[1], 0);
+    }
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)("a line of a price list; "[data[i] % 24]);
+    m.as.chunk.data = bytes_of(data, sizeof(data));
+    assert_ok(encode(f, &m, true));
+    assert_int_equal(f->frame.data[1], 1);
+    assert_ok(decode_bytes(f, buf_view(&f->frame), true, &back));
+    assert_true(bytes_equal(back.as.chunk.data, m.as.chunk.data));
+}
+
 static void sizes_at_the_limit(void **state)
 {
     struct fixture *f = *state;
@@ -396,6 +425,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_threshold_of_deflating, setup, teardown),
         cmocka_unit_test_setup_teardown(what_does_not_shrink_travels_as_it_is, setup, teardown),
         cmocka_unit_test_setup_teardown(what_shrinks_too_much_travels_as_it_is, setup, teardown),
+        cmocka_unit_test_setup_teardown(chunks_are_deflated_where_it_helps, setup, teardown),
         cmocka_unit_test_setup_teardown(sizes_at_the_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(inflated_sizes_at_the_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(before_authentication, setup, teardown),
