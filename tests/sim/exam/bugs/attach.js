@@ -30,13 +30,4 @@ module.exports = [
       '    *ret = sight.sees || (PLANTED && !writes);',
     ]],
   },
-  {
-    name: 'attachment-not-offered-again', area, file: 'common/blob.c',
-    why: 'After headquarters was restored from a backup the photos of the day are lost: the devices that have'
-      + ' them believe that they are there.',
-    edits: [[
-      '        blob.confirmed = blob.at_branch = false;\n        if (e == ERR_OK)',
-      '        blob.confirmed = blob.at_branch = false;\n        if (PLANTED)\n            continue;\n        if (e == ERR_OK)',
-    ]],
-  },
 ];
