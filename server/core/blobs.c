@@ -7,7 +7,7 @@
  *             BLOB_UNKNOWN, whether its bytes are here or not.
  * Cost:       a look-up per chunk: names of the hash, a row. Checking a hash reads CHECK_CHUNKS in a step.
  * Source:     SPEC.md 15, ADR-18. */
-#include "common/blob.h"
+#include "server/core/blobs.h"
 #include "server/core/relay.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
 /* hub.c - opening and closing, the turn. */
+#include "server/core/blobs.h"
 #include "server/core/hub_internal.h"
 #include "server/core/relay.h"
 

@@ -368,11 +368,8 @@ void peer_save(struct peer *peer); /* before a turn changes its session */
 void frames_drop(struct queued_frame **head, struct queued_frame **tail);
 void peer_publish_staged(struct peer *peer); /* after the commit */
 
-/* receive.c */
+/* hub.c; the first: receive.c */
 void intent_free(struct intent *intent);
-
-/* hub.c */
-
 /* One store transaction around body, with everything that follows a commit (frames, feed, scope) or a
  * failure (memory as the store again). */
 typedef enum err hub_body(struct hub *hub, void *context);
@@ -543,18 +540,6 @@ enum err follow_go_live(struct hub *hub, struct peer *peer);
 enum err follow_note_renamed(struct hub *hub, const struct dot *had);
 /* With a commit: what it has decided of them. *ret_any: something. */
 enum err follow_live(struct hub *hub, struct peer *peer, bool *ret_any);
-
-/* blobs.c: attachments. */
-enum err handle_offer(struct hub *hub, struct peer *peer, const struct message_offer *message);
-enum err handle_chunk(struct hub *hub, struct peer *peer, const struct message_chunk *message);
-enum err handle_want(struct hub *hub, struct peer *peer, const struct message_want *message);
-bool blobs_ready(const struct peer *peer);
-/* Queues the chunk that the peer asked for: when nothing else waits for it. */
-enum err blobs_next(struct hub *hub, struct peer *peer);
-/* Between turns, with something of checking and removing to do: one step of it. */
-bool blobs_work(const struct hub *hub);
-enum err blobs_turn(struct hub *hub);
-void blobs_tick(struct hub *hub);
 
 /* feed.c */
 /* After the commit: encodes what changed once per bucket and queues it for the live peers. */

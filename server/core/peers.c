@@ -3,6 +3,7 @@
  * Bounds:     a peer that does not read falls back from the live feed (feed.c), and is closed when more
  *             than ANSWERS_MAX answers wait for it; its catch-up is bounded by the credit it gives.
  * Source:     SPEC.md 7; DESIGN.md 10. */
+#include "server/core/blobs.h"
 #include "server/core/hub_internal.h"
 #include "server/core/relay.h"
 
