@@ -23,6 +23,7 @@ enum {
     MODEL_ID_MAX = 0x7fff,     /* table, column and group ids: 1..MODEL_ID_MAX */
     MODEL_TABLE_ID_FIRST = 16, /* below: system tables */
     MODEL_FILE_MAX = 4 << 20,
+    MODEL_WHOLE_MAX = MODEL_FILE_MAX + (1 << 20), /* with the system tables */
     MODEL_DEPTH_MAX = 12, /* of the file's nesting */
     MODEL_NAME_MAX = 63,
     MODEL_LABEL_MAX = 200,        /* bytes */
@@ -146,6 +147,9 @@ struct model {
     const struct model_table *tables; /* ascending by id, system tables first */
     uint16_t table_count;
     uint8_t hash[32]; /* SHA-256 of the canonical form: equal models have equal hashes */
+    /* The whole text (SPEC.md 14.2): the file with the system tables that are in effect, for
+     * model_parse_whole(): what stores keep and servers tell. */
+    struct bytes text;
 };
 
 /* System table and column ids: fixed by model_system.json, used by the engine. */
@@ -223,6 +227,12 @@ enum {
  * 'lwww' is not a merge policy; did you mean 'lww'?"). ERR_MODEL, ERR_PARSE, ERR_LIMIT,
  * ERR_NOMEM, ERR_CRYPTO (the hash, for lack of memory as well). */
 enum err model_parse(struct bytes json, struct model **ret_model, struct err_info *info);
+/* The same of a whole text. Its system tables are another program's: they, or this program's, are taken,
+ * whichever extends the other (model_change.h). hash: NULL, or 32 bytes that the model as the text has it must
+ * have: ERR_MALFORMED if it does not. ERR_VERSION: neither extends the other; what model_parse() returns, also where
+ * the text is of a later program and has what this one does not know. */
+enum err model_parse_whole(struct bytes text, const uint8_t *hash, struct model **ret_model,
+                           struct err_info *info);
 /* The CRM's model that is built in (model_crm.json compiled in as text). Same errors. */
 enum err model_builtin(struct model **ret_model, struct err_info *info);
 void model_free(struct model *model); /* accepts NULL */

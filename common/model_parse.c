@@ -1,5 +1,6 @@
 /* model_parse.c - a model file as tables: reading the JSON; see model_build.h. */
 #include "common/model_build.h"
+#include "common/model_change.h"
 #include "common/model_embed.h"
 
 #include <stdlib.h>
@@ -39,14 +40,14 @@ static bool depth_ok(struct bytes json)
     return true;
 }
 
-static enum err load(const struct builder *b, struct bytes json, json_t **ret_root)
+static enum err load(const struct builder *b, struct bytes json, size_t max, json_t **ret_root)
 {
     json_error_t error;
     json_t *root;
 
-    if (json.size > MODEL_FILE_MAX)
-        return build_fail(b, NULL, ERR_LIMIT, "has %zu bytes; at most %d are possible", json.size,
-                          MODEL_FILE_MAX);
+    if (json.size > max)
+        return build_fail(b, NULL, ERR_LIMIT, "has %zu bytes; at most %zu are possible", json.size,
+                          max);
     if (!depth_ok(json))
         return build_fail(b, NULL, ERR_LIMIT, "is nested deeper than %d", MODEL_DEPTH_MAX);
     root = json_loadb(json.size > 0 ? (const char *)json.data : "", json.size,
@@ -291,11 +292,27 @@ static enum err build(struct builder *b, json_t *system, json_t *user, struct mo
     return err == ERR_OK ? ERR_OK : err_set(b->info, err, "the model could not be hashed");
 }
 
-enum err model_parse(struct bytes json, struct model **ret_model, struct err_info *info)
+/* The whole text: the file's own keys and the tables of the system. */
+static enum err keep_text(const struct builder *b, json_t *system, json_t *user,
+                          struct model *model)
+{
+    json_t *whole =
+        json_pack("{s:O,s:O,s:O,s:O}", "name", json_object_get(user, "name"), "version",
+                  json_object_get(user, "version"), "tables", json_object_get(user, "tables"),
+                  "system", json_object_get(system, "tables"));
+    char *text = whole != NULL ? json_dumps(whole, JSON_COMPACT) : NULL;
+    enum err err =
+        text != NULL ? arena_copy(b->keep, bytes_of_text(text), &model->text) : ERR_NOMEM;
+
+    json_decref(whole);
+    free(text);
+    return err == ERR_OK ? ERR_OK : build_nomem(b);
+}
+
+static enum err make(json_t *system, json_t *user, struct model **ret_model, struct err_info *info)
 {
     struct builder b = {.info = info};
     struct model_box *box = calloc(1, sizeof(*box));
-    json_t *system = NULL, *user = NULL;
     enum err err;
 
     if (box == NULL)
@@ -303,13 +320,9 @@ enum err model_parse(struct bytes json, struct model **ret_model, struct err_inf
     arena_init(&box->arena, KEEP_MAX);
     arena_init(&b.scratch, SCRATCH_MAX);
     b.keep = &box->arena;
-    err = load(&b, model_system_json(), &system);
+    err = build(&b, system, user, &box->model);
     if (err == ERR_OK)
-        err = load(&b, json, &user);
-    if (err == ERR_OK)
-        err = build(&b, system, user, &box->model);
-    json_decref(system);
-    json_decref(user);
+        err = keep_text(&b, system, user, &box->model);
     arena_done(&b.scratch);
     if (err != ERR_OK) {
         model_free(&box->model);
@@ -317,6 +330,84 @@ enum err model_parse(struct bytes json, struct model **ret_model, struct err_inf
     }
     *ret_model = &box->model;
     return ERR_OK;
+}
+
+enum err model_parse(struct bytes json, struct model **ret_model, struct err_info *info)
+{
+    const struct builder b = {.info = info};
+    json_t *system = NULL, *user = NULL;
+    enum err err = load(&b, model_system_json(), MODEL_FILE_MAX, &system);
+
+    if (err == ERR_OK)
+        err = load(&b, json, MODEL_FILE_MAX, &user);
+    if (err == ERR_OK)
+        err = make(system, user, ret_model, info);
+    json_decref(system);
+    json_decref(user);
+    return err;
+}
+
+/* Takes the system tables out of a whole text: *ret_system is of the form of model_system.json. */
+static enum err split(const struct builder *b, json_t *whole, json_t **ret_system)
+{
+    json_t *tables = json_object_get(whole, "system");
+    json_t *system;
+
+    if (!json_is_array(tables))
+        return build_fail(b, NULL, ERR_MODEL, "'system' is missing: this is not a whole model");
+    system = json_pack("{s:s,s:i,s:O}", "name", "system", "version", 1, "tables", tables);
+    if (system == NULL || json_object_del(whole, "system") != 0) {
+        json_decref(system);
+        return build_nomem(b);
+    }
+    *ret_system = system;
+    return ERR_OK;
+}
+
+/* Whichever of the two extends the other; takes both. */
+static enum err later_of(struct model *given, struct model *own, struct model **ret_model,
+                         struct err_info *info)
+{
+    bool ours = model_extends(given, own, NULL) == ERR_OK;
+    bool theirs = !ours && model_extends(own, given, info) == ERR_OK;
+
+    model_free(ours ? given : own);
+    if (ours || theirs) {
+        *ret_model = ours ? own : given;
+        return ERR_OK;
+    }
+    model_free(given);
+    return err_set(info, ERR_VERSION,
+                   "the model's system tables are neither this program's nor a later one's. Update "
+                   "this program");
+}
+
+enum err model_parse_whole(struct bytes text, const uint8_t *hash, struct model **ret_model,
+                           struct err_info *info)
+{
+    const struct builder b = {.info = info};
+    json_t *builtin = NULL, *system = NULL, *user = NULL;
+    struct model *given = NULL, *own = NULL;
+    enum err err = load(&b, model_system_json(), MODEL_FILE_MAX, &builtin);
+
+    if (err == ERR_OK)
+        err = load(&b, text, MODEL_WHOLE_MAX, &user);
+    if (err == ERR_OK)
+        err = split(&b, user, &system);
+    if (err == ERR_OK)
+        err = make(system, user, &given, info);
+    if (err == ERR_OK && hash != NULL && memcmp(hash, given->hash, sizeof(given->hash)) != 0)
+        err = err_set(info, ERR_MALFORMED, "the model is not the one that was announced");
+    if (err == ERR_OK)
+        err = make(builtin, user, &own, info);
+    json_decref(builtin);
+    json_decref(system);
+    json_decref(user);
+    if (err != ERR_OK) {
+        model_free(given);
+        return err;
+    }
+    return later_of(given, own, ret_model, info);
 }
 
 void model_free(struct model *model)

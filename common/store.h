@@ -49,7 +49,8 @@
     X(BLOB, blob, "attachments: SHA-256 -> number, size, chunks that are here, state") \
     X(CHUNK, chunk, "attachments' bytes: number, chunk") \
     X(BLOB_NAME, blob_name, "SHA-256, table, id of a record that names it -> whether that is live") \
-    X(BLOB_LIST, blob_list, "attachments with something left to do: what, SHA-256 or number")
+    X(BLOB_LIST, blob_list, "attachments with something left to do: what, SHA-256 or number") \
+    X(MODELS, models, "the model's text, the one that is next, hashes of those before: store_models.h")
 /* clang-format on */
 
 enum store_side {

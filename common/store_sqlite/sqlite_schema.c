@@ -1,4 +1,5 @@
 /* What the file must look like, and how an older one gets there. */
+#include "common/store_models.h"
 #include "common/store_sqlite/sqlite_store.h"
 
 #include <assert.h>
@@ -14,8 +15,8 @@ static const char *const side_names[SIDE_COUNT] = {
  * WITHOUT ROWID, a search reads each value whole that it compares a key with. Files that have such a table
  * already keep it. */
 static const bool has_large_values[SIDE_COUNT] = {
-    [SIDE_OUTBOX] = true, [SIDE_PENDING] = true, [SIDE_WAITING] = true,
-    [SIDE_PARKED] = true, [SIDE_STAGE] = true,   [SIDE_PART] = true,  [SIDE_CHUNK] = true,
+    [SIDE_OUTBOX] = true, [SIDE_PENDING] = true, [SIDE_WAITING] = true, [SIDE_PARKED] = true,
+    [SIDE_STAGE] = true,  [SIDE_PART] = true,    [SIDE_MODELS] = true,  [SIDE_CHUNK] = true,
 };
 
 static const char *const fixed_tables =
@@ -287,20 +288,31 @@ static enum err note_model(struct sqlite_store *s, struct err_info *info)
     return native == SQLITE_OK ? ERR_OK : sqlite_store_report(s, native, "cannot be written", info);
 }
 
-/* Whether the file was last opened with this very model and these side tables. */
+/* Whether the file was last opened with this very model and these side tables, and no other is next. */
 static enum err is_current(struct sqlite_store *s, bool *ret_current, struct err_info *info)
 {
     sqlite3_stmt *statement = NULL;
+    int64_t next = 0;
     *ret_current = false;
-    int native =
-        sqlite3_prepare_v2(s->db, "SELECT hash,sides FROM satchel_model", -1, &statement, NULL);
+    int native = sqlite3_prepare_v2(s->db, "SELECT hash,sides,version FROM satchel_model", -1,
+                                    &statement, NULL);
     if (native == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW) {
         struct bytes hash = bytes_of(s->store.model->hash, sizeof s->store.model->hash);
         *ret_current = bytes_equal(sqlite_store_column(statement, 0), hash) &&
-                       sqlite3_column_int64(statement, 1) >= SIDE_COUNT;
+                       sqlite3_column_int64(statement, 1) >= SIDE_COUNT &&
+                       sqlite3_column_int64(statement, 2) == s->store.model->version;
     }
     native = sqlite_store_finalize(statement, native);
-    return native == SQLITE_OK ? ERR_OK : sqlite_store_report(s, native, "cannot be read", info);
+    if (native != SQLITE_OK)
+        return sqlite_store_report(s, native, "cannot be read", info);
+    if (!*ret_current || s->options.read_only)
+        return ERR_OK;
+    enum err err = sqlite_store_query_int(s,
+                                          "SELECT count(*) FROM satchel_models"
+                                          " WHERE k=CAST('" STORE_MODELS_NEXT "' AS BLOB)",
+                                          &next, info);
+    *ret_current = next == 0;
+    return err;
 }
 
 static enum err migrate_within(struct sqlite_store *s, bool empty, struct err_info *info)
@@ -314,8 +326,12 @@ static enum err migrate_within(struct sqlite_store *s, bool empty, struct err_in
         return err_set(info, err, "'%s' cannot be read: %s", s->path, err_text(err));
     if (!s->options.read_only)
         err = create_fixed(s, info);
+    if (err == ERR_OK && !s->options.read_only)
+        err = sqlite_store_models_anew(s, info);
     for (uint16_t i = 0; err == ERR_OK && i < s->store.model->table_count; i++)
         err = migrate_table(s, &s->store.model->tables[i], info);
+    if (err == ERR_OK && !s->options.read_only)
+        err = sqlite_store_models_note(s, info);
     if (err == ERR_OK && !s->options.read_only)
         err = note_model(s, info);
     return err;

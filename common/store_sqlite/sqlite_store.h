@@ -171,6 +171,11 @@ enum err sqlite_store_identify(struct sqlite_store *s, bool *ret_empty, struct e
 enum err sqlite_store_refuse_corrupt(const struct sqlite_store *s, struct err_info *info);
 /* Brings the tables to the model (or, read-only, checks that they are). */
 enum err sqlite_store_migrate(struct sqlite_store *s, struct err_info *info);
+
+/* sqlite_models.c: within the migration. Before the tables: drops those of a model that was never in use, where that
+ * was asked for; after them: the model's text, and the hash of the one before. */
+enum err sqlite_store_models_anew(struct sqlite_store *s, struct err_info *info);
+enum err sqlite_store_models_note(struct sqlite_store *s, struct err_info *info);
 /* First column of the first row of a query that has one. */
 enum err sqlite_store_query_int(struct sqlite_store *s, const char *sql, int64_t *ret_value,
                                 struct err_info *info);

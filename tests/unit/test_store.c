@@ -34,6 +34,8 @@ static void a_new_store_is_empty(void **state)
         enum store_side side = (enum store_side)i;
         assert_err(store_side_get(kit->store, side, BYTES("k"), &kit->arena, &value),
                    ERR_NOT_FOUND);
+        if (side == SIDE_MODELS)
+            continue; /* a file has its model's text from the beginning */
         err = store_side_scan(kit->store, side, BYTES(""), BYTES(""), store_kit_list_side, &list);
         store_kit_assert_list(err, &list, "");
     }
