@@ -233,6 +233,8 @@ enum err model_parse(struct bytes json, struct model **ret_model, struct err_inf
  * the text is of a later program and has what this one does not know. */
 enum err model_parse_whole(struct bytes text, const uint8_t *hash, struct model **ret_model,
                            struct err_info *info);
+/* The same with the system tables of the text, whatever this program's are: for reading what is there. */
+enum err model_parse_given(struct bytes text, struct model **ret_model, struct err_info *info);
 /* The CRM's model that is built in (model_crm.json compiled in as text). Same errors. */
 enum err model_builtin(struct model **ret_model, struct err_info *info);
 void model_free(struct model *model); /* accepts NULL */

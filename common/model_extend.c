@@ -77,6 +77,27 @@ static enum err same_id(const struct builder *b, const struct place *at, json_t 
                       (int)json_integer_value(json_object_get(there, "id")));
 }
 
+/* What is said of something that exists is in the list, or as it is: a file may be handed in twice. */
+static enum err known_keys(const struct builder *b, const struct place *at, json_t *there,
+                           json_t *json, const char *const *keys, size_t count)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(json, key, value)
+    {
+        size_t k = 0;
+
+        while (k < count && strcmp(keys[k], key) != 0)
+            k++;
+        if (k == count && !json_equal(value, json_object_get(there, key)))
+            return build_fail(b, &(struct place){at, key, 0}, ERR_MODEL,
+                              "'%s' exists, and this cannot change",
+                              json_string_value(json_object_get(there, "name")));
+    }
+    return ERR_OK;
+}
+
 static const char *symbol_name(json_t *symbol)
 {
     return json_string_value(json_is_object(symbol) ? json_object_get(symbol, "name") : symbol);
@@ -113,7 +134,7 @@ static enum err merge_column(const struct builder *b, const struct place *at, js
     static const char *const replaced[] = {"label", "min", "max"};
     json_t *transitions = json_object_get(there, "transitions");
     json_t *ranks = json_object_get(there, "ranks");
-    enum err err = build_keys(b, at, json, column_keys, COUNT_OF(column_keys));
+    enum err err = known_keys(b, at, there, json, column_keys, COUNT_OF(column_keys));
 
     if (err == ERR_OK)
         err = same_id(b, at, there, json);
@@ -180,7 +201,7 @@ static enum err merge_table(const struct builder *b, const struct place *at, jso
     if (err != ERR_OK)
         return err;
     if (there != NULL) {
-        err = build_keys(b, at, json, table_keys, COUNT_OF(table_keys));
+        err = known_keys(b, at, there, json, table_keys, COUNT_OF(table_keys));
         if (err == ERR_OK)
             err = same_id(b, at, there, json);
         if (err == ERR_OK)

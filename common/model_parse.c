@@ -410,6 +410,21 @@ enum err model_parse_whole(struct bytes text, const uint8_t *hash, struct model 
     return later_of(given, own, ret_model, info);
 }
 
+enum err model_parse_given(struct bytes text, struct model **ret_model, struct err_info *info)
+{
+    const struct builder b = {.info = info};
+    json_t *system = NULL, *user = NULL;
+    enum err err = load(&b, text, MODEL_WHOLE_MAX, &user);
+
+    if (err == ERR_OK)
+        err = split(&b, user, &system);
+    if (err == ERR_OK)
+        err = make(system, user, ret_model, info);
+    json_decref(system);
+    json_decref(user);
+    return err;
+}
+
 void model_free(struct model *model)
 {
     struct model_box *box = (struct model_box *)model;

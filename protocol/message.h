@@ -10,6 +10,7 @@
 
 #include "common/buf.h"
 #include "common/model.h"
+#include "common/store_models.h"
 #include "common/uuid.h"
 #include "protocol/dot.h"
 #include "protocol/ranges.h"
@@ -153,6 +154,8 @@ enum blob_code {
     X(FOLLOW,      follow,     20, false) \
     X(FATES,       fates,      21, false) \
     X(PENDING,     pending,    22, false) \
+    X(MODEL_ASK,   model_ask,  24, false) \
+    X(MODEL,       model,      25, false) \
     X(OFFER,       offer,      26, false) \
     X(STATES,      states,     27, false) \
     X(WANT,        want,       28, false) \
@@ -221,6 +224,11 @@ enum message_type {
     L(renamed, range_count, 10000) /* its groups that are decided under another number: oseq, tag */
 #define MESSAGE_PENDING(U, I, ID, B, T, L) /* groups that are not decided, without what is out of scope */ \
     U(relay) U(seq) /* of the list, these included */ L(groups, pending_group, 1000)
+#define MESSAGE_MODEL_ASK(U, I, ID, B, T, L) /* the model of CHALLENGE is not known here */ \
+    U(from) /* bytes that are here */
+#define MESSAGE_MODEL(U, I, ID, B, T, L) /* the answer: a piece of the model's whole text */ \
+    U(version) B(hash, 32) U(total) U(from) B(data, 524288) \
+    L(former, model_name, 1000) /* with the first piece: the models that it continues */
 #define MESSAGE_OFFER(U, I, ID, B, T, L) /* attachments that are whole here; none: what is the limit? */ \
     L(blobs, blob_offer, 64)
 #define MESSAGE_STATES(U, I, ID, B, T, L) /* what the server makes of attachments */ \

@@ -287,12 +287,14 @@ static enum err read_dots(struct page_reader *r)
 }
 
 static enum err read_values(const struct model_table *table, const msgpack_object *items,
-                            struct value *values)
+                            uint16_t count, struct value *values)
 {
-    for (uint16_t i = 0; i < table->column_count; i++) {
+    for (uint16_t i = 0; i < count; i++) {
         if (!object_value(&items[i], table->columns[i].type, &values[i]))
             return ERR_MODEL;
     }
+    for (uint16_t i = count; i < table->column_count; i++)
+        values[i] = table->columns[i].fallback; /* the sender's model is an earlier one */
     return ERR_OK;
 }
 
@@ -304,7 +306,7 @@ static enum err read_row(struct page_reader *r, const msgpack_object *items, uin
     if (count < ROW_FIELDS || items[4].type != MSGPACK_OBJECT_BOOLEAN ||
         items[5].type != MSGPACK_OBJECT_BIN)
         return ERR_MALFORMED;
-    if (count - ROW_FIELDS != entry->table->column_count)
+    if (count - ROW_FIELDS > entry->table->column_count)
         return ERR_MODEL;
     values = unpack_scratch(&r->u, entry->table->column_count * sizeof(*values));
     if (values == NULL)
@@ -312,7 +314,7 @@ static enum err read_row(struct page_reader *r, const msgpack_object *items, uin
     entry->dead = items[4].via.boolean;
     entry->version = bytes_of(items[5].via.bin.ptr, items[5].via.bin.size);
     entry->values = values;
-    return read_values(entry->table, items + ROW_FIELDS, values);
+    return read_values(entry->table, items + ROW_FIELDS, (uint16_t)(count - ROW_FIELDS), values);
 }
 
 /* (unit id, values ...) ... of count objects. */

@@ -84,6 +84,8 @@ struct satchel {
     struct os_lock lock;
     struct identity identity;
     bool enrolled, read_only, revoked;
+    enum satchel_synchronous synchronous;
+    size_t cache_bytes;
     struct model *model;
     struct satchel_schema *schema; /* in schema_arena */
     struct arena schema_arena;
@@ -146,6 +148,8 @@ int api_stop(int result);
 enum err api_remove_files(const char *directory, struct err_info *info);
 /* Closes replica and store; the handle knows nothing any more. */
 void api_drop_data(struct satchel *h);
+/* Closes replica and store and opens them with the store's next model. After a failure there are none. */
+enum err api_take_model(struct satchel *h);
 /* directory/name in out (OS_PATH_MAX). ERR_INVALID: too long. */
 enum err api_path(const char *directory, const char *name, char out[OS_PATH_MAX],
                   struct err_info *info);

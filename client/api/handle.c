@@ -107,6 +107,10 @@ enum err api_start(struct satchel *h)
     if (h->revoked)
         return err_set(&h->error, ERR_REVOKED,
                        "this device was revoked and its data were erased. Enrol it again");
+    if (h->store == NULL)
+        return err_set(
+            &h->error, ERR_IO,
+            "the replica could not be opened with headquarters' new model. Open it again");
     return ERR_OK;
 }
 
@@ -185,7 +189,7 @@ static enum err open_directory(struct satchel *h, const struct satchel_options *
     return e;
 }
 
-static enum err load_model(struct satchel *h, const char *path, struct err_info *info)
+static enum err read_model(struct satchel *h, const char *path, struct err_info *info)
 {
     if (path == NULL)
         return model_builtin(&h->model, info);
@@ -198,25 +202,35 @@ static enum err load_model(struct satchel *h, const char *path, struct err_info 
     return e;
 }
 
-static enum err open_store(struct satchel *h, const struct satchel_options *options,
-                           struct err_info *info)
+/* The store's own, or next, model; where it has none yet, the one that was given. */
+static enum err open_store(struct satchel *h, struct err_info *info)
 {
     char path[OS_PATH_MAX];
-    enum err e = api_path(options->directory, store_file, path, info);
+    struct model *own = NULL;
+    enum err e = api_path(h->directory, store_file, path, info);
     if (e != ERR_OK)
         return e;
-    if (options->read_only && !os_file_exists(path))
+    if (h->read_only && !os_file_exists(path))
         return err_set(info, ERR_NOT_FOUND, "there is no replica in '%s' yet: sync once",
-                       options->directory);
+                       h->directory);
     const struct store_sqlite_options store = {
         .path = path,
-        .synchronous = options->synchronous == SATCHEL_SYNCHRONOUS_NORMAL ? STORE_SQLITE_NORMAL
-                                                                          : STORE_SQLITE_FULL,
+        .synchronous =
+            h->synchronous == SATCHEL_SYNCHRONOUS_NORMAL ? STORE_SQLITE_NORMAL : STORE_SQLITE_FULL,
         .erases = true, /* records leave a device for good */
-        .read_only = options->read_only,
-        .cache_bytes = options->cache_bytes,
+        .read_only = h->read_only,
+        .cache_bytes = h->cache_bytes,
         .busy_timeout_ms = BUSY_TIMEOUT_MS,
     };
+    e = os_file_exists(path) ? store_sqlite_model(&store, &own, info) : ERR_NOT_FOUND;
+    if (e == ERR_OK) {
+        model_free(h->model);
+        h->model = own;
+    } else if (e != ERR_NOT_FOUND) {
+        return e;
+    }
+    if (api_schema_make(h->model, &h->schema_arena, &h->schema) != ERR_OK)
+        return err_set(info, ERR_NOMEM, "out of memory");
     return store_sqlite_open(&store, h->model, &h->store, info);
 }
 
@@ -232,17 +246,25 @@ static enum err open_all(struct satchel *h, const struct satchel_options *option
 {
     enum err e = open_directory(h, options, info);
     if (e == ERR_OK)
-        e = load_model(h, options->model_file, info);
-    if (e == ERR_OK && api_schema_make(h->model, &h->schema_arena, &h->schema) != ERR_OK)
-        e = err_set(info, ERR_NOMEM, "out of memory");
+        e = read_model(h, options->model_file, info);
     if (e == ERR_OK) {
         e = crypto_new(&h->crypto);
         if (e != ERR_OK)
             (void)err_set(info, e, "%s", err_text(e));
     }
     if (e == ERR_OK)
-        e = open_store(h, options, info);
+        e = open_store(h, info);
     return e == ERR_OK ? open_replica(h, info) : e;
+}
+
+enum err api_take_model(struct satchel *h)
+{
+    api_drop_data(h);
+    api_authors_forget(h);
+    h->map_table = NULL;
+    arena_reset(&h->schema_arena);
+    enum err e = open_store(h, &h->error);
+    return e == ERR_OK ? open_replica(h, &h->error) : e;
 }
 
 enum satchel_code satchel_open(const struct satchel_options *options, struct satchel **ret_handle,
@@ -260,6 +282,8 @@ enum satchel_code satchel_open(const struct satchel_options *options, struct sat
     h->log = api_log(&h->log_to);
     h->lock.fd = -1;
     h->read_only = options->read_only;
+    h->synchronous = options->synchronous;
+    h->cache_bytes = options->cache_bytes;
     arena_init(&h->schema_arena, API_ARENA_MAX);
     arena_init(&h->parse_arena, API_ARENA_MAX);
     arena_init(&h->read_arena, API_ARENA_MAX);

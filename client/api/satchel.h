@@ -180,8 +180,9 @@ enum satchel_synchronous {
 /* All zero but `directory` is a good default. */
 struct satchel_options {
     const char *directory;
-    const char *model_file; /* NULL: the CRM's, which is built in. Devices and their server need the
-                               same one */
+    const char
+        *model_file; /* for a replica that has no model yet; NULL: the CRM's, which is built in. A
+                               replica that was in use has its own, which it learns from its server */
     enum satchel_synchronous synchronous;
     size_t cache_bytes;  /* of SQLite; 0: 64 MiB */
     bool create;         /* make a replica in a directory that was never enrolled: for use without a
@@ -720,6 +721,13 @@ SATCHEL_API void satchel_carry_attachments(struct satchel *handle, bool carry);
 
 /* --- status -------------------------------------------------------------------------------- */
 
+/* What the model of the server that was asked last is to the one here. */
+enum satchel_server_model {
+    SATCHEL_MODEL_SAME,
+    SATCHEL_MODEL_EARLIER, /* it has not learned this one yet, or was restored: what uses what is new waits there */
+    SATCHEL_MODEL_STRANGE /* this program cannot read it, or it is no continuation: nothing comes down */
+};
+
 struct satchel_status {
     const char *directory;
     bool enrolled;
@@ -752,6 +760,10 @@ struct satchel_status {
     uint64_t attachments_unnamed; /* here alone, and no record names them any more */
     uint64_t attachments_automatic,
         attachment_limit; /* bytes: what comes by itself, what headquarters takes */
+    uint32_t model_version; /* of the data model here */
+    enum satchel_server_model server_model;
+    uint32_t server_model_version; /* 0: not known yet */
+    const char *server_model_why;  /* STRANGE: what is the matter, and what to do; else "" */
 };
 
 /* Strings belong to the handle. */
@@ -787,7 +799,9 @@ enum satchel_sync_kind {
     SATCHEL_SYNC_RETRY,   /* ended with an error; connects again in retry_ms */
     SATCHEL_SYNC_REVOKED, /* this device was revoked. Afterwards the handle's data are erased:
                                 every call but satchel_close() is SATCHEL_E_REVOKED */
-    SATCHEL_SYNC_PENDING /* from a branch: changes of colleagues that are not decided are visible now */
+    SATCHEL_SYNC_PENDING, /* from a branch: changes of colleagues that are not decided are visible now */
+    SATCHEL_SYNC_MODEL /* the data model has changed: the replica was opened anew with it, and what
+                            satchel_schema() gave before, tables and columns, is gone. The session goes on */
 };
 
 struct satchel_sync_event {

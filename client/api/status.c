@@ -146,6 +146,20 @@ static void fill(struct satchel *h, struct satchel_status *ret)
     ret->live = progress.live;
 }
 
+static enum err fill_model(struct satchel *h, struct satchel_status *ret)
+{
+    enum replica_model state;
+    enum err e = replica_server_model(h->store, &h->status_arena, &state,
+                                      &ret->server_model_version, &ret->server_model_why);
+    if (e != ERR_OK)
+        return e;
+    ret->model_version = h->model->version;
+    ret->server_model = state == MODEL_SAME      ? SATCHEL_MODEL_SAME
+                        : state == MODEL_EARLIER ? SATCHEL_MODEL_EARLIER
+                                                 : SATCHEL_MODEL_STRANGE;
+    return e;
+}
+
 enum satchel_code satchel_status(struct satchel *handle, struct satchel_status *ret_status)
 {
     struct satchel_status status = {0};
@@ -159,6 +173,8 @@ enum satchel_code satchel_status(struct satchel *handle, struct satchel_status *
     e = server_text(handle, &status.server);
     if (e == ERR_OK)
         e = fill_places(handle, &status);
+    if (e == ERR_OK)
+        e = fill_model(handle, &status);
     if (e == ERR_OK)
         e = count_conflicts(handle, "open", &status.conflicts_open);
     if (e == ERR_OK)

@@ -160,6 +160,8 @@ static bool tell_changes(struct satchel *h)
 {
     struct api_sync *sync = &h->sync;
     struct uplink_progress before = sync->told, now;
+    if (sync->uplink == NULL)
+        return true;
     uplink_progress(sync->uplink, &now);
     sync->told = now;
     bool checkpoint = now.checkpoints != before.checkpoints;
@@ -263,6 +265,29 @@ static void session_over(struct satchel *h, enum satchel_sync_kind kind, enum er
     h->revoked = true;
 }
 
+static enum err make_uplink(struct satchel *h, enum satchel_mode mode);
+
+/* The replica is opened with the model that has come, and the session goes on at once. */
+static void learned(struct satchel *h, const char *message)
+{
+    struct api_sync *sync = &h->sync;
+    uplink_free(sync->uplink);
+    sync->uplink = NULL;
+    enum err e = api_take_model(h);
+    if (e == ERR_OK)
+        e = make_uplink(h, sync->mode);
+    if (e != ERR_OK) {
+        char why[sizeof sync->message];
+        snprintf(why, sizeof why, "the new model could not be taken over: %.150s",
+                 h->error.message);
+        session_over(h, SATCHEL_SYNC_CLOSED, e, why);
+        return;
+    }
+    if (!tell(h, SATCHEL_SYNC_MODEL, ERR_OK, message, 0))
+        return;
+    wait_for_retry(h, ERR_CONFLICT, message); /* at once */
+}
+
 static void link_closed(struct satchel *h, const struct client_report *report)
 {
     struct api_sync *sync = &h->sync;
@@ -271,7 +296,9 @@ static void link_closed(struct satchel *h, const struct client_report *report)
     snprintf(message, sizeof message, "%s", report->message != NULL ? report->message : "");
     client_link_close(sync->link);
     sync->link = NULL;
-    if (why != ERR_OK && sync->mode == SATCHEL_LIVE && is_worth_a_retry(why))
+    if (report->learned)
+        learned(h, message);
+    else if (why != ERR_OK && sync->mode == SATCHEL_LIVE && is_worth_a_retry(why))
         wait_for_retry(h, why, message);
     else if (why == ERR_CONFLICT)
         wait_for_retry(h, why, message);

@@ -60,6 +60,13 @@ static void print(struct cli *cli, const struct satchel_status *s)
         printf("Merged for you     %" PRIu64 "  (satchel conflicts)\n", s->conflicts_automatic);
     if (s->parked + s->attention > 0)
         printf("Needs attention    %" PRIu64 "  (satchel attention)\n", s->parked + s->attention);
+    if (s->server_model == SATCHEL_MODEL_EARLIER)
+        printf("Model              version %" PRIu32 "; the server has an earlier one (%" PRIu32
+               "): what uses what is new waits there\n",
+               s->model_version, s->server_model_version);
+    if (s->server_model == SATCHEL_MODEL_STRANGE)
+        printf("Model              version %" PRIu32 "; %s\n", s->model_version,
+               s->server_model_why);
     if (s->enrolled)
         printf("Server             %s (%s), as %s on '%s'\n", s->server,
                s->server_is_branch ? "a branch's" : "headquarters", s->login, s->device_name);
@@ -73,6 +80,7 @@ static void print(struct cli *cli, const struct satchel_status *s)
 
 static int run(struct cli *cli, int argc, char **argv)
 {
+    static const char *const models[] = {"same", "earlier", "strange"};
     struct satchel_status s;
     int failed = args_parse(cli, &command_status, NULL, 0, &argc, argv, 0, 0);
     if (!failed)
@@ -114,6 +122,9 @@ static int run(struct cli *cli, int argc, char **argv)
     json_object_set_new(json, "last_checkpoint", cli_json_time(s.last_checkpoint_ms));
     json_object_set_new(json, "last_exchange", cli_json_time(s.last_exchange_ms));
     json_object_set_new(json, "clock_offset_ms", json_integer(s.clock_offset_ms));
+    json_object_set_new(json, "model_version", json_integer(s.model_version));
+    json_object_set_new(json, "server_model", json_string(models[s.server_model]));
+    json_object_set_new(json, "server_model_why", json_string(s.server_model_why));
     cli_print_json(json);
     return EXIT_DONE;
 }

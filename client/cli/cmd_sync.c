@@ -53,7 +53,8 @@ static void tell_live(struct sync *sync, const struct satchel_sync_event *event)
 {
     static const char *const names[] = {"connected", "progress", "checkpoint",
                                         "caught_up", "results",  "closed",
-                                        "retry",     "revoked",  "pending"};
+                                        "retry",     "revoked",  "pending",
+                                        "model"};
     struct cli *cli = sync->cli;
     if (cli->json) {
         json_t *line = json_pack("{s:s, s:I, s:I, s:I, s:s}", "event", names[event->kind], "pushed",
@@ -72,6 +73,8 @@ static void tell_live(struct sync *sync, const struct satchel_sync_event *event)
         cli_say(cli, "connected");
     else if (event->kind == SATCHEL_SYNC_CAUGHT_UP)
         cli_say(cli, "up to date; changes come as they are made (Ctrl-C ends)");
+    else if (event->kind == SATCHEL_SYNC_MODEL)
+        cli_say(cli, "%s: there may be new columns and tables (satchel tables)", event->message);
     else if (event->kind == SATCHEL_SYNC_RETRY)
         cli_say(cli, "%s; tries again in %d s", event->message, (int)(event->retry_ms / 1000) + 1);
     else if (event->kind == SATCHEL_SYNC_RESULTS && figures_of(cli).parked > 0)

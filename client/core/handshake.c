@@ -31,6 +31,10 @@ enum err on_challenge(struct uplink *u, const struct message_challenge *m, struc
     memcpy(u->server_nonce, m->nonce.data, 32);
     u->incarnation = m->incarnation;
     u->history = m->history;
+    u->model_version = m->model_version;
+    if (m->model_hash.size != 32)
+        return ERR_PROTOCOL;
+    memcpy(u->model_hash, m->model_hash.data, 32);
     u->progress.clock_offset_ms = m->wall_ms - now.wall.ms;
     u->shake = u->enrolling ? SHAKE_ENROL : SHAKE_PROOF;
     u->send_enrol = u->enrolling;
@@ -134,5 +138,6 @@ enum err on_welcome(struct uplink *u, const struct message_welcome *m, struct no
     u->send_follow = follow_due(u);
     u->send_subscribe = true;
     u->pull = PULL_WANTED;
-    return push_begin(u, m);
+    e = push_begin(u, m);
+    return e == ERR_OK ? learn_begin(u) : e;
 }

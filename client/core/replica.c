@@ -316,6 +316,8 @@ static enum err replica_new(struct replica *r)
     r->run_next = 1;
     while (e == ERR_OK && r->origin == 0)
         e = rng_u64(r->config.rng, &r->origin);
+    if (e == ERR_OK)
+        e = model_show_anew(r);
     return e == ERR_OK ? replica_save(r) : e;
 }
 
@@ -417,19 +419,25 @@ enum err replica_open(const struct replica_config *config, struct replica **ret,
     buf_init(&r->encode, GROUP_BYTES_MAX);
     hash_map_init(&r->bucket_keys, BUCKETS_MAX, 0);
     hash_map_init(&r->pending, PENDING_GROUPS_MAX, 0);
-    /* Only a new one is written to: a handle that reads beside a writer opens as well. */
+    /* Only a new one, and one of a new model, is written to: a handle that reads beside a writer opens as well. */
+    bool is_new = false;
     enum err e = store_begin(r->store, STORE_READ);
     if (e == ERR_OK) {
         e = replica_load(r);
+        if (e == ERR_OK)
+            e = model_is_new(r, &is_new);
         store_rollback(r->store);
     }
-    if (e == ERR_NOT_FOUND && (e = store_begin(r->store, STORE_WRITE)) == ERR_OK) {
-        e = replica_new(r);
+    if ((e == ERR_NOT_FOUND || (e == ERR_OK && is_new)) &&
+        (e = store_begin(r->store, STORE_WRITE)) == ERR_OK) {
+        e = is_new ? model_show_anew(r) : replica_new(r);
         if (e == ERR_OK)
             e = store_commit(r->store);
         else
             store_rollback(r->store);
     }
+    if (e == ERR_FORBIDDEN && is_new)
+        e = ERR_OK; /* for reading only: it shows what there is */
     if (e != ERR_OK) {
         replica_close(r);
         return err_set(info, e, "the replica could not be opened: %s", err_text(e));

@@ -90,6 +90,29 @@ struct replica_status {
 };
 void replica_status(const struct replica *replica, struct replica_status *ret);
 
+/* --- the server's model (SPEC.md 14) --- */
+enum replica_model {
+    MODEL_SAME,    /* as here */
+    MODEL_EARLIER, /* what is here continues it */
+    MODEL_STRANGE, /* this program cannot read it; it continues what is here: writes go up, nothing comes down */
+};
+const struct model *replica_model(const struct replica *replica);
+/* Whether the model here has been, or continues, the one of this hash. */
+enum err replica_model_was(struct replica *replica, const uint8_t hash[32], bool *ret);
+/* The store is opened with this model the next time, and knows these that it continues. Where nothing has been written
+ * or received yet it may be any; otherwise ERR_MODEL unless it extends what is here, info says why. */
+enum err replica_model_learn(struct replica *replica, const struct model *model,
+                             const struct model_name *former, uint32_t former_count,
+                             struct err_info *info);
+/* The model here continues this one. */
+enum err replica_model_continues(struct replica *replica, const struct model_name *former);
+/* What is kept of the server's model for people: written where it changes. */
+enum err replica_note_server_model(struct replica *replica, enum replica_model state,
+                                   uint32_t version, const char *why);
+/* Within a transaction. why: in the arena; "" where there is nothing to say. */
+enum err replica_server_model(struct store *store, struct arena *arena, enum replica_model *ret,
+                              uint32_t *ret_version, const char **ret_why);
+
 /* The handshake's outcome: compares incarnations and marks with what is held here, and moves to a new
  * origin (ret_forked) or forgets a lost history (ret_diverged: sent-log back to outbox, cursors to
  * 0). ERR_PROTOCOL: another customer file. */

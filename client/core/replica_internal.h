@@ -168,6 +168,10 @@ enum err hold_page(struct held_page **head, struct held_page **tail, size_t *byt
                    const struct message_page *page);
 void drop_pages(struct held_page **head, struct held_page **tail, size_t *bytes);
 
+/* replica_model.c: whether what is shown was made with another model than this one, and showing it anew. */
+enum err model_is_new(struct replica *r, bool *ret);
+enum err model_show_anew(struct replica *r);
+
 /* replica_scope.c: buckets and their names as this WELCOME has them; rows of others go. */
 enum err scope_load(struct replica *r);
 enum err scope_take(struct replica *r, const struct message_welcome *welcome);
@@ -196,6 +200,9 @@ enum err pending_order(struct replica *r, const struct model_table *table, const
 enum err pending_note_former(struct replica *r, uint64_t origin);
 /* What came from above goes: some of it may be out of scope now. The branch is asked for all anew. */
 enum err pending_drop_filtered(struct replica *r, struct arena *arena);
+/* The replica has another model than when it showed them: groups that it could not read are shown now, and the
+ * branch is asked for all anew. */
+enum err pending_show_again(struct replica *r);
 /* The stamp that a pending group is merged by; authored: that of the group itself. */
 uint64_t pending_stamp(const struct replica *r, const struct dot *dot, uint64_t authored);
 void fates_drop(struct replica *r, uint64_t live); /* of this kind; UINT64_MAX: all */

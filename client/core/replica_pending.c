@@ -468,6 +468,60 @@ enum err pending_drop_filtered(struct replica *r, struct arena *arena)
     return e == ERR_OK && r->relay ? save_relay(r, r->relay, 0) : e;
 }
 
+/* ---- another model ---- */
+
+struct shown_again {
+    struct arena *arena;
+    struct pending_stamp_of {
+        struct dot dot;
+        uint64_t stamp;
+    } * items;
+    uint32_t count, capacity;
+};
+
+static int collect_undecided(void *context, struct bytes key, struct bytes value)
+{
+    struct shown_again *list = context;
+    struct group head;
+    if (key.size != REPLICA_KEY || value.size < PENDING_HEAD)
+        return ERR_CORRUPT;
+    if (value.data[0] & PENDING_DECIDED)
+        return 0;
+    if (group_peek(bytes_of(value.data + PENDING_HEAD, value.size - PENDING_HEAD), &head) != ERR_OK)
+        return ERR_CORRUPT;
+    struct pending_stamp_of *items =
+        arena_extend(list->arena, list->items, list->count, &list->capacity, sizeof *items);
+    if (!items)
+        return ERR_NOMEM;
+    list->items = items;
+    items[list->count++] = (struct pending_stamp_of){head.dot, be64_get(value.data + 1)};
+    return 0;
+}
+
+enum err pending_show_again(struct replica *r)
+{
+    struct arena list_arena, arena;
+    arena_init(&list_arena, REPLICA_ARENA_MAX);
+    arena_init(&arena, REPLICA_ARENA_MAX);
+    struct shown_again list = {.arena = &list_arena};
+    enum err e = store_side_scan(r->store, SIDE_PENDING, bytes_of(NULL, 0), bytes_of(NULL, 0),
+                                 collect_undecided, &list);
+    for (uint32_t i = 0; e == ERR_OK && i < list.count; i++) {
+        const struct pending_stamp_of *item = &list.items[i];
+        uint8_t key[REPLICA_KEY];
+        e = forget_shown(r, &item->dot, &arena);
+        own_key(item->dot.origin, item->dot.oseq, key);
+        if (e == ERR_OK)
+            e = hash_map_put_number(&r->pending, bytes_of(key, sizeof key), item->stamp);
+        if (e == ERR_OK)
+            e = show_group(r, &item->dot, item->stamp, &arena);
+    }
+    arena_done(&arena);
+    arena_done(&list_arena);
+    cache_drop(r);
+    return e == ERR_OK && r->relay ? save_relay(r, r->relay, 0) : e;
+}
+
 /* ---- the session ---- */
 
 enum err replica_pending(struct replica *r, const struct message_pending *m, int64_t wall_ms)

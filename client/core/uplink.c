@@ -19,6 +19,7 @@ enum err uplink_new(const struct uplink_config *config, const struct uplink_iden
     }
     buf_init(&u->payload, FRAME_INFLATED_MAX + 4096);
     buf_init(&u->inflated, FRAME_INFLATED_MAX);
+    buf_init(&u->model_text, MODEL_WHOLE_MAX);
     arena_init(&u->arena, UPLINK_ARENA_MAX);
     enum err e = deflater_new(1, &u->deflater);
     if (e == ERR_OK)
@@ -40,6 +41,7 @@ void uplink_free(struct uplink *u)
     inflater_free(u->inflater);
     buf_done(&u->payload);
     buf_done(&u->inflated);
+    learn_done(u);
     arena_done(&u->arena);
     crypto_wipe(&u->identity, sizeof u->identity);
     crypto_wipe(&u->enrolment, sizeof u->enrolment);
@@ -56,6 +58,8 @@ static bool wants_write(const struct uplink *u)
         return true;
     if (u->shake != SHAKE_OPEN)
         return false;
+    if (learn_first(u))
+        return u->learning == LEARN_ASK;
     return u->send_follow || runs_want(u) || (u->send_subscribe && push_verified(u)) ||
            compare_asks(u) || u->page_consumed >= UPLINK_PAGE_CREDIT / 2 || push_wants(u) ||
            carry_wants(u);
@@ -80,6 +84,8 @@ bool uplink_works(const struct uplink *u)
 /* Once: all records are told and taken. */
 static bool records_finished(const struct uplink *u)
 {
+    if (u->learning == LEARN_REFUSED) /* nothing comes down */
+        return u->config.once && push_acknowledged(u);
     return u->config.once && u->shake == SHAKE_OPEN && u->progress.caught_up &&
            u->pull == PULL_LIVE && !u->send_subscribe && push_finished(u) &&
            replica_compare_state(u->config.replica) == COMPARE_NONE;
@@ -98,8 +104,10 @@ static void settle(struct uplink *u, struct uplink_effects *effects)
 {
     bool records = !u->closing && records_finished(u);
     u->progress.records_done = records;
-    if (records && carry_finished(u)) {
-        if (!waits_for_results(u))
+    if (records && (u->learning == LEARN_REFUSED || carry_finished(u))) {
+        if (u->learning == LEARN_REFUSED)
+            uplink_end(u, ERR_MODEL, u->model_why, effects);
+        else if (!waits_for_results(u))
             uplink_end(u, ERR_OK, "", effects);
         else if (!u->drain_asked)
             u->ping = u->drain_asked = true;
@@ -134,6 +142,7 @@ void uplink_link_up(struct uplink *u, struct now now, struct uplink_effects *eff
     u->ping = u->drain_asked = u->drained = false;
     u->push = (struct push_state){.next = 1, .run_next = 1};
     u->pull = PULL_OFF;
+    u->learning = LEARN_NOTHING;
     u->page_consumed = 0;
     u->repairs = 0;
     carry_begin(u);
@@ -199,6 +208,7 @@ static enum err dispatch(struct uplink *u, const struct message *m, size_t size,
     if (u->shake != SHAKE_OPEN)
         return ERR_PROTOCOL;
     switch ((int)m->type) {
+    case MESSAGE_MODEL: return on_model(u, &m->as.model, effects);
     case MESSAGE_ACK: return on_ack(u, &m->as.ack, effects);
     case MESSAGE_FORK: return on_fork(u, &m->as.fork, now, effects);
     case MESSAGE_PAGE: return on_page(u, &m->as.page, size);
@@ -259,6 +269,10 @@ static enum err next_frame(struct uplink *u, struct now now, struct buf *out)
         return uplink_send(u, &pong, out);
     }
     if (u->shake != SHAKE_OPEN)
+        return ERR_OK;
+    if (u->learning == LEARN_ASK)
+        return learn_ask(u, out);
+    if (learn_first(u))
         return ERR_OK;
     if (u->send_follow) {
         u->send_follow = false;
@@ -339,7 +353,7 @@ void uplink_local_change(struct uplink *u, struct now now, struct uplink_effects
     u->push.idle = false;
     u->push.discards_known = false;
     carry_again(u);
-    if (u->config.branch && u->shake == SHAKE_OPEN)
+    if (u->config.branch && u->shake == SHAKE_OPEN && u->learning != LEARN_REFUSED)
         u->send_follow |= replica_follows_more(u->config.replica);
     settle(u, effects);
 }

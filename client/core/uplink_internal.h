@@ -51,6 +51,8 @@ struct carry_state {
 };
 
 enum handshake { SHAKE_NONE, SHAKE_HELLO, SHAKE_PROOF, SHAKE_ENROL, SHAKE_OPEN };
+/* What the server's model is to the replica: asked for where CHALLENGE names one that is not known here. */
+enum learning { LEARN_NOTHING, LEARN_ASK, LEARN_COMING, LEARN_REFUSED };
 enum pull { PULL_OFF, PULL_WANTED, PULL_CATCHING_UP, PULL_LIVE };
 
 struct push_state {
@@ -91,6 +93,13 @@ struct uplink {
     uint8_t nonce[32], server_nonce[32];
     uint64_t incarnation;
     uint64_t relay; /* of the WELCOME: 0: headquarters */
+    enum learning learning; /* REFUSED: this program cannot read it; only pushing goes on */
+    uint64_t model_version; /* of the CHALLENGE, as the hash */
+    uint8_t model_hash[32];
+    char model_why[200]; /* where it was refused */
+    struct buf model_text;           /* as far as it has come */
+    struct model_name *model_former; /* heap: those that it continues */
+    uint32_t model_former_count;
     bool send_hello, send_proof, send_enrol, send_subscribe, send_follow, send_pong;
     uint64_t pong_token;
     struct push_state push;
@@ -125,6 +134,17 @@ enum err send_hello(struct uplink *u, struct buf *out);
 enum err send_proof(struct uplink *u, struct now now, struct buf *out);
 enum err send_enrol(struct uplink *u, struct buf *out);
 
+/* learn.c: the server's model. After WELCOME: what there is to learn. */
+enum err learn_begin(struct uplink *u);
+enum err learn_ask(struct uplink *u, struct buf *out);
+enum err on_model(struct uplink *u, const struct message_model *m, struct uplink_effects *effects);
+void learn_done(struct uplink *u);
+/* Whether only the model is talked of, until it is known what it is. */
+static inline bool learn_first(const struct uplink *u)
+{
+    return u->learning == LEARN_ASK || u->learning == LEARN_COMING;
+}
+
 enum err on_ack(struct uplink *u, const struct message_ack *m, struct uplink_effects *effects);
 enum err on_fork(struct uplink *u, const struct message_fork *m, struct now now,
                  struct uplink_effects *effects);
@@ -132,6 +152,7 @@ enum err on_fork(struct uplink *u, const struct message_fork *m, struct now now,
 enum err push_next(struct uplink *u, struct buf *out);
 bool push_wants(const struct uplink *u);
 bool push_finished(const struct uplink *u);
+bool push_acknowledged(const struct uplink *u); /* all that waits here is durable at the server */
 /* One frame of a run that is signed already, or the next part of a group that is a run. */
 enum err push_run(struct uplink *u, uint64_t origin, uint64_t first, const struct bytes *groups,
                   uint32_t count, const uint8_t signature[64], struct buf *out);

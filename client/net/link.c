@@ -129,6 +129,7 @@ static void apply(struct client_link *link, const struct uplink_effects *effects
         return;
     }
     set_timer(link, LINK_TIMER_UPLINK, effects->deadline_us);
+    link->report_learned |= effects->learned;
     if (effects->changed || effects->erase) {
         link->report_changed |= effects->changed;
         link->report_erase |= effects->erase;
@@ -204,6 +205,7 @@ void link_report(struct client_link *link)
         .up = link->report_up,
         .changed = link->report_changed,
         .erase = link->report_erase,
+        .learned = link->report_closed && link->report_learned,
         .closed = link->report_closed,
         .why = link->report_closed ? link->why : ERR_OK,
         .message = link->message,

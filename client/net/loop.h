@@ -66,6 +66,7 @@ struct client_report {
     bool up;             /* the connection stands; authentication is the uplink's business */
     bool changed;        /* the uplink says so */
     bool erase;          /* the uplink says so */
+    bool learned;        /* the same; comes with closed */
     bool closed;         /* the link has ended: free it */
     enum err why;        /* where closed: ERR_OK finished; the uplink's code; ERR_PIN, ERR_LINK,
                      ERR_TIMEOUT, ERR_CLOSED, ERR_PROTOCOL, ERR_TOO_LARGE, ERR_NOMEM */

@@ -61,7 +61,7 @@ struct client_link {
     bool want_write; /* the uplink has frames */
     bool asked_writable, unsettled;
     bool hanging_up; /* send what is there, then end, with `why` */
-    bool report_up, report_changed, report_erase, report_closed;
+    bool report_up, report_changed, report_erase, report_learned, report_closed;
     enum err why;
     char message[LINK_MESSAGE_MAX];
     struct client_link_config config; /* its strings are not valid, these are: */

@@ -42,9 +42,10 @@ static enum err read_text(sqlite3 *db, const struct store_sqlite_options *option
         native = look(db, STORE_MODELS_TEXT, out, &found);
     if (native == SQLITE_OK)
         return found ? ERR_OK : ERR_NOT_FOUND;
-    enum err err = sqlite_store_code(native);
-    return err == ERR_NOMEM || err == ERR_BUSY || err == ERR_IO || err == ERR_FULL ? err
-                                                                                   : ERR_NOT_FOUND;
+    int primary = native & 0xff; /* ERROR: no such table */
+    bool tells = primary == SQLITE_NOMEM || primary == SQLITE_BUSY || primary == SQLITE_IOERR ||
+                 primary == SQLITE_FULL;
+    return tells ? sqlite_store_code(native) : ERR_NOT_FOUND;
 }
 
 enum err store_sqlite_model(const struct store_sqlite_options *options, struct model **ret_model,
@@ -61,7 +62,8 @@ enum err store_sqlite_model(const struct store_sqlite_options *options, struct m
                                             : ERR_NOT_FOUND;
     (void)sqlite3_close(db);
     if (err == ERR_OK) {
-        err = model_parse_whole(buf_view(&text), NULL, ret_model, info);
+        err = options->read_only ? model_parse_given(buf_view(&text), ret_model, info)
+                                 : model_parse_whole(buf_view(&text), NULL, ret_model, info);
         if (err != ERR_OK && err != ERR_NOMEM && info != NULL) {
             struct err_info why = *info;
             (void)err_set(info, err,

@@ -342,6 +342,8 @@ enum err sqlite_store_migrate(struct sqlite_store *s, struct err_info *info)
     bool empty = false;
     bool current = false;
     enum err err = sqlite_store_identify(s, &empty, info);
+    if (err == ERR_OK && !empty && s->options.any_model)
+        return ERR_OK;
     if (err == ERR_OK && !empty)
         err = is_current(s, &current, info);
     if (err != ERR_OK || current)

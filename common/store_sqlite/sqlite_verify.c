@@ -15,7 +15,14 @@ static bool lacks_memory(const char *text)
            (at != NULL && (at[sizeof words - 1] < '0' || at[sizeof words - 1] > '9'));
 }
 
-enum err sqlite_store_check_integrity(sqlite3 *db, store_sqlite_problem_fn *fn, void *context)
+/* SQLite says so where it lacked the memory for a page as well, and does not say why. */
+static bool is_unsure(const char *text)
+{
+    return text != NULL && strstr(text, "failed to get page") != NULL;
+}
+
+/* unsure: NULL, or set, with nothing reported any more, where looking once more may say something else. */
+static enum err check_once(sqlite3 *db, store_sqlite_problem_fn *fn, void *context, bool *unsure)
 {
     sqlite3_stmt *statement = NULL;
     enum err err = ERR_OK;
@@ -24,6 +31,10 @@ enum err sqlite_store_check_integrity(sqlite3 *db, store_sqlite_problem_fn *fn, 
         const char *text = (const char *)sqlite3_column_text(statement, 0);
         if (text != NULL && strcmp(text, "ok") == 0)
             continue;
+        if (unsure != NULL && err == ERR_OK && is_unsure(text)) {
+            *unsure = true;
+            break;
+        }
         if (lacks_memory(text)) {
             err = err == ERR_OK ? ERR_NOMEM : err;
             continue;
@@ -33,6 +44,13 @@ enum err sqlite_store_check_integrity(sqlite3 *db, store_sqlite_problem_fn *fn, 
     }
     native = sqlite_store_finalize(statement, native);
     return err == ERR_OK && native != SQLITE_OK ? sqlite_store_code(native) : err;
+}
+
+enum err sqlite_store_check_integrity(sqlite3 *db, store_sqlite_problem_fn *fn, void *context)
+{
+    bool unsure = false;
+    enum err err = check_once(db, fn, context, &unsure);
+    return err == ERR_OK && unsure ? check_once(db, fn, context, NULL) : err;
 }
 
 struct verifier {

@@ -44,6 +44,7 @@ struct store_sqlite_options {
         keeps_log; /* servers. Otherwise log_put and log_delete do nothing and scans find nothing */
     bool erases;   /* what is deleted is overwritten with zeros: nothing of it stays in the file */
     bool read_only; /* the file must exist and fit the model; begin(STORE_WRITE) is ERR_FORBIDDEN */
+    bool any_model; /* with read_only: the file may lack tables and columns, as it is only copied */
     bool exclusive; /* for a VFS without shared memory: no other handle, no reader (ERR_INVALID) */
     size_t cache_bytes;  /* 0: 64 MiB */
     int busy_timeout_ms; /* how long begin() waits for another process; 0: not at all */
@@ -62,8 +63,8 @@ struct store_sqlite_options {
 enum err store_sqlite_open(const struct store_sqlite_options *options, const struct model *model,
                            struct store **ret_store, struct err_info *info);
 
-/* The model that the file is to be opened with: the one that is next, or the one that it has (the latter where it
- * is for reading only). ERR_NOT_FOUND: it has none, or is not there, or not ours: opening it says which. Otherwise
+/* The model that the file is to be opened with: the one that is next, or the one that it has (where it is for
+ * reading only the latter, with the system tables that it has). ERR_NOT_FOUND: it has none, or is not there, or not ours: opening it says which. Otherwise
  * what model_parse_whole() says; ERR_BUSY, ERR_IO, ERR_NOMEM. */
 enum err store_sqlite_model(const struct store_sqlite_options *options, struct model **ret_model,
                             struct err_info *info);

@@ -423,7 +423,8 @@ static enum err do_marks(struct admin *admin)
 static enum err do_status(struct admin *admin)
 {
     json_object_set_new(admin->answer, "history", json_id(&admin->hub->history));
-    return admin_status(admin->hub, admin->answer);
+    enum err e = admin_status(admin->hub, admin->answer);
+    return e == ERR_OK ? models_status(admin->hub, admin->answer) : e;
 }
 
 static void report_bucket(json_t *wrong, const struct bucket *bucket, uint64_t found)

@@ -21,6 +21,10 @@ enum err handle_hello(struct hub *hub, struct peer *peer, const struct message_h
         peer_fail(hub, peer, ERR_VERSION, "no common protocol version; update the older side");
         return ERR_OK;
     }
+    if (hub->reopens) {
+        peer_fail(hub, peer, ERR_BUSY, "the model is being changed");
+        return ERR_OK;
+    }
     if (hub->relay && uuid_is_nil(&hub->history)) {
         peer_fail(hub, peer, ERR_BUSY, "this branch has not reached headquarters yet");
         return ERR_OK;

@@ -382,6 +382,10 @@ static enum err judge(struct judging *j, enum decision *ret)
         refuse(j, REASON_DEPENDS, NULL, NULL, NULL);
     else
         check_values(j);
+    if (j->reason == REASON_MODEL && j->group->model_version > hub->model->version) {
+        *ret = DECISION_WAITS; /* a symbol, a wider bound of a later model: models.c */
+        return wait_for(j);
+    }
     if (j->reason == REASON_NONE)
         e = check_causes(j);
     if (e != ERR_OK)
@@ -451,6 +455,11 @@ enum err decide_group(struct hub *hub, const struct author *author, uint64_t ose
     e = group_decode(hub->model, raw, &hub->turn, &group, &info);
     if (e == ERR_NOMEM)
         return e;
+    if (e == ERR_MODEL && group.model_version > hub->model->version) {
+        j.group = &group; /* of a later model: models.c */
+        *ret = DECISION_WAITS;
+        return wait_for(&j);
+    }
     if (e != ERR_OK) {
         refuse(&j,
                e == ERR_MODEL   ? REASON_MODEL

@@ -186,6 +186,8 @@ static enum err hub_start(struct hub *hub, struct err_info *info)
         e = side_count(hub, SIDE_PARKED, &hub->parked_count);
     if (e == ERR_OK)
         e = side_count(hub, SIDE_RENAMED, &hub->renamed_count);
+    if (e == ERR_OK)
+        e = models_load(hub);
     if (e == ERR_OK && hub->config.inspect)
         return side_count(hub, SIDE_INCARNATION, &hub->incarnation_count);
     if (e == ERR_OK)
@@ -237,7 +239,8 @@ bool hub_has_work(const struct hub *hub)
 {
     bool rights = hub->relay && hub->scope_due; /* what came from above has changed them */
     return hub->retry_us == 0 &&
-           (hub->intents != NULL || hub->checks != NULL || rights || blobs_work(hub));
+           (hub->intents != NULL || hub->checks != NULL || rights || hub->models_due ||
+            blobs_work(hub));
 }
 
 static enum err handle(struct hub *hub, struct peer *peer, const struct message *message)
@@ -256,6 +259,7 @@ static enum err handle(struct hub *hub, struct peer *peer, const struct message 
     case MESSAGE_OFFER: return handle_offer(hub, peer, &message->as.offer);
     case MESSAGE_WANT: return handle_want(hub, peer, &message->as.want);
     case MESSAGE_CHUNK: return handle_chunk(hub, peer, &message->as.chunk);
+    case MESSAGE_MODEL_ASK: return handle_model_ask(hub, peer, &message->as.model_ask);
     case MESSAGE_PING:
         peer->session.pong_due = true;
         peer->session.pong_token = message->as.ping.token;
@@ -291,6 +295,9 @@ static enum err turn_body(struct hub *hub, void *context)
     size_t bytes = 0, chunks = 0;
     struct intent *intent = hub->intents;
     uint32_t most = hub->one_by_one ? 1 : UINT32_MAX;
+    enum err released = hub->models_due ? models_release(hub) : ERR_OK;
+    if (released != ERR_OK)
+        return released;
     for (; intent && bytes < TURN_BYTES_MAX && turn->taken < most; intent = intent->next) {
         chunks += intent->message.type == MESSAGE_CHUNK;
         if (chunks > TURN_CHUNKS_MAX)
@@ -492,6 +499,7 @@ enum err hub_turn(struct hub *hub, struct hub_now now)
     if (e != ERR_OK)
         return turn_again(hub, &none, e);
     if (!hub->intents)
+    if (!hub->intents && !hub->models_due)
         return ERR_OK;
     struct turn turn = {0};
     e = hub_transact(hub, turn_body, &turn);
@@ -499,6 +507,7 @@ enum err hub_turn(struct hub *hub, struct hub_now now)
         hub->one_by_one--;
     if (e != ERR_OK)
         return turn_again(hub, &turn, e);
+    hub->models_due = false;
     turn_done(hub, turn.end);
     return ERR_OK;
 }

@@ -121,6 +121,14 @@ void hub_blob_changed(struct hub *hub, const uint8_t hash[32]);
  * marks as of that backup), marks -> {marks: {origin (16 hex digits): decided up to}}. ERR_NOMEM only; failures are in the answer. */
 enum err hub_admin(struct hub *hub, struct bytes request, struct hub_now now, struct buf *answer);
 
+/* Administration of the model: `text` is a whole model file or an extension file (common/model_change.h). The answer
+ * is as of hub_admin(): {"ok", "name", "version", "changes": [{"allowed", "text"}]}. Unless dry_run, the model is noted
+ * as the store's next, in one commit with its entry in the audit log, all sessions end, and hub_reopens() says that
+ * hub and store are to be closed and opened anew (store_sqlite_model()). ERR_NOMEM only. */
+enum err hub_extend(struct hub *hub, struct bytes text, bool dry_run, struct hub_now now,
+                    struct buf *answer);
+bool hub_reopens(const struct hub *hub);
+
 struct hub_stats {
     uint64_t groups_applied, groups_merged, groups_parked, groups_rejected, groups_waiting,
         duplicates;

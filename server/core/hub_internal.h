@@ -129,6 +129,7 @@ struct peer_session {
                                 tells of those above, whatever was told before it */
     uint64_t floor;       /* the same, with what this subscription has told */
     int64_t offset_ms;    /* our clock minus the device's */
+    uint32_t model_asks;  /* pieces of the model that it was given */
     bool compare;         /* after this catch-up its snapshot is kept for a comparison */
     uint32_t comparisons; /* asked for in this session */
     bool fresh_subscription; /* the catch-up has to start over */
@@ -268,6 +269,8 @@ struct hub {
     struct hash_map origins;     /* origin BE8 -> struct origin * */
     struct dot known[KNOWN_DOTS];
     uint64_t waiting_count, parked_count, renamed_count;
+    bool models_due; /* groups that waited for a later model are to be judged again */
+    bool reopens;    /* another model is next: nothing is served any more */
     uint64_t audit_count;
     bool audit_loaded;
     struct people people;
@@ -382,6 +385,19 @@ enum err device_get(struct hub *hub, const struct uuid *device, uint8_t ret_key[
 /* auth.c: an origin of the device, known or new. ERR_AUTH: another's. */
 enum err claim_origin(struct hub *hub, const struct uuid *device, const struct uuid *user,
                       uint64_t id, struct origin **ret);
+/* models.c */
+enum { MODEL_ASKS_MAX = 64, MODEL_PIECE_MAX = 512 << 10 };
+enum err handle_model_ask(struct hub *hub, struct peer *peer,
+                          const struct message_model_ask *message);
+/* After a start: whether groups that wait for a later model may be readable now; and judging them, within a
+ * turn. */
+enum err models_load(struct hub *hub);
+enum err models_release(struct hub *hub);
+struct json_t;
+enum err models_status(struct hub *hub, struct json_t *answer);
+/* waiting.c: judges once more each group that waits for this dot, which nothing decides. */
+enum err decide_waiting_again(struct hub *hub, const struct dot *dot);
+
 /* auth.c, ingest.c, catchup.c: handlers of messages, within a turn. */
 enum err handle_hello(struct hub *hub, struct peer *peer, const struct message_hello *message);
 enum err handle_enrol(struct hub *hub, struct peer *peer, const struct message_enrol *message);

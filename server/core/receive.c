@@ -35,6 +35,7 @@ static bool is_intent(enum message_type type)
     case MESSAGE_PART:
     case MESSAGE_RELAY:
     case MESSAGE_FOLLOW:
+    case MESSAGE_MODEL_ASK:
     case MESSAGE_SUBSCRIBE:
     case MESSAGE_DISCARD:
     case MESSAGE_OFFER:

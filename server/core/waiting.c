@@ -129,3 +129,43 @@ enum err decide_waiting(struct hub *hub, const struct dot *dot)
         e = release_waiting(hub, &s->dot, &tail);
     return e;
 }
+
+struct all_waiting {
+    struct arena *arena;
+    struct bytes *keys;
+    uint32_t count, capacity;
+};
+
+static int collect_all(void *context, struct bytes key, struct bytes value)
+{
+    struct all_waiting *list = context;
+    (void)value;
+    struct bytes *keys =
+        arena_extend(list->arena, list->keys, list->count, &list->capacity, sizeof *keys);
+    if (!keys)
+        return ERR_NOMEM;
+    list->keys = keys;
+    return (int)arena_copy(list->arena, key, &keys[list->count++]);
+}
+
+enum err decide_waiting_again(struct hub *hub, const struct dot *dot)
+{
+    uint8_t from[20], to[20];
+    struct all_waiting list = {.arena = &hub->turn};
+    key_origin(dot->origin, dot->oseq, from);
+    be32_put(from + 16, dot->tag);
+    memcpy(to, from, sizeof to);
+    for (size_t i = sizeof to; i > 0 && ++to[i - 1] == 0; i--)
+        continue;
+    enum err e = store_side_scan(hub->store, SIDE_WAITS_FOR, bytes_of(from, sizeof from),
+                                 bytes_of(to, sizeof to), collect_all, &list);
+    for (uint32_t i = 0; e == ERR_OK && i < list.count; i++) {
+        struct settled_dot first = {0}, *tail = &first;
+        e = store_side_delete(hub->store, SIDE_WAITS_FOR, list.keys[i]);
+        if (e == ERR_OK)
+            e = decide_again(hub, bytes_of(list.keys[i].data + 20, KEY_ORIGIN_SIZE), false, &tail);
+        for (const struct settled_dot *s = first.next; e == ERR_OK && s; s = s->next)
+            e = decide_waiting(hub, &s->dot);
+    }
+    return e;
+}

@@ -85,6 +85,18 @@ static enum err take_lock(struct house *house, struct err_info *info)
                    house->dir, why);
 }
 
+/* model.json was changed by hand, perhaps: that changes nothing. */
+static void tell_other_model(const struct house *house, const struct model *own)
+{
+    char path[OS_PATH_MAX];
+    if (house->model->version > own->version &&
+        house_path(house, "model.json", path, NULL) == ERR_OK && os_file_exists(path))
+        log_write(
+            &house->log, LOG_LEVEL_WARNING,
+            "%s is not the model of this customer file: 'satcheld model extend' takes it over",
+            path);
+}
+
 static enum err open_store(struct house *house, enum house_mode mode, const char *given,
                            struct err_info *info)
 {
@@ -108,10 +120,21 @@ static enum err open_store(struct house *house, enum house_mode mode, const char
         .synchronous = strcmp(sync, "full") == 0 ? STORE_SQLITE_FULL : STORE_SQLITE_NORMAL,
         .keeps_log = true,
         .erases = branch, /* records leave a branch for good, as they do a device */
-        .read_only = mode == HOUSE_LOOK,
+        .read_only = mode == HOUSE_LOOK || mode == HOUSE_COPY,
+        .any_model = mode == HOUSE_COPY,
         .busy_timeout_ms = BUSY_TIMEOUT_MS,
         .cache_bytes = (size_t)house->settings.cache_mb << 20,
     };
+    /* What the store has, or has next, is the model; what was given is for one that has none. */
+    struct model *own = NULL;
+    e = os_file_exists(options.path) ? store_sqlite_model(&options, &own, info) : ERR_NOT_FOUND;
+    if (e == ERR_OK) {
+        tell_other_model(house, own);
+        model_free(house->model);
+        house->model = own;
+    } else if (e != ERR_NOT_FOUND) {
+        return e;
+    }
     return store_sqlite_open(&options, house->model, &house->store, info);
 }
 
@@ -134,7 +157,7 @@ enum err house_open(struct house *house, enum house_mode mode, const char *store
     const struct settings *s = &house->settings;
     enum log_level level;
     enum err e = log_level_parse(s->log, &level, info);
-    if (e == ERR_OK && mode != HOUSE_LOOK && house->lock.fd < 0)
+    if (e == ERR_OK && mode != HOUSE_LOOK && mode != HOUSE_COPY && house->lock.fd < 0)
         e = take_lock(house, info);
     if (e == ERR_OK && !house->model)
         e = load_model(house, info);
@@ -160,6 +183,7 @@ enum err house_open(struct house *house, enum house_mode mode, const char *store
         e = house_pin(house, house->config.server_key, info);
     if (e == ERR_OK && mode != HOUSE_FILES)
         e = open_store(house, mode, store_path, info);
+    house->config.model = house->model;
     house->config.store = house->store;
     bool branch = house_is_branch(house), serve = mode == HOUSE_SERVE, look = mode == HOUSE_LOOK;
     if (e == ERR_OK && branch && (serve || look))
@@ -200,14 +224,52 @@ static enum err answer_branch(struct house *house, struct bytes request, struct 
     return e;
 }
 
+/* The file is read here: a line of the control socket is too short for a model, and the hub reads no files. */
+static enum err answer_extend(struct house *house, const json_t *asked, struct buf *answer)
+{
+    const char *file = json_string_value(json_object_get(asked, "file"));
+    struct err_info info = {0};
+    struct buf text;
+    buf_init(&text, MODEL_FILE_MAX);
+    enum err e =
+        file ? os_file_read(file, &text, &info) : err_set(&info, ERR_INVALID, "say which file");
+    if (e == ERR_OK) {
+        e = hub_extend(house->hub, buf_view(&text), json_is_true(json_object_get(asked, "dry_run")),
+                       house_now(house), answer);
+    } else {
+        json_t *refusal =
+            json_pack("{s:b,s:s,s:s}", "ok", 0, "code", err_name(e), "message", info.message);
+        char *said = refusal ? json_dumps(refusal, JSON_COMPACT) : NULL;
+        json_decref(refusal);
+        e = said ? buf_append(answer, said, strlen(said)) : ERR_NOMEM;
+        free(said);
+    }
+    buf_done(&text);
+    return e;
+}
+
 enum err house_admin(struct house *house, struct bytes request, struct buf *answer)
 {
+    json_t *asked = json_loadb((const char *)request.data, request.size, 0, NULL);
+    const char *what = json_string_value(json_object_get(asked, "do"));
+    if (what && strcmp(what, "model-extend") == 0 && house->hub && !house_is_branch(house)) {
+        enum err e = answer_extend(house, asked, answer);
+        json_decref(asked);
+        return e;
+    }
+    json_decref(asked);
     return house_is_branch(house) ? answer_branch(house, request, answer)
                                   : hub_admin(house->hub, request, house_now(house), answer);
 }
 
+bool house_reopens(const struct house *house)
+{
+    return house->learned || (house->hub && hub_reopens(house->hub));
+}
+
 void house_leave(struct house *house)
 {
+    house->learned = false;
     upstream_free(house->upstream);
     house->upstream = NULL;
     hub_close(house->hub);

@@ -18,6 +18,7 @@ enum house_mode {
     HOUSE_MAKE,  /* init: takes the lock, may create hq.db, no hub */
     HOUSE_SERVE, /* takes the lock; the hub writes a new incarnation */
     HOUSE_LOOK, /* no lock, read-only, beside a running server; the hub only looks (a branch: no hub) */
+    HOUSE_COPY,  /* as LOOK, of a file that may be an older program's: to copy it; no hub */
     HOUSE_FILES, /* takes the lock; no store, no hub */
 };
 
@@ -32,9 +33,12 @@ struct house {
     struct model *model;
     struct store *store;
     struct hub *hub;
-    struct hub_config config;  /* of the hub */
-    struct replica *replica;   /* of a branch */
-    struct upstream *upstream; /* the same */
+    struct hub_config config;      /* of the hub */
+    struct replica *replica;       /* of a branch */
+    struct upstream *upstream;     /* the same */
+    bool learned;                  /* a branch: its next model has come */
+    void (*reopen)(void *context); /* NULL, or told so */
+    void *reopen_context;
 };
 
 /* Reads satcheld.conf, with defaults where it says nothing. ERR_NOT_FOUND: no such directory. */
@@ -47,6 +51,8 @@ enum err house_open(struct house *house, enum house_mode mode, const char *store
 bool house_is_branch(const struct house *house);
 /* hub_admin(), and on a branch what takes its place. */
 enum err house_admin(struct house *house, struct bytes request, struct buf *answer);
+/* Another model is next: house_leave() and house_open() are due. */
+bool house_reopens(const struct house *house);
 /* Closes hub and store in this order; keeps settings, model and lock. */
 void house_leave(struct house *house);
 void house_close(struct house *house);

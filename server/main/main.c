@@ -18,6 +18,7 @@ static const struct {
     {"user", "add, change and list users; who stands in for whom", command_user},
     {"team", "named lists of people who see the same customers", command_team},
     {"enroll", "make a one-time ticket for a device of a user", command_enroll},
+    {"model", "show the data model, and extend it", command_model},
     {"devices", "list the devices", command_devices},
     {"revoke", "refuse a device from now on; its data is erased when it connects", command_revoke},
     {"status", "what the server holds and does", command_status},

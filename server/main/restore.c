@@ -88,7 +88,7 @@ static enum err copy_in(struct house *house, const char *file, struct err_info *
     progress_init(&progress, "restore", "pages", 0, &house->clock, false);
     enum err e = house_path(house, "hq.db", path, info);
     if (e == ERR_OK)
-        e = house_open(house, HOUSE_LOOK, file, info);
+        e = house_open(house, HOUSE_COPY, file, info);
     if (e == ERR_OK)
         e = store_sqlite_backup(house->store, path, show, &progress, info);
     progress_end(&progress);

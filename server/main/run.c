@@ -77,8 +77,12 @@ static enum err rest(void *context)
 
 static enum err admin(void *context, struct bytes request, struct hub_now now, struct buf *answer)
 {
+    struct run *run = context;
     (void)now;
-    return house_admin(context, request, answer);
+    enum err e = house_admin(&run->house, request, answer);
+    if (house_reopens(&run->house)) /* the answer leaves before */
+        server_net_stop(run->net);
+    return e;
 }
 
 static enum err tell_end(struct run *run, enum err e, struct err_info *info)
@@ -94,15 +98,18 @@ static enum err tell_end(struct run *run, enum err e, struct err_info *info)
                    err_text(e), run->house.dir);
 }
 
-static enum err start(struct run *run, struct err_info *info)
+static void reopen(void *context)
+{
+    struct run *run = context;
+    if (run->net)
+        server_net_stop(run->net);
+}
+
+static enum err open_all(struct run *run, struct err_info *info)
 {
     struct house *house = &run->house;
     const struct settings *s = &house->settings;
-    enum err e = address_parse(s->listen, &run->address, info);
-    if (e == ERR_OK) /* from here on, a signal to stop waits until we are ready to */
-        e = server_net_stop_signals(&run->stop_fd, info);
-    if (e == ERR_OK)
-        e = house_open(house, HOUSE_SERVE, NULL, info);
+    enum err e = house_open(house, HOUSE_SERVE, NULL, info);
     if (e == ERR_OK)
         e = house_path(house, s->certificate, run->certificate, info);
     if (e == ERR_OK)
@@ -111,16 +118,24 @@ static enum err start(struct run *run, struct err_info *info)
         e = house_path(house, "control.sock", run->control, info);
     if (e == ERR_OK && house->upstream)
         e = upstream_start(house->upstream, &run->guest, info);
-    if (e != ERR_OK)
-        return e;
+    return e;
+}
+
+static enum err listen_on(struct run *run, uint16_t port, struct err_info *info)
+{
+    struct house *house = &run->house;
+    const struct settings *s = &house->settings;
+    enum err e;
+    run->house.reopen = reopen;
+    run->house.reopen_context = run;
     const struct server_net_config config = {
         .guest = house->upstream ? &run->guest : NULL,
         .admin = admin,
-        .admin_context = house,
+        .admin_context = run,
         .rest = rest,
         .rest_context = house,
         .address = run->address.host,
-        .port = run->address.port,
+        .port = port,
         .certificate_path = run->certificate,
         .key_path = run->key,
         .control_path = run->control,
@@ -132,13 +147,47 @@ static enum err start(struct run *run, struct err_info *info)
         .per_address_max = (uint32_t)s->per_address,
     };
     e = server_net_open(&config, house->hub, &run->net, info);
-    if (e != ERR_OK)
-        return e;
-    e = write_port(run, info);
+    if (e == ERR_OK)
+        e = write_port(run, info);
+    return e;
+}
+
+/* Hub and store are closed and opened with the model that is next; the devices come back to the same port. */
+static enum err serve_again(struct run *run, struct err_info *info)
+{
+    uint16_t port = server_net_port(run->net);
+    server_net_close(run->net);
+    run->net = NULL;
+    house_leave(&run->house);
+    enum err e = open_all(run, info);
+    if (e == ERR_OK)
+        e = listen_on(run, port, info);
+    if (e == ERR_OK)
+        log_write(&run->house.log, LOG_LEVEL_INFO, "the model has version %u now",
+                  (unsigned)run->house.model->version);
+    return e;
+}
+
+static enum err start(struct run *run, struct err_info *info)
+{
+    enum err e = address_parse(run->house.settings.listen, &run->address, info);
+    if (e == ERR_OK) /* from here on, a signal to stop waits until we are ready to */
+        e = server_net_stop_signals(&run->stop_fd, info);
+    if (e == ERR_OK)
+        e = open_all(run, info);
+    if (e == ERR_OK)
+        e = listen_on(run, run->address.port, info);
     if (e != ERR_OK)
         return e;
     print_start(run);
-    return tell_end(run, server_net_run(run->net), info);
+    for (;;) {
+        e = server_net_run(run->net);
+        if (e != ERR_OK || !house_reopens(&run->house))
+            return tell_end(run, e, info);
+        e = serve_again(run, info);
+        if (e != ERR_OK)
+            return e;
+    }
 }
 
 static void stop(struct run *run)

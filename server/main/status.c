@@ -36,11 +36,19 @@ static const struct {
 
 static void print_status(const struct house *house, const json_t *answer, bool running)
 {
-    printf("Headquarters%s%s in %s: %s.\nModel %s, history %s.\n\n",
+    json_int_t later = json_integer_value(json_object_get(answer, "waiting_model"));
+    printf("Headquarters%s%s in %s: %s.\nModel %s (version %lld), history %s.\n\n",
            house->settings.name[0] ? " of " : "", house->settings.name, house->dir,
            running ? "running" : "not running (satcheld run)",
            json_string_value(json_object_get(answer, "model")),
+           (long long)json_integer_value(json_object_get(answer, "model_version")),
            json_string_value(json_object_get(answer, "history")));
+    if (later > 0)
+        printf("%lld groups were written with a later model than this one, and wait: headquarters "
+               "was restored to\n"
+               "before a change of the model. Extend it again: satcheld model extend FILE --data "
+               "%s\n\n",
+               (long long)later, house->dir);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (rows[i].live && !running)
             continue;

@@ -119,9 +119,25 @@ static void erase(struct upstream *u, const char *message)
              "headquarters has revoked this branch (%.120s); its data were erased", message);
 }
 
+/* Whoever runs the server opens the house anew, with the model that has come. */
+static void learned(struct upstream *u, const char *message)
+{
+    log_write(&u->house->log, LOG_LEVEL_INFO, "%s", message);
+    client_link_close(u->link);
+    u->link = NULL;
+    u->retry_us = INT64_MAX;
+    u->house->learned = true;
+    if (u->house->reopen)
+        u->house->reopen(u->house->reopen_context);
+}
+
 static void link_closed(struct upstream *u, const struct client_report *report)
 {
     enum err why = report->why;
+    if (report->learned) {
+        learned(u, report->message);
+        return;
+    }
     note_end(u, why, report->message);
     client_link_close(u->link); /* and with it the report's message */
     u->link = NULL;

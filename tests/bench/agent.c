@@ -181,6 +181,7 @@ static int told(void *context, struct satchel *handle, const struct satchel_sync
     case SATCHEL_SYNC_RETRY: die("the session ended", event->message);
     case SATCHEL_SYNC_CONNECTED:
     case SATCHEL_SYNC_PROGRESS:
+    case SATCHEL_SYNC_MODEL:
     case SATCHEL_SYNC_RESULTS: break;
     }
     if (agent->closed && event->code != SATCHEL_OK)

@@ -75,6 +75,7 @@ static void device_ended(struct pair *pair, struct pair_device *device,
     struct uplink_effects ignored;
     device->why = effects->why;
     device->ended = true;
+    device->learned = effects->learned;
     snprintf(device->message, sizeof device->message, "%s", effects->message);
     if (device->peer)
         hub_detach(pair_server(pair, device), device->peer, pair_hub_now(pair));
@@ -289,6 +290,8 @@ void pair_sync(struct pair *pair, struct pair_device *device)
             fail_msg("the session did not end");
         if (device->why == ERR_OK)
             return;
+        if (device->learned && pair->take_model)
+            pair->take_model(pair, device);
         if (device->why != ERR_CONFLICT && device->why != ERR_CLOSED)
             fail_msg("the session ended with %s: %s", err_name(device->why), device->message);
     }
@@ -300,7 +303,7 @@ void pair_sync(struct pair *pair, struct pair_device *device)
 enum err pair_try_open_device(struct pair *pair, struct pair_device *device)
 {
     struct err_info info;
-    const struct replica_config config = {.model = pair->model,
+    const struct replica_config config = {.model = device->store->model,
                                           .store = device->store,
                                           .crypto = pair->crypto,
                                           .rng = &pair->rng,
@@ -389,9 +392,12 @@ struct replica_status pair_status(const struct pair_device *device)
 
 /* ---- writing and reading ---- */
 
-static const struct model_table *table_of(struct pair *pair, const char *name)
+/* The device's, or headquarters' (NULL): stores may have different models. */
+static const struct model_table *table_of(struct pair *pair, const struct pair_device *device,
+                                          const char *name)
 {
-    const struct model_table *table = model_table_by_name(pair->model, bytes_of_text(name));
+    const struct store *store = device ? device->store : pair->hub_store;
+    const struct model_table *table = model_table_by_name(store->model, bytes_of_text(name));
     assert_non_null(table);
     return table;
 }
@@ -412,7 +418,7 @@ static struct value parse(const struct model_table *table, const char *column, c
 struct uuid pair_insert(struct pair *pair, struct pair_device *device, const char *table_name,
                         const char *column, const char *text)
 {
-    const struct model_table *table = table_of(pair, table_name);
+    const struct model_table *table = table_of(pair, device, table_name);
     struct arena arena;
     struct err_info info = {0};
     struct uuid id = {{0}};
@@ -432,7 +438,7 @@ struct uuid pair_insert(struct pair *pair, struct pair_device *device, const cha
 void pair_set(struct pair *pair, struct pair_device *device, const char *table_name, struct uuid id,
               const char *column, const char *text)
 {
-    const struct model_table *table = table_of(pair, table_name);
+    const struct model_table *table = table_of(pair, device, table_name);
     struct arena arena;
     struct err_info info = {0};
     struct dot dot;
@@ -453,7 +459,7 @@ void pair_delete(struct pair *pair, struct pair_device *device, const char *tabl
     struct err_info info = {0};
     struct dot dot;
     assert_ok(replica_begin(device->replica, pair->now_ms + device->skew_ms));
-    if (replica_delete(device->replica, table_of(pair, table_name), &id, &info) != ERR_OK)
+    if (replica_delete(device->replica, table_of(pair, device, table_name), &id, &info) != ERR_OK)
         fail_msg("%s", info.message);
     assert_ok(replica_commit(device->replica, &dot));
     pair->now_ms++;
@@ -465,7 +471,7 @@ const char *pair_cell(struct pair *pair, struct pair_device *device, const char 
     static char texts[4][4096];
     static int next;
     char *text = texts[next++ % 4];
-    const struct model_table *table = table_of(pair, table_name);
+    const struct model_table *table = table_of(pair, device, table_name);
     const struct model_column *c = model_column_by_name(table, bytes_of_text(column));
     struct store *store = device ? device->store : pair->hub_store;
     struct arena arena;
@@ -501,7 +507,7 @@ uint32_t pair_count(struct pair *pair, struct pair_device *device, const char *t
     struct store *store = device ? device->store : pair->hub_store;
     uint32_t count = 0;
     assert_ok(store_begin(store, STORE_READ));
-    assert_ok(store_row_scan(store, table_of(pair, table), NULL, count_id, &count));
+    assert_ok(store_row_scan(store, table_of(pair, device, table), NULL, count_id, &count));
     store_rollback(store);
     return count;
 }
@@ -514,6 +520,7 @@ struct comparison {
     struct store *scope; /* NULL, or the device's, whose buckets count */
     const struct model_table *table;
     uint32_t rows;
+    const struct model_table *other; /* `to`'s */
 };
 
 static bool holds_bucket(struct store *store, uint32_t bucket)
@@ -542,7 +549,7 @@ static int compare_row(void *context, const struct uuid *id)
         arena_done(&arena);
         return 0;
     }
-    enum err e = store_row_get(c->to, c->table, id, &arena, &b);
+    enum err e = store_row_get(c->to, c->other, id, &arena, &b);
     if (e != ERR_OK || b.dead)
         fail_msg("%s %s is on one side only (bucket %u)", c->table->name, text, a.bucket);
     for (uint16_t i = 0; i < c->table->column_count; i++)
@@ -573,13 +580,16 @@ void pair_assert_equal(struct pair *pair, struct pair_device *device)
     assert_int_equal(status.outbox_count, 0);
     assert_false(status.reconcile);
     assert_false(status.differs);
-    for (uint16_t i = 0; i < pair->model->table_count; i++) {
-        struct comparison c = {pair, device->store,           pair->hub_store,
-                               NULL, &pair->model->tables[i], 0};
+    const struct model *here = device->store->model, *there = pair->hub_store->model;
+    assert_int_equal(here->table_count, there->table_count);
+    for (uint16_t i = 0; i < here->table_count; i++) {
+        struct comparison c = {pair, device->store,    pair->hub_store, NULL, &here->tables[i],
+                               0,    &there->tables[i]};
         assert_ok(store_row_scan(device->store, c.table, NULL, compare_row, &c));
-        struct comparison d = {pair,          pair->hub_store,         device->store,
-                               device->store, &pair->model->tables[i], 0};
-        assert_ok(store_row_scan(pair->hub_store, c.table, NULL, compare_row, &d));
+        struct comparison d = {
+            pair, pair->hub_store, device->store, device->store, &there->tables[i],
+            0,    &here->tables[i]};
+        assert_ok(store_row_scan(pair->hub_store, d.table, NULL, compare_row, &d));
         assert_int_equal(c.rows, d.rows);
     }
     store_rollback(device->store);

@@ -36,7 +36,7 @@ struct pair_device {
     int64_t skew_ms; /* the device's clock minus true time */
     enum err why;    /* of the last end of a session */
     char message[200];
-    bool ended;
+    bool ended, learned;
     uint32_t frames_until_cut;     /* 0: never */
     uint64_t bytes_up, bytes_down; /* of frames */
     /* NULL, or told of each frame before it arrives */
@@ -59,6 +59,8 @@ struct pair {
     uint32_t frames; /* exchanged */
     /* Opens the store of device number n; NULL: in memory. */
     struct store *(*open_store)(struct pair *pair, uint32_t n);
+    /* The device has learned a model: its store is to be opened anew. NULL: not. */
+    void (*take_model)(struct pair *pair, struct pair_device *device);
 };
 
 /* model_json NULL: the built-in model. */

@@ -33,7 +33,7 @@ static void pushed(void *context)
 enum err pair_try_serve(struct pair *pair, struct pair_branch *branch)
 {
     struct err_info info = {0};
-    struct hub_config config = {.model = pair->model,
+    struct hub_config config = {.model = branch->link->store->model,
                                 .store = branch->link->store,
                                 .crypto = pair->crypto,
                                 .rng = &pair->rng,
