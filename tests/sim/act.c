@@ -18,7 +18,7 @@ struct sim_disk *act_template(const struct kit *kit, bool serves)
     struct err_info info = {0};
     const struct store_sqlite_options options = {
         .path = "store.db", .vfs = sim_disk_vfs(disk), .keeps_log = serves};
-    if (store_sqlite_open(&options, kit->model, &store, &info) != ERR_OK) {
+    if (store_sqlite_open(&options, kit->models[0], &store, &info) != ERR_OK) {
         fprintf(stderr, "satchel_sim: %s\n", info.message);
         exit(2);
     }
@@ -174,7 +174,7 @@ static void look_at_insert(struct given_up *given, const struct mutation *mutati
 
 static void look_at_given(struct given_up *given, struct bytes value)
 {
-    const struct model *model = given->world->kit->model;
+    const struct model *model = replica_model(given->node->replica);
     size_t head = value.size < 12 ? value.size : 12u + be16_get(value.data + 10);
     struct group group;
     struct bytes raw;
@@ -305,6 +305,7 @@ void act(struct world *world, const struct action *action)
     case ACTION_AGAIN: again(node); break;
     case ACTION_NIGHT: night(world); break;
     case ACTION_PARKED: parked(node, &dice); break;
+    case ACTION_MODEL: models_extend(world); break;
     default:
         if (!act_branch(world, node, action, &dice) && !act_fault(world, node, action, &dice) &&
             !act_copy(world, node, action, &dice))
@@ -443,6 +444,7 @@ void act_settle(struct world *world)
             break;
     if (world->failed)
         return;
+    models_settle(world);
     oracle_people(world); /* they may have been asked for while its disk had errors */
     let_in(world);
     branches_settle(world);

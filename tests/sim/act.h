@@ -28,6 +28,18 @@ void branches_settle(struct world *world);
 struct node *act_add_node(struct world *world, bool serves, int32_t upstream,
                           struct sim_disk *disk);
 
+/* act_models.c: the models of a kit. */
+enum err models_open(struct kit *kit, struct err_info *info);
+/* That of the kit which is this one; otherwise an invariant is broken. */
+const struct model *models_known(struct world *world, const struct node *node,
+                                 const struct model *model);
+/* Whether the server's model is an earlier one than the node's. */
+bool models_behind(const struct world *world, const struct node *server, const struct node *node);
+/* Headquarters takes the next one over. */
+void models_extend(struct world *world);
+/* Until it has the last. */
+void models_settle(struct world *world);
+
 /* act_faults.c: false: not one of its kinds. */
 bool act_fault(struct world *world, struct node *node, const struct action *action,
                struct seeded_rng *dice);

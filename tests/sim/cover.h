@@ -86,7 +86,11 @@
     X(POWER_BRANCH, 1, "branches that lost power")                         \
     X(DISKS_LOST, 1, "branches built anew from nothing")                   \
     X(STRANGERS, 0, "devices that came to a branch that did not know them") \
-    X(PHOTOS, 0, "attachments made")
+    X(PHOTOS, 0, "attachments made")                                      \
+    X(MODELS, 1, "changes of the model at headquarters")                   \
+    X(LEARNED, 0, "models learned by branches and devices")                \
+    X(BEHIND, 0, "sessions at a server of an earlier model")               \
+    X(LATER, 0, "groups of a later model that wait at headquarters")
 /* clang-format on */
 
 enum cover {

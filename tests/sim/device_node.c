@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "tests/sim/act.h"
 #include "tests/sim/history.h"
 #include "tests/sim/oracle.h"
 
@@ -41,7 +42,7 @@ static void pended(void *context)
 enum err device_node_open(struct node *node)
 {
     struct err_info info = {0};
-    const struct replica_config config = {.model = node->world->kit->model,
+    const struct replica_config config = {.model = node->model,
                                           .store = node->store,
                                           .crypto = node->world->kit->crypto,
                                           .rng = &node->rng,
@@ -117,6 +118,13 @@ void device_node_over(struct node *node, enum err why)
     say(node->world, "%s: the session ends: %s", node->name, err_name(why));
     node->uplink_us = 0;
     oracle_session_over(node);
+    node->world->cover[COVER_BEHIND] +=
+        models_behind(node->world, &node->world->nodes[node->upstream], node);
+    if (node->learned) { /* as the programs do: everything is closed, and opened with the model */
+        node->learned = false;
+        node_end(node, END_KILLED, 0, 1000);
+        return;
+    }
     switch ((int)why) {
     case ERR_OK:
         node->drained = true;
@@ -217,6 +225,10 @@ static void apply(struct node *node, struct link *link, const struct uplink_effe
         world->cover[COVER_CHECKPOINTS]++;
         oracle_changed(node);
         view_check(node);
+    }
+    if (effects->learned) {
+        node->learned = true;
+        world->cover[COVER_LEARNED]++;
     }
     if (effects->hang_up) {
         link->why = effects->why;

@@ -29,7 +29,7 @@ static void read_groups(struct forks *f, uint64_t origin)
         struct bytes raw,
             view = bytes_of(sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0));
         if (arena_copy(&f->arena, view, &raw) == ERR_OK &&
-            group_decode(f->node->world->kit->model, raw, &f->arena, &f->groups[f->count], NULL) ==
+            group_decode(f->node->world->model, raw, &f->arena, &f->groups[f->count], NULL) ==
                 ERR_OK)
             f->count++;
     }

@@ -34,7 +34,7 @@ static void pushed(void *context)
 static void configure(struct node *node)
 {
     const struct kit *kit = node->world->kit;
-    node->config = (struct hub_config){.model = kit->model,
+    node->config = (struct hub_config){.model = node->model,
                                        .store = node->store,
                                        .crypto = kit->crypto,
                                        .rng = &node->rng,

@@ -41,11 +41,18 @@ uint32_t branches_of(const struct options *options, uint64_t seed)
     }
 }
 
+bool models_change(const struct options *options, uint64_t seed)
+{
+    return options->models == MODELS_ALL || (options->models == MODELS_SOME && seed % 4 == 1);
+}
+
 void run_seed(const struct kit *kit, const struct options *options, uint64_t seed, FILE *story,
               struct outcome *ret)
 {
     struct plan plan;
     plan_make(seed, options->devices, branches_of(options, seed), options->events, &plan);
+    if (models_change(options, seed))
+        plan_add_models(&plan);
     run_one_plan(kit, options, &plan, story, ret);
     plan_done(&plan);
 }
@@ -144,8 +151,9 @@ void print_replay(const struct options *options, uint64_t seed)
     char branches[32] = "";
     if (branches_of(options, seed))
         snprintf(branches, sizeof branches, " --branches %u", branches_of(options, seed));
-    printf("replay: ./dev sim --seed %llu --nodes %u%s --events %u --trace%s%s%s\n",
-           (unsigned long long)seed, options->devices, branches, options->events,
+    printf("replay: ./dev sim --seed %llu --nodes %u%s%s --events %u --trace%s%s%s\n",
+           (unsigned long long)seed, options->devices, branches,
+           models_change(options, seed) ? " --models all" : "", options->events,
            options->real_crypto ? " --real-crypto" : "", options->bug ? " --bug " : "",
            options->bug ? options->bug : "");
 }

@@ -6,6 +6,7 @@
 
 /* By the seed: in each run, in one of three. */
 enum { BRANCHES_MOST = 8, BRANCHES_ANY = -1, BRANCHES_SOME = -2 };
+enum models { MODELS_NONE, MODELS_ALL, MODELS_SOME /* in one run of four */ };
 
 struct options {
     uint64_t seed;
@@ -13,12 +14,14 @@ struct options {
     int32_t branches; /* or one of: */
     double seconds;   /* 0: by `runs` */
     uint32_t runs;    /* seeds from `seed` on */
+    enum models models;
     bool trace, real_crypto, quiet, keep_going;
     const char *bug; /* planted, in an exam build */
 };
 
 /* How many the run of a seed has. */
 uint32_t branches_of(const struct options *options, uint64_t seed);
+bool models_change(const struct options *options, uint64_t seed);
 /* One seed in this process. */
 void run_seed(const struct kit *kit, const struct options *options, uint64_t seed, FILE *story,
               struct outcome *ret);

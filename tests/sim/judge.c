@@ -375,7 +375,7 @@ static void tell_tree(struct judge *j, const struct part *parts, uint32_t count)
 
 static void judge_tree(struct judge *j, const struct model_table *table, const struct uuid *root)
 {
-    const struct model *model = j->world->kit->model;
+    const struct model *model = j->world->model;
     struct part *parts = judge_need(&j->tree, TREE_OPS, sizeof *parts);
     const struct oracle_op **ops = judge_need(&j->tree, TREE_OPS, sizeof *ops);
     struct oracle oracle;
@@ -445,7 +445,7 @@ static void judge_refusal(struct judge *j, uint32_t at)
         uint32_t count = collect(j, mutation->table, &mutation->id, at, true, parts, ops, &vague);
         if (count == 0 || vague)
             return;
-        oracle_init(&oracle, j->world->kit->model, ops, count, &j->tree);
+        oracle_init(&oracle, j->world->model, ops, count, &j->tree);
         if (oracle.reason[count - 1] != REASON_NONE)
             return;
     }

@@ -175,7 +175,7 @@ void judge_read(struct judge *j)
         struct deed *deed = &j->deeds[j->count];
         const struct told *told = &h->items[i];
         if (told->turn == 0 ||
-            group_decode(j->world->kit->model, told->raw, &j->arena, &deed->group, NULL) != ERR_OK)
+            group_decode(j->world->model, told->raw, &j->arena, &deed->group, NULL) != ERR_OK)
             continue;
         deed->told = told;
         deed->in_effect = told->code == RESULT_APPLIED || told->code == RESULT_MERGED;

@@ -102,7 +102,7 @@ static void check_waiting(struct world *world)
         struct group group;
         arena_reset(&arena);
         if (value.size < WAITING_HEAD ||
-            group_decode(world->kit->model,
+            group_decode(world->model,
                          bytes_of(value.data + WAITING_HEAD, value.size - WAITING_HEAD), &arena,
                          &group, NULL) != ERR_OK)
             continue;
@@ -176,7 +176,7 @@ static void check_aside(struct aside *a)
         arena_reset(&arena);
         if (told->turn <= a->told->turn || told->vague ||
             (told->code != RESULT_APPLIED && told->code != RESULT_MERGED) ||
-            group_decode(a->world->kit->model, told->raw, &arena, &group, NULL) != ERR_OK)
+            group_decode(a->world->model, told->raw, &arena, &group, NULL) != ERR_OK)
             continue;
         for (uint32_t m = 0; m < group.mutation_count; m++)
             look_at_line(a, told, &group.mutations[m]);
@@ -199,7 +199,7 @@ static void check_orphans(struct world *world)
         be64_put(key + 8, a.told->oseq);
         arena_reset(&arena);
         if (a.told->turn == 0 || a.told->code != RESULT_PARKED ||
-            group_decode(world->kit->model, a.told->raw, &arena, &group, NULL) != ERR_OK ||
+            group_decode(world->model, a.told->raw, &arena, &group, NULL) != ERR_OK ||
             sqlite3_prepare_v2(db, "SELECT 1 FROM satchel_parked WHERE k=?", -1, &row, NULL) !=
                 SQLITE_OK)
             continue;
@@ -242,7 +242,7 @@ static bool is_there(struct world *world, const struct ledger_record *record,
         arena_reset(&arena);
         if (told->turn == 0 || told->turn > when->turn ||
             (told->code != RESULT_APPLIED && told->code != RESULT_MERGED) ||
-            group_decode(world->kit->model, told->raw, &arena, &group, NULL) != ERR_OK)
+            group_decode(world->model, told->raw, &arena, &group, NULL) != ERR_OK)
             continue;
         for (uint32_t m = 0; m < group.mutation_count; m++)
             there |= group.mutations[m].op == MUTATION_INSERT &&
@@ -264,7 +264,7 @@ static void check_rights(struct world *world)
         arena_reset(&arena);
         if (told->turn == 0 || told->vague ||
             (told->code != RESULT_APPLIED && told->code != RESULT_MERGED) ||
-            group_decode(world->kit->model, told->raw, &arena, &group, NULL) != ERR_OK ||
+            group_decode(world->model, told->raw, &arena, &group, NULL) != ERR_OK ||
             !dot_is_none(&group.renamed))
             continue;
         for (uint32_t m = 0; m < group.mutation_count && !world->failed; m++) {

@@ -266,7 +266,8 @@ static void swallow(struct ledger *l, uint32_t tx, uint32_t record)
 void ledger_delete(struct node *node, uint32_t tx, uint32_t record, bool restore)
 {
     struct ledger *l = node->world->ledger;
-    const struct model_table *table = &node->world->kit->model->tables[l->records[record].table];
+    const struct model_table *table =
+        &replica_model(node->replica)->tables[l->records[record].table];
     struct replica_record shown;
     struct arena arena;
     if (!restore)

@@ -23,6 +23,8 @@ static const char usage_text[] =
     "  --branches N      so many, up to 8 (0); any: 1 to 8 by the seed; some: the same in every "
     "third\n"
     "                    (with --seconds)\n"
+    "  --models all      the model changes in the middle; some: in one run of four (with "
+    "--seconds)\n"
     "  --events N        about so many (2000)     --twice     each seed twice, hashes compared\n"
     "  --real-crypto     Ed25519 in every run     --quiet     no figures\n"
     "  --keep-going      do not stop at the first failure\n"
@@ -95,7 +97,8 @@ static int one_seed(const struct kit *kit, const struct options *options, uint64
     return 1;
 }
 
-/* Lines "seed devices events why", or "seed devices+branches events why"; # begins a comment. */
+/* Lines "seed devices events why", or "seed devices+branches events why"; a seed with an m behind it: the model
+ * changes. # begins a comment. */
 static int seeds_of_file(const struct options *given, const char *path, bool twice)
 {
     struct kit kit;
@@ -111,6 +114,12 @@ static int seeds_of_file(const struct options *given, const char *path, bool twi
         struct options options = *given;
         unsigned long long seed;
         options.branches = 0;
+        options.models = MODELS_NONE;
+        char *mark = line + strspn(line, "0123456789");
+        if (*mark == 'm') {
+            *mark = ' ';
+            options.models = MODELS_ALL;
+        }
         if (line[0] == '#' ||
             (sscanf(line, "%llu %u+%d %u", &seed, &options.devices, &options.branches,
                     &options.events) != 4 &&
@@ -125,7 +134,7 @@ static int seeds_of_file(const struct options *given, const char *path, bool twi
 
 struct command {
     enum mode mode;
-    bool branches; /* were said */
+    bool branches, models; /* were said */
     bool twice;
     const char *file;
     struct options options;
@@ -180,6 +189,13 @@ static bool with_value(struct command *c, const char *name, const char *value)
                               : strcmp(value, "some") == 0 ? BRANCHES_SOME
                                                            : (int32_t)number;
         return (is_number && number <= BRANCHES_MOST) || c->options.branches < 0;
+    }
+    if (strcmp(name, "--models") == 0) {
+        c->models = true;
+        c->options.models = strcmp(value, "all") == 0    ? MODELS_ALL
+                            : strcmp(value, "some") == 0 ? MODELS_SOME
+                                                         : MODELS_NONE;
+        return c->options.models != MODELS_NONE || strcmp(value, "none") == 0;
     }
     if (!is_number)
         return false;
@@ -237,6 +253,8 @@ int main(int argc, char **argv)
         return usage();
     if (!c.branches && c.options.seconds > 0)
         c.options.branches = BRANCHES_SOME;
+    if (!c.models && c.options.seconds > 0)
+        c.options.models = MODELS_SOME;
 #ifdef SATCHEL_EXAM
     if (c.options.bug)
         satchel_plant(c.options.bug);

@@ -5,6 +5,7 @@
 
 #include "common/store_sqlite/store_sqlite.h"
 #include "tests/lib/failing_alloc.h"
+#include "tests/sim/act.h"
 #include "tests/sim/history.h"
 #include "tests/sim/oracle.h"
 
@@ -111,7 +112,15 @@ static enum err open_store(struct node *node)
                                                  .keeps_log = node->serves,
                                                  .cache_bytes = 2 << 20,
                                                  .wal_autocheckpoint_pages = 100};
-    enum err e = store_sqlite_open(&options, node->world->kit->model, &node->store, &info);
+    struct model *own = NULL;
+    enum err e = store_sqlite_model(&options, &own, &info);
+    if (e == ERR_OK)
+        node->model = models_known(node->world, node, own);
+    model_free(own);
+    if (e == ERR_OK && node->world->failed)
+        e = ERR_BUG;
+    if (e == ERR_OK)
+        e = store_sqlite_open(&options, node->model, &node->store, &info);
     if (e != ERR_OK)
         say(node->world, "%s: %s", node->name, info.message);
     return e;
@@ -198,6 +207,7 @@ void node_end(struct node *node, enum node_end how, uint64_t dice, int64_t again
                 link_close(link, (enum side)side, how == END_POWER && (dice >> 40) % 3 != 0);
     }
     device_node_unplug(node);
+    node->learned = false;
     close_all(node);
     node->life++;
     node->paused_us = 0;

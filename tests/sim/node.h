@@ -41,6 +41,7 @@ struct node {
     struct log log;
     struct sim_disk *disk;
     struct store *store;
+    const struct model *model; /* the store's; of the kit */
     uint32_t start_failures;
     uint32_t nomem_in; /* allocations; 0: none will fail */
     uint32_t nomem_tries;
@@ -68,6 +69,7 @@ struct node {
     int64_t clogged_us[2];
     struct profile profile;
     uint64_t origin; /* as seen last */
+    bool learned;    /* its next model has come: it starts anew when the session is over */
     bool drained;    /* the last session ended well, with nothing left to say */
     enum err last_why;
     int32_t clone_of;              /* shares the identity of that node; -1 */

@@ -57,7 +57,7 @@ static void say_row(const struct world *world, const struct row_digest *row, cha
     struct uuid uuid;
     memcpy(uuid.byte, row->id, 16);
     uuid_format(&uuid, id);
-    snprintf(out, 100, "%s %s%s in bucket %u", world->kit->model->tables[row->table].name, id,
+    snprintf(out, 100, "%s %s%s in bucket %u", world->model->tables[row->table].name, id,
              row->dead ? " (dead)" : "", row->bucket);
 }
 

@@ -59,7 +59,7 @@ static void look_at_rows(struct fates *f, sqlite3 *db, const char *sql)
 /* Every text that headquarters shows: live rows (conflict records among them), and dead ones. */
 static void look_at_headquarters(struct fates *f)
 {
-    const struct model *model = f->world->kit->model;
+    const struct model *model = f->world->model;
     sqlite3 *db = store_sqlite_handle(f->world->nodes[0].store);
     char sql[1400];
     for (uint16_t t = 0; t < model->table_count; t++) {
@@ -129,7 +129,7 @@ static void mark(struct fates *f, struct bytes raw, uint8_t bit)
     struct arena arena;
     struct group group;
     arena_init(&arena, 64 << 20);
-    if (group_decode(f->world->kit->model, raw, &arena, &group, NULL) == ERR_OK)
+    if (group_decode(f->world->model, raw, &arena, &group, NULL) == ERR_OK)
         look_at_writes(&a, &group);
     arena_done(&arena);
     if (bit == SEEN_REFUSED) {
@@ -253,7 +253,7 @@ static void check_texts(struct fates *f, const uint32_t *first, uint32_t number)
         if (op->kind != OP_TEXT || op->found || overwritten(f, first, i))
             continue;
         const struct model_table *table =
-            &f->world->kit->model->tables[l->records[op->record].table];
+            &f->world->model->tables[l->records[op->record].table];
         char id[UUID_TEXT_SIZE];
         uuid_format(&l->records[op->record].id, id);
         broken(f->world, "conflicts explain what lost",
@@ -285,7 +285,7 @@ static int by_cell(const void *a, const void *b)
 static void check_sum(struct fates *f, const struct total *total)
 {
     const struct ledger_record *record = &f->l->records[total->record];
-    const struct model_table *table = &f->world->kit->model->tables[record->table];
+    const struct model_table *table = &f->world->model->tables[record->table];
     char sql[160], id[UUID_TEXT_SIZE];
     sqlite3_stmt *row;
     snprintf(sql, sizeof sql, "SELECT \"%s\" FROM \"%s\" WHERE id=?",

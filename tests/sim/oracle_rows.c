@@ -48,6 +48,76 @@ static void add(struct row_list *list, uint16_t table, sqlite3_stmt *row, int fr
         item->hash = hash_cell(item->hash, row, i);
 }
 
+/* ---- the content of dead rows: format, count, then for each column id, kind, value ---- */
+
+static bool number_of(struct bytes in, size_t *at, uint64_t *ret)
+{
+    *ret = 0;
+    for (int shift = 0; *at < in.size && shift < 64; shift += 7) {
+        uint8_t byte = in.data[(*at)++];
+        *ret |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return true;
+    }
+    return false;
+}
+
+/* Passes a value; its bytes are those from `at` before to `at` after. */
+static bool pass_value(struct bytes in, size_t *at)
+{
+    uint64_t size;
+    if (*at >= in.size)
+        return false;
+    switch (in.data[(*at)++]) {
+    case 0: return true;
+    case 1: return number_of(in, at, &size);
+    case 2: *at += 8; return *at <= in.size;
+    default:
+        if (!number_of(in, at, &size) || size > in.size - *at)
+            return false;
+        *at += (size_t)size;
+        return true;
+    }
+}
+
+/* What a column of a later model shows in a row that was packed before it. */
+static size_t pack_default(const struct value *value, uint8_t out[100])
+{
+    size_t size = 0;
+    out[size++] = (uint8_t)value->kind;
+    if (value->kind == VALUE_INT) {
+        uint64_t bits = (uint64_t)value->as.integer << 1 ^ (uint64_t)(value->as.integer >> 63);
+        for (; bits >= 0x80; bits >>= 7)
+            out[size++] = (uint8_t)(bits | 0x80);
+        out[size++] = (uint8_t)bits;
+    } else if (value->kind == VALUE_TEXT && value->as.bytes.size < 90) {
+        out[size++] = (uint8_t)value->as.bytes.size;
+        memcpy(out + size, value->as.bytes.data, value->as.bytes.size);
+        size += value->as.bytes.size;
+    }
+    return size;
+}
+
+static uint64_t hash_content(uint64_t hash, const struct model_table *table, struct bytes in)
+{
+    uint64_t count = 0, id = 0;
+    size_t at = 1;
+    uint16_t column = 0;
+    bool good = number_of(in, &at, &count);
+    for (; good && count > 0; count--, column++) {
+        good = number_of(in, &at, &id);
+        size_t from = at;
+        good = good && pass_value(in, &at);
+        if (good)
+            hash = mix(hash, in.data + from, at - from);
+    }
+    for (; good && column < table->column_count; column++) {
+        uint8_t packed[100];
+        hash = mix(hash, packed, pack_default(&table->columns[column].fallback, packed));
+    }
+    return good ? hash : mix(hash, in.data, in.size);
+}
+
 static bool wanted(const bool *buckets, uint32_t count, sqlite3_stmt *row)
 {
     sqlite3_int64 bucket = sqlite3_column_int64(row, 1);
@@ -89,9 +159,14 @@ static bool read_dead(struct node *node, const bool *buckets, uint32_t count, st
     int result;
     while ((result = sqlite3_step(row)) == SQLITE_ROW) {
         const struct model_table *table =
-            model_table_by_id(node->world->kit->model, (uint32_t)sqlite3_column_int64(row, 2));
-        if (table && wanted(buckets, count, row))
-            add(ret, table->index, row, 3, true);
+            model_table_by_id(node->world->model, (uint32_t)sqlite3_column_int64(row, 2));
+        if (!table || !wanted(buckets, count, row))
+            continue;
+        add(ret, table->index, row, 3, true);
+        struct row_digest *item = &ret->items[ret->count - 1];
+        item->hash = hash_content(
+            hash_cell(0, row, 3), table,
+            bytes_of(sqlite3_column_blob(row, 4), (size_t)sqlite3_column_bytes(row, 4)));
     }
     sqlite3_finalize(row);
     return result == SQLITE_DONE;
@@ -99,7 +174,7 @@ static bool read_dead(struct node *node, const bool *buckets, uint32_t count, st
 
 bool rows_read(struct node *node, const bool *buckets, uint32_t bucket_count, struct row_list *ret)
 {
-    const struct model *model = node->world->kit->model;
+    const struct model *model = node->world->model;
     bool ok = true;
     *ret = (struct row_list){0};
     for (uint16_t t = 0; ok && t < model->table_count; t++)

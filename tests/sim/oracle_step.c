@@ -368,7 +368,7 @@ void oracle_reads_own(struct node *node, uint32_t number)
         if (op->kind != OP_TEXT || overwritten_within(l, tx->first_op + i))
             continue;
         const struct ledger_record *record = &l->records[op->record];
-        const struct model_table *table = &world->kit->model->tables[record->table];
+        const struct model_table *table = &world->model->tables[record->table];
         sqlite3_stmt *row;
         snprintf(sql, sizeof sql, "SELECT \"%s\" FROM \"%s\" WHERE id=?",
                  table->columns[op->column].name, table->name);

@@ -144,6 +144,43 @@ void plan_make(uint64_t seed, uint32_t devices, uint32_t branches, uint32_t even
     ret->end_us = now;
 }
 
+static int by_time(const void *a, const void *b)
+{
+    const struct action *x = a, *y = b;
+    if (x->at_us != y->at_us)
+        return x->at_us < y->at_us ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
+void plan_add_models(struct plan *plan)
+{
+    struct seeded_rng dice;
+    seeded_rng_start(&dice, plan->seed * 109 + 19);
+    uint32_t more = 2 + (uint32_t)seeded_below(&dice, 4); /* after a restore once more */
+    struct action *actions = calloc(plan->count + more, sizeof *actions);
+    uint32_t from = 0, to = 0;
+    struct action added[8];
+    if (!actions)
+        abort();
+    for (uint32_t i = 0; i < more; i++)
+        added[i] = (struct action){
+            .at_us = plan->count ? plan->actions[seeded_below(&dice, plan->count)].at_us : 0,
+            .kind = ACTION_MODEL,
+            .dice = seeded_u64(&dice)};
+    qsort(added, more, sizeof *added, by_time);
+    for (uint32_t i = 0; i < more; i++) {
+        while (from < plan->count && plan->actions[from].at_us <= added[i].at_us)
+            actions[to++] = plan->actions[from++];
+        actions[to++] = added[i];
+    }
+    while (from < plan->count)
+        actions[to++] = plan->actions[from++];
+    free(plan->actions);
+    plan->actions = actions;
+    plan->count = to;
+    plan->models = true;
+}
+
 void plan_part(const struct plan *plan, const bool *keep, struct plan *ret)
 {
     *ret = *plan;

@@ -55,7 +55,8 @@
     X(GARBAGE, "Byzantine: sends garbage")                           \
     X(ROAM, "the device goes to another server")                     \
     X(LINE, "a branch's line is down, for hours to weeks")           \
-    X(DISK_LOST, "a branch loses its disk, and is enrolled anew")
+    X(DISK_LOST, "a branch loses its disk, and is enrolled anew")     \
+    X(MODEL, "headquarters extends the model")
 /* clang-format on */
 
 enum action_kind {
@@ -76,6 +77,7 @@ struct plan {
     uint64_t seed;
     uint32_t devices;       /* beside headquarters */
     uint32_t branches;      /* servers of branches, numbered after the devices */
+    bool models;            /* the model changes in the middle */
     int64_t end_us;         /* when the faults stop */
     struct action *actions; /* ascending by time */
     uint32_t count;
@@ -84,6 +86,8 @@ struct plan {
 /* events: about how many the run will have. */
 void plan_make(uint64_t seed, uint32_t devices, uint32_t branches, uint32_t events,
                struct plan *ret);
+/* The model changes some times on the way: all else of the plan stays as it is. */
+void plan_add_models(struct plan *plan);
 /* The part of `plan` whose actions are marked; ret is freed by plan_done(). */
 void plan_part(const struct plan *plan, const bool *keep, struct plan *ret);
 void plan_done(struct plan *plan);

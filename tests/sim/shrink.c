@@ -69,6 +69,8 @@ int shrink_seed(const struct options *options)
     kit_open(&s.kit);
     plan_make(options->seed, options->devices, branches_of(options, options->seed), options->events,
               &plan);
+    if (models_change(options, options->seed))
+        plan_add_models(&plan);
     s.keep = malloc(plan.count + 1u);
     if (!s.keep)
         abort();

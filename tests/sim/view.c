@@ -68,7 +68,7 @@ static bool read_group(struct view *v, const uint8_t dot[20], struct group *ret)
                    bytes_of(sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0)),
                    &raw) == ERR_OK;
     sqlite3_finalize(row);
-    return found && group_decode(v->node->world->kit->model, raw, &v->arena, ret, NULL) == ERR_OK;
+    return found && group_decode(v->node->world->model, raw, &v->arena, ret, NULL) == ERR_OK;
 }
 
 static const struct mutation *mutation_of(const struct view *v, const struct group *group)
@@ -172,7 +172,7 @@ static void check_base(struct view *v, sqlite3_stmt *row)
     size_t at = 0;
     uint64_t size, count;
     v->table =
-        model_table_by_id(v->node->world->kit->model, (uint32_t)sqlite3_column_int64(row, 0));
+        model_table_by_id(v->node->world->model, (uint32_t)sqlite3_column_int64(row, 0));
     memcpy(v->id.byte, sqlite3_column_blob(row, 1), 16);
     if (!v->table || !number_at(packed, &at, &size))
         return;

@@ -156,8 +156,7 @@ void kit_open(struct kit *kit)
 {
     struct err_info info = {0};
     *kit = (struct kit){0};
-    if (model_parse(bytes_of_text(sim_model_json), &kit->model, &info) != ERR_OK ||
-        crypto_new(&kit->crypto) != ERR_OK) {
+    if (models_open(kit, &info) != ERR_OK || crypto_new(&kit->crypto) != ERR_OK) {
         fprintf(stderr, "satchel_sim: %s\n", info.message);
         exit(2);
     }
@@ -170,7 +169,8 @@ void kit_close(struct kit *kit)
     for (int i = 0; i < 2; i++)
         sim_disk_free(kit->template[i]);
     crypto_free(kit->crypto);
-    model_free(kit->model);
+    for (int i = 0; i < SIM_MODELS; i++)
+        model_free(kit->models[i]);
 }
 
 /* ---- a run ---- */
@@ -214,6 +214,7 @@ void world_run(const struct kit *kit, const struct plan *plan, FILE *story, stru
     struct world world = {.kit = kit, .plan = plan, .story = story, .hash = plan->seed};
     seeded_rng_start(&world.dice, plan->seed ^ 0x5eed);
     sim_disk_seed_sqlite((uint32_t)plan->seed);
+    world.model = kit->models[plan->models ? SIM_MODELS - 1 : 0];
     world.ledger = ledger_new();
     world.photos = photos_new();
     world.node_capacity = SIM_NODES_MAX;

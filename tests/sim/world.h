@@ -26,7 +26,7 @@ struct link;
 struct node;
 struct sim_disk;
 
-enum { SIM_NODES_MAX = 80 };
+enum { SIM_NODES_MAX = 80, SIM_MODELS = 3 };
 
 enum event_kind {
     EVENT_ACTION,      /* what: index in the plan */
@@ -48,7 +48,7 @@ enum mend { MEND_DISK, MEND_CLOCK };
 
 /* Shared by all runs of a process. */
 struct kit {
-    struct model *model;
+    struct model *models[SIM_MODELS]; /* each extends the one before */
     struct crypto *crypto;
     struct sim_disk *template[2]; /* an empty store of a device, and of a server */
 };
@@ -56,6 +56,7 @@ struct kit {
 struct world {
     const struct kit *kit;
     const struct plan *plan;
+    const struct model *model; /* the last that headquarters will have: what the oracles read with */
     struct heap heap;
     int64_t now_us;
     struct node *nodes;

@@ -287,10 +287,9 @@ static enum err insert_account(struct writing *w, bool forged)
     return e;
 }
 
-/* A line, or a photo: a child of an account. */
-static enum err insert_child(struct writing *w, const char *table_name, bool photo)
+/* A line or a gift, or a photo: a child of an account. */
+static enum err insert_child(struct writing *w, const struct model_table *table, bool photo)
 {
-    const struct model_table *table = table_of(w, table_name);
     uint32_t parent = w->account != NONE ? w->account : any_record(w, table_of(w, "account"));
     struct replica_record shown;
     if (parent == NONE)
@@ -319,9 +318,16 @@ static enum err insert_child(struct writing *w, const char *table_name, bool pho
     return e;
 }
 
+/* Once the model has it, gifts are made as lines are. */
+static const struct model_table *line_or_gift(struct writing *w)
+{
+    const struct model_table *gift = table_of(w, "gift");
+    return gift && seeded_below(w->dice, 2) ? gift : table_of(w, "line");
+}
+
 static enum err insert_line(struct writing *w)
 {
-    return insert_child(w, "line", false);
+    return insert_child(w, line_or_gift(w), false);
 }
 
 static enum err insert_simple(struct writing *w, const char *table_name, const char *column_name)
@@ -393,7 +399,7 @@ static enum err one_change(struct writing *w)
     if (what < 12 || w->ledger->record_count < 6)
         return insert_account(w, false);
     if (what < 20)
-        return what < 15 ? insert_child(w, "photo", true) : insert_line(w);
+        return what < 15 ? insert_child(w, table_of(w, "photo"), true) : insert_line(w);
     if (what < 24)
         return insert_simple(w, "memo", "body");
     if (what < 34)
@@ -409,7 +415,7 @@ static enum err one_change(struct writing *w)
     if (what < 58)
         return change(w, table_of(w, "memo"));
     if (what < 68)
-        return change(w, table_of(w, "line"));
+        return change(w, line_or_gift(w));
     return change(w, table_of(w, "account"));
 }
 
@@ -474,7 +480,7 @@ static void transact(struct node *node, struct seeded_rng *dice,
     struct writing w = {.world = world,
                         .node = node,
                         .dice = dice,
-                        .model = world->kit->model,
+                        .model = replica_model(node->replica),
                         .ledger = world->ledger,
                         .account = account,
                         .tx = ledger_begin(world, node->number)};
