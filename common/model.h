@@ -24,7 +24,7 @@ enum {
     MODEL_TABLE_ID_FIRST = 16, /* below: system tables */
     MODEL_FILE_MAX = 4 << 20,
     MODEL_WHOLE_MAX = MODEL_FILE_MAX + (1 << 20), /* with the system tables */
-    MODEL_DEPTH_MAX = 12, /* of the file's nesting */
+    MODEL_DEPTH_MAX = 12,                         /* of the file's nesting */
     MODEL_NAME_MAX = 63,
     MODEL_LABEL_MAX = 200,        /* bytes */
     MODEL_TEXT_MAX = 65536,       /* bytes of a text value; also the default `max` */

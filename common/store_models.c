@@ -35,34 +35,33 @@ enum err store_models_add(struct store *store, const struct model_name *name)
 
 struct listing {
     struct arena *arena;
-    struct model_name *items;
+    struct bytes *items;
     uint32_t count, capacity;
 };
 
 static int add_name(void *context, struct bytes key, struct bytes value)
 {
     struct listing *list = context;
+    uint8_t *wire = arena_alloc(list->arena, MODEL_NAME_SIZE);
     if (key.size != KEY_SIZE || value.size != 4)
         return ERR_CORRUPT;
-    struct model_name *items =
+    struct bytes *items =
         arena_extend(list->arena, list->items, list->count, &list->capacity, sizeof *items);
-    if (items == NULL)
+    if (items == NULL || wire == NULL)
         return ERR_NOMEM;
+    memcpy(wire, value.data, 4);
+    memcpy(wire + 4, key.data + PREFIX, 32);
     list->items = items;
-    items[list->count].version = be32_get(value.data);
-    memcpy(items[list->count++].hash, key.data + PREFIX, 32);
+    items[list->count++] = bytes_of(wire, MODEL_NAME_SIZE);
     return 0;
 }
 
 static int later_first(const void *a, const void *b)
 {
-    const struct model_name *x = a, *y = b;
-    if (x->version != y->version)
-        return x->version > y->version ? -1 : 1;
-    return memcmp(x->hash, y->hash, 32);
+    return bytes_compare(*(const struct bytes *)b, *(const struct bytes *)a);
 }
 
-enum err store_models_list(struct store *store, struct arena *arena, const struct model_name **ret,
+enum err store_models_list(struct store *store, struct arena *arena, const struct bytes **ret,
                            uint32_t *ret_count)
 {
     struct listing list = {.arena = arena};
@@ -74,6 +73,15 @@ enum err store_models_list(struct store *store, struct arena *arena, const struc
         qsort(list.items, list.count, sizeof *list.items, later_first);
     *ret = list.items;
     *ret_count = list.count < STORE_MODELS_MAX ? list.count : STORE_MODELS_MAX;
+    return ERR_OK;
+}
+
+enum err model_name_read(struct bytes wire, struct model_name *ret)
+{
+    if (wire.size != MODEL_NAME_SIZE)
+        return ERR_MALFORMED;
+    ret->version = be32_get(wire.data);
+    memcpy(ret->hash, wire.data + 4, 32);
     return ERR_OK;
 }
 

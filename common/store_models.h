@@ -24,15 +24,18 @@ struct model_name { /* of an earlier model */
     uint32_t version;
     uint8_t hash[32];
 };
+enum { MODEL_NAME_SIZE = 36 }; /* on the wire: version BE4, hash */
 
 /* Within a transaction. */
 
 /* Whether the store's model has been, or continues, the one of this hash. */
 enum err store_models_was(struct store *store, const uint8_t hash[32], bool *ret);
 enum err store_models_add(struct store *store, const struct model_name *name);
-/* The latest STORE_MODELS_MAX of them, in the arena. */
-enum err store_models_list(struct store *store, struct arena *arena, const struct model_name **ret,
+/* The latest STORE_MODELS_MAX of them, as on the wire; in the arena. */
+enum err store_models_list(struct store *store, struct arena *arena, const struct bytes **ret,
                            uint32_t *ret_count);
+/* The reverse. ERR_MALFORMED. */
+enum err model_name_read(struct bytes wire, struct model_name *ret);
 /* The next opening takes this one. anew: the store has no records, and its tables may be another model's. */
 enum err store_models_next(struct store *store, struct bytes text, bool anew);
 

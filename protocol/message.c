@@ -316,32 +316,6 @@ static enum err decode_range_count(struct unpacker *u, struct arena *arena, void
     return err == ERR_OK ? unpack_uint(u, UINT64_MAX, &range->count) : err;
 }
 
-static void encode_model_name(const void *element, struct buf *out)
-{
-    const struct model_name *name = element;
-
-    pack_array(out, 2);
-    pack_uint(out, name->version);
-    pack_binary(out, bytes_of(name->hash, sizeof(name->hash)));
-}
-
-static enum err decode_model_name(struct unpacker *u, struct arena *arena, void *ret)
-{
-    struct model_name *name = ret;
-    struct bytes hash;
-    enum err err = unpack_u32(u, &name->version);
-
-    (void)arena;
-    if (err == ERR_OK)
-        err = unpack_binary(u, sizeof(name->hash), &hash);
-    if (err != ERR_OK)
-        return err;
-    if (hash.size != sizeof(name->hash))
-        return ERR_MALFORMED;
-    memcpy(name->hash, hash.data, hash.size);
-    return ERR_OK;
-}
-
 static void encode_origin_floor(const void *element, struct buf *out)
 {
     const struct origin_floor *floor = element;
@@ -398,7 +372,6 @@ struct element {
     X(group_result, 5)    \
     X(range_name, 0)      \
     X(range_count, 2)     \
-    X(model_name, 2)      \
     X(origin_floor, 2)    \
     X(pending_group, 2)   \
     X(blob_offer, 2)      \

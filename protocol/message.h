@@ -10,7 +10,6 @@
 
 #include "common/buf.h"
 #include "common/model.h"
-#include "common/store_models.h"
 #include "common/uuid.h"
 #include "protocol/dot.h"
 #include "protocol/ranges.h"
@@ -228,7 +227,7 @@ enum message_type {
     U(from) /* bytes that are here */
 #define MESSAGE_MODEL(U, I, ID, B, T, L) /* the answer: a piece of the model's whole text */ \
     U(version) B(hash, 32) U(total) U(from) B(data, 524288) \
-    L(former, model_name, 1000) /* with the first piece: the models that it continues */
+    L(former, bytes, 1000) /* with the first piece: the models that it continues, as store_models.h has them */
 #define MESSAGE_OFFER(U, I, ID, B, T, L) /* attachments that are whole here; none: what is the limit? */ \
     L(blobs, blob_offer, 64)
 #define MESSAGE_STATES(U, I, ID, B, T, L) /* what the server makes of attachments */ \

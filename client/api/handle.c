@@ -202,6 +202,22 @@ static enum err read_model(struct satchel *h, const char *path, struct err_info 
     return e;
 }
 
+/* Who only reads what an older program has left brings it up to date first. */
+static void bring_up(struct satchel *h, const struct store_sqlite_options *options)
+{
+    char path[OS_PATH_MAX];
+    struct store_sqlite_options writing = *options;
+    struct os_lock lock;
+    struct store *store;
+    writing.read_only = false;
+    if (api_path(h->directory, "lock", path, NULL) != ERR_OK ||
+        os_lock_take(path, &lock, NULL) != ERR_OK)
+        return; /* a program is at work there, which does it, or is the older one */
+    if (store_sqlite_open(&writing, h->model, &store, NULL) == ERR_OK)
+        store_close(store);
+    os_lock_release(&lock);
+}
+
 /* The store's own, or next, model; where it has none yet, the one that was given. */
 static enum err open_store(struct satchel *h, struct err_info *info)
 {
@@ -222,7 +238,7 @@ static enum err open_store(struct satchel *h, struct err_info *info)
         .cache_bytes = h->cache_bytes,
         .busy_timeout_ms = BUSY_TIMEOUT_MS,
     };
-    e = os_file_exists(path) ? store_sqlite_model(&store, &own, info) : ERR_NOT_FOUND;
+    e = os_file_exists(path) ? store_sqlite_model(&store, false, &own, info) : ERR_NOT_FOUND;
     if (e == ERR_OK) {
         model_free(h->model);
         h->model = own;
@@ -231,6 +247,10 @@ static enum err open_store(struct satchel *h, struct err_info *info)
     }
     if (api_schema_make(h->model, &h->schema_arena, &h->schema) != ERR_OK)
         return err_set(info, ERR_NOMEM, "out of memory");
+    e = store_sqlite_open(&store, h->model, &h->store, info);
+    if (e != ERR_MODEL || !h->read_only)
+        return e;
+    bring_up(h, &store);
     return store_sqlite_open(&store, h->model, &h->store, info);
 }
 

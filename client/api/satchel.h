@@ -181,8 +181,7 @@ enum satchel_synchronous {
 struct satchel_options {
     const char *directory;
     const char
-        *model_file; /* for a replica that has no model yet; NULL: the CRM's, which is built in. A
-                               replica that was in use has its own, which it learns from its server */
+        *model_file; /* of a replica that has none yet (it learns its server's); NULL: the CRM's */
     enum satchel_synchronous synchronous;
     size_t cache_bytes;  /* of SQLite; 0: 64 MiB */
     bool create;         /* make a replica in a directory that was never enrolled: for use without a
@@ -721,12 +720,8 @@ SATCHEL_API void satchel_carry_attachments(struct satchel *handle, bool carry);
 
 /* --- status -------------------------------------------------------------------------------- */
 
-/* What the model of the server that was asked last is to the one here. */
-enum satchel_server_model {
-    SATCHEL_MODEL_SAME,
-    SATCHEL_MODEL_EARLIER, /* it has not learned this one yet, or was restored: what uses what is new waits there */
-    SATCHEL_MODEL_STRANGE /* this program cannot read it, or it is no continuation: nothing comes down */
-};
+/* The last server's model is the one here; an earlier one: what uses what is new waits there; or nothing comes down. */
+enum satchel_server_model { SATCHEL_MODEL_SAME, SATCHEL_MODEL_EARLIER, SATCHEL_MODEL_STRANGE };
 
 struct satchel_status {
     const char *directory;
@@ -800,8 +795,7 @@ enum satchel_sync_kind {
     SATCHEL_SYNC_REVOKED, /* this device was revoked. Afterwards the handle's data are erased:
                                 every call but satchel_close() is SATCHEL_E_REVOKED */
     SATCHEL_SYNC_PENDING, /* from a branch: changes of colleagues that are not decided are visible now */
-    SATCHEL_SYNC_MODEL /* the data model has changed: the replica was opened anew with it, and what
-                            satchel_schema() gave before, tables and columns, is gone. The session goes on */
+    SATCHEL_SYNC_MODEL /* the model has changed: what satchel_schema() gave before is gone. It goes on */
 };
 
 struct satchel_sync_event {

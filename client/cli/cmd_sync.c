@@ -51,10 +51,9 @@ static const char *plural(uint64_t count, const char *one, const char *many)
 
 static void tell_live(struct sync *sync, const struct satchel_sync_event *event)
 {
-    static const char *const names[] = {"connected", "progress", "checkpoint",
-                                        "caught_up", "results",  "closed",
-                                        "retry",     "revoked",  "pending",
-                                        "model"};
+    static const char *const names[] = {"connected", "progress", "checkpoint", "caught_up",
+                                        "results",   "closed",   "retry",      "revoked",
+                                        "pending",   "model"};
     struct cli *cli = sync->cli;
     if (cli->json) {
         json_t *line = json_pack("{s:s, s:I, s:I, s:I, s:s}", "event", names[event->kind], "pushed",

@@ -152,8 +152,9 @@ enum err on_model(struct uplink *u, const struct message_model *m, struct uplink
         u->model_former = calloc(m->former_count + 1u, sizeof *u->model_former);
         if (!u->model_former)
             return ERR_NOMEM;
-        if (m->former_count > 0)
-            memcpy(u->model_former, m->former, m->former_count * sizeof *m->former);
+        for (uint32_t i = 0; i < m->former_count; i++)
+            if (model_name_read(m->former[i], &u->model_former[i]) != ERR_OK)
+                return ERR_MALFORMED;
         u->model_former_count = m->former_count;
     }
     enum err e = buf_append(&u->model_text, m->data.data, m->data.size);

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/rng.h"
 #include "common/store.h"
+#include "common/store_models.h"
 #include "protocol/apply.h"
 #include "protocol/message.h"
 

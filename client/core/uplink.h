@@ -52,13 +52,13 @@ struct now {
 };
 
 struct uplink_effects {
-    bool want_write;     /* ask next_frame when the socket is writable */
-    bool hang_up;        /* close the link; `why` says the reason */
-    enum err why;        /* ERR_OK: finished (once) */
-    bool erase;          /* the server says that this device is revoked */
-    bool learned;        /* the replica's next model came: close it and its store, open them anew, and come
+    bool want_write; /* ask next_frame when the socket is writable */
+    bool hang_up;    /* close the link; `why` says the reason */
+    enum err why;    /* ERR_OK: finished (once) */
+    bool erase;      /* the server says that this device is revoked */
+    bool learned; /* the replica's next model came: close it and its store, open them anew, and come
                             back at once (why is ERR_CLOSED) */
-    bool changed;        /* a checkpoint was installed, or results came: tell the user */
+    bool changed; /* a checkpoint was installed, or results came: tell the user */
     int64_t deadline_us; /* monotonic; 0: none */
     char message[200];   /* for people, where why is an error */
 };

@@ -92,11 +92,11 @@ struct uplink {
     enum handshake shake;
     uint8_t nonce[32], server_nonce[32];
     uint64_t incarnation;
-    uint64_t relay; /* of the WELCOME: 0: headquarters */
+    uint64_t relay;         /* of the WELCOME: 0: headquarters */
     enum learning learning; /* REFUSED: this program cannot read it; only pushing goes on */
     uint64_t model_version; /* of the CHALLENGE, as the hash */
     uint8_t model_hash[32];
-    char model_why[200]; /* where it was refused */
+    char model_why[200];             /* where it was refused */
     struct buf model_text;           /* as far as it has come */
     struct model_name *model_former; /* heap: those that it continues */
     uint32_t model_former_count;

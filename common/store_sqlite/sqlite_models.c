@@ -28,7 +28,8 @@ static int look(sqlite3 *db, const char *key, struct buf *out, bool *ret_found)
 }
 
 /* What is wrong with the file itself is said by who opens it: here it has no text then. */
-static enum err read_text(sqlite3 *db, const struct store_sqlite_options *options, struct buf *out)
+static enum err read_text(sqlite3 *db, const struct store_sqlite_options *options, bool as_it_is,
+                          struct buf *out)
 {
     bool found = false;
     if (options->exclusive)
@@ -36,7 +37,7 @@ static enum err read_text(sqlite3 *db, const struct store_sqlite_options *option
     (void)sqlite3_busy_timeout(db, options->busy_timeout_ms);
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     int native = SQLITE_OK;
-    if (!options->read_only) /* whose tables are not brought to it */
+    if (!as_it_is)
         native = look(db, STORE_MODELS_NEXT, out, &found);
     if (native == SQLITE_OK && !found)
         native = look(db, STORE_MODELS_TEXT, out, &found);
@@ -48,8 +49,8 @@ static enum err read_text(sqlite3 *db, const struct store_sqlite_options *option
     return tells ? sqlite_store_code(native) : ERR_NOT_FOUND;
 }
 
-enum err store_sqlite_model(const struct store_sqlite_options *options, struct model **ret_model,
-                            struct err_info *info)
+enum err store_sqlite_model(const struct store_sqlite_options *options, bool as_it_is,
+                            struct model **ret_model, struct err_info *info)
 {
     sqlite3 *db = NULL;
     struct buf text;
@@ -57,13 +58,13 @@ enum err store_sqlite_model(const struct store_sqlite_options *options, struct m
     flags |= options->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
     buf_init(&text, MODEL_WHOLE_MAX);
     int native = sqlite3_open_v2(options->path, &db, flags, options->vfs);
-    enum err err = native == SQLITE_OK      ? read_text(db, options, &text)
+    enum err err = native == SQLITE_OK      ? read_text(db, options, as_it_is, &text)
                    : native == SQLITE_NOMEM ? ERR_NOMEM
                                             : ERR_NOT_FOUND;
     (void)sqlite3_close(db);
     if (err == ERR_OK) {
-        err = options->read_only ? model_parse_given(buf_view(&text), ret_model, info)
-                                 : model_parse_whole(buf_view(&text), NULL, ret_model, info);
+        err = as_it_is ? model_parse_given(buf_view(&text), ret_model, info)
+                       : model_parse_whole(buf_view(&text), NULL, ret_model, info);
         if (err != ERR_OK && err != ERR_NOMEM && info != NULL) {
             struct err_info why = *info;
             (void)err_set(info, err,

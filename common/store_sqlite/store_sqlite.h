@@ -63,11 +63,12 @@ struct store_sqlite_options {
 enum err store_sqlite_open(const struct store_sqlite_options *options, const struct model *model,
                            struct store **ret_store, struct err_info *info);
 
-/* The model that the file is to be opened with: the one that is next, or the one that it has (where it is for
- * reading only the latter, with the system tables that it has). ERR_NOT_FOUND: it has none, or is not there, or not ours: opening it says which. Otherwise
- * what model_parse_whole() says; ERR_BUSY, ERR_IO, ERR_NOMEM. */
-enum err store_sqlite_model(const struct store_sqlite_options *options, struct model **ret_model,
-                            struct err_info *info);
+/* The model that the file is to be opened with: the one that is next, or the one that it has, with this program's
+ * system tables if they are later. as_it_is: the one that it has, as it has it, for reading a file that is not to be
+ * touched. ERR_NOT_FOUND: it has none, or is not there, or not ours: opening it says which. Otherwise what
+ * model_parse_whole() says; ERR_BUSY, ERR_IO, ERR_NOMEM. */
+enum err store_sqlite_model(const struct store_sqlite_options *options, bool as_it_is,
+                            struct model **ret_model, struct err_info *info);
 
 /* The connection, for reports and the read-only SQL command: of a reader, within its transaction.
  * Never write through it. */

@@ -218,35 +218,10 @@ static enum err park(struct judging *j, const struct dot *dot)
     return settle(j, dot, RESULT_PARKED);
 }
 
-/* WAITING: received BE8, offset BE8, device 16, user 16, hash 32, group bytes. */
-static enum err wait_for(struct judging *j)
+static enum err wait_for(struct judging *j, enum decision *ret)
 {
-    struct hub *hub = j->hub;
-    const struct dot *dot = &j->group->dot;
-    uint8_t key[KEY_ORIGIN_SIZE + 20];
-    key_origin(j->missing.origin, j->missing.oseq, key);
-    be32_put(key + 16, j->missing.tag);
-    key_origin(dot->origin, dot->oseq, key + 20);
-    enum err e =
-        store_side_put(hub->store, SIDE_WAITS_FOR, bytes_of(key, sizeof key), bytes_of(NULL, 0));
-    if (e != ERR_OK)
-        return e;
-    struct buf *b = &hub->payload;
-    buf_reset(b);
-    uint8_t head[16];
-    be64_put(head, (uint64_t)j->author->envelope.received_ms);
-    be64_put(head + 8, (uint64_t)j->author->envelope.offset_ms);
-    buf_append(b, head, sizeof head);
-    buf_append(b, j->author->device.byte, 16);
-    buf_append(b, j->author->user.byte, 16);
-    buf_append(b, j->hash, 32);
-    buf_append(b, j->raw.data, j->raw.size);
-    if (b->error != ERR_OK)
-        return b->error;
-    hub->waiting_count++;
-    hub->stats.groups_waiting++;
-    return store_side_put(hub->store, SIDE_WAITING, bytes_of(key + 20, KEY_ORIGIN_SIZE),
-                          buf_view(b));
+    *ret = DECISION_WAITS;
+    return waiting_put(j->hub, j->author, &j->missing, &j->group->dot, j->hash, j->raw);
 }
 
 /* Records that stay in their buckets, or are new. */
@@ -382,20 +357,16 @@ static enum err judge(struct judging *j, enum decision *ret)
         refuse(j, REASON_DEPENDS, NULL, NULL, NULL);
     else
         check_values(j);
-    if (j->reason == REASON_MODEL && j->group->model_version > hub->model->version) {
-        *ret = DECISION_WAITS; /* a symbol, a wider bound of a later model: models.c */
-        return wait_for(j);
-    }
+    if (j->reason == REASON_MODEL && j->group->model_version > hub->model->version)
+        return wait_for(j, ret); /* a symbol, a wider bound of a later model: models.c */
     if (j->reason == REASON_NONE)
         e = check_causes(j);
     if (e != ERR_OK)
         return e;
     if (j->reason != REASON_NONE)
         return park(j, &j->group->dot);
-    if (!dot_is_none(&j->missing)) {
-        *ret = DECISION_WAITS;
-        return wait_for(j);
-    }
+    if (!dot_is_none(&j->missing))
+        return wait_for(j, ret);
     struct merge_context context = {.dot = j->group->dot,
                                     .stamp = hlc_effective(j->group->stamp, &j->author->envelope),
                                     .mode = MERGE_DECIDE,
@@ -457,8 +428,7 @@ enum err decide_group(struct hub *hub, const struct author *author, uint64_t ose
         return e;
     if (e == ERR_MODEL && group.model_version > hub->model->version) {
         j.group = &group; /* of a later model: models.c */
-        *ret = DECISION_WAITS;
-        return wait_for(&j);
+        return wait_for(&j, ret);
     }
     if (e != ERR_OK) {
         refuse(&j,

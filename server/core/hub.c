@@ -82,6 +82,7 @@ void hub_close(struct hub *hub)
     state_drop(hub);
     arena_done(&hub->people.arena);
     relay_close(hub);
+    frame_release(hub->model_frame);
     free(hub->buckets);
     free(hub->fetched);
     hash_map_done(&hub->bucket_keys);
@@ -296,9 +297,8 @@ static enum err turn_body(struct hub *hub, void *context)
     struct intent *intent = hub->intents;
     uint32_t most = hub->one_by_one ? 1 : UINT32_MAX;
     enum err released = hub->models_due ? models_release(hub) : ERR_OK;
-    if (released != ERR_OK)
-        return released;
-    for (; intent && bytes < TURN_BYTES_MAX && turn->taken < most; intent = intent->next) {
+    for (; released == ERR_OK && intent && bytes < TURN_BYTES_MAX && turn->taken < most;
+         intent = intent->next) {
         chunks += intent->message.type == MESSAGE_CHUNK;
         if (chunks > TURN_CHUNKS_MAX)
             break;
@@ -319,7 +319,7 @@ static enum err turn_body(struct hub *hub, void *context)
     turn->end = intent;
     if (bytes > hub->stats.largest_batch)
         hub->stats.largest_batch = bytes;
-    return ERR_OK;
+    return released;
 }
 
 static void turn_undo(struct hub *hub)

@@ -269,6 +269,7 @@ struct hub {
     struct hash_map origins;     /* origin BE8 -> struct origin * */
     struct dot known[KNOWN_DOTS];
     uint64_t waiting_count, parked_count, renamed_count;
+    struct shared_frame *model_frame; /* the model's first piece; NULL: nobody has asked */
     bool models_due; /* groups that waited for a later model are to be judged again */
     bool reopens;    /* another model is next: nothing is served any more */
     uint64_t audit_count;
@@ -432,6 +433,9 @@ enum { PARKED_INSERT_KEY = 16 + 20 };
 void parked_insert_key(const uint8_t id[16], const struct dot *dot, uint8_t out[PARKED_INSERT_KEY]);
 /* A group that is set aside and inserts this record; *ret stays as it is if there is none. */
 enum err parked_insert_find(struct hub *hub, const uint8_t id[16], struct dot *ret);
+/* waiting.c: keeps a group until this dot is decided (none: until the model is another). */
+enum err waiting_put(struct hub *hub, const struct author *author, const struct dot *missing,
+                     const struct dot *dot, const uint8_t hash[32], struct bytes raw);
 /* waiting.c: groups that waited for this dot are judged again. */
 enum err decide_waiting(struct hub *hub, const struct dot *dot);
 /* The dot that this group had before it was renumbered; none as a rule. */

@@ -18,33 +18,44 @@ static const char judged_name[] = "models_judged";
 
 /* ---- telling ---- */
 
-enum err handle_model_ask(struct hub *hub, struct peer *peer,
-                          const struct message_model_ask *message)
+static enum err make_piece(struct hub *hub, uint64_t from, struct shared_frame **ret)
 {
     const struct model *model = hub->model;
-    const struct model_name *former = NULL;
+    const struct bytes *former = NULL;
     uint32_t former_count = 0;
-    if (peer->session.state != PEER_OPEN || message->from >= model->text.size)
-        return ERR_PROTOCOL;
-    if (peer->session.model_asks++ >= MODEL_ASKS_MAX) /* a text has few pieces */
-        return ERR_PROTOCOL;
-    size_t rest = model->text.size - (size_t)message->from;
-    enum err e = message->from == 0
-                     ? store_models_list(hub->store, &hub->turn, &former, &former_count)
-                     : ERR_OK;
-    if (e != ERR_OK)
-        return e;
-    struct message answer = {
+    size_t rest = model->text.size - (size_t)from;
+    enum err e =
+        from == 0 ? store_models_list(hub->store, &hub->turn, &former, &former_count) : ERR_OK;
+    const struct message answer = {
         .type = MESSAGE_MODEL,
         .as.model = {.version = model->version,
                      .hash = bytes_of(model->hash, 32),
                      .total = model->text.size,
-                     .from = message->from,
-                     .data = bytes_of(model->text.data + message->from,
+                     .from = from,
+                     .data = bytes_of(model->text.data + from,
                                       rest < MODEL_PIECE_MAX ? rest : MODEL_PIECE_MAX),
                      .former = former,
                      .former_count = former_count}};
-    return peer_send(hub, peer, &answer);
+    return e == ERR_OK ? frame_share(hub, &answer, ret) : e;
+}
+
+enum err handle_model_ask(struct hub *hub, struct peer *peer,
+                          const struct message_model_ask *message)
+{
+    struct shared_frame *frame = message->from == 0 ? hub->model_frame : NULL;
+    if (peer->session.state != PEER_OPEN || message->from >= hub->model->text.size)
+        return ERR_PROTOCOL;
+    if (peer->session.model_asks++ >= MODEL_ASKS_MAX) /* a text has few pieces */
+        return ERR_PROTOCOL;
+    enum err e = frame ? ERR_OK : make_piece(hub, message->from, &frame);
+    if (e != ERR_OK)
+        return e;
+    e = peer_queue(hub, peer, frame);
+    if (message->from == 0) /* mostly all there is; everybody asks for it after a change */
+        hub->model_frame = frame;
+    else
+        frame_release(frame);
+    return e;
 }
 
 /* ---- groups that wait for a later model ---- */

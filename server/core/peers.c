@@ -154,6 +154,11 @@ void peer_save(struct peer *peer)
 
 /* ---- peers ---- */
 
+size_t hub_message_max(const struct peer *peer)
+{
+    return peer->session.state == PEER_OPEN ? (size_t)FRAME_MAX : (size_t)FRAME_BEFORE_AUTH_MAX;
+}
+
 /* Heartbeats only move later, so a lower bound is enough: hub_tick() finds the next one. */
 void deadline_lower(struct hub *hub, int64_t at_us)
 {

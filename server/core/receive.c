@@ -65,11 +65,6 @@ static void queue_intent(struct hub *hub, struct intent *intent)
         hub->plain_tail = intent;
 }
 
-size_t hub_message_max(const struct peer *peer)
-{
-    return peer->session.state == PEER_OPEN ? (size_t)FRAME_MAX : (size_t)FRAME_BEFORE_AUTH_MAX;
-}
-
 void hub_receive(struct hub *hub, struct peer *peer, struct bytes frame, struct hub_now now)
 {
     hub->now = now;

@@ -7,6 +7,34 @@
 
 #include <string.h>
 
+enum err waiting_put(struct hub *hub, const struct author *author, const struct dot *missing,
+                     const struct dot *dot, const uint8_t hash[32], struct bytes raw)
+{
+    uint8_t key[KEY_ORIGIN_SIZE + 20], head[16];
+    key_origin(missing->origin, missing->oseq, key);
+    be32_put(key + 16, missing->tag);
+    key_origin(dot->origin, dot->oseq, key + 20);
+    enum err e =
+        store_side_put(hub->store, SIDE_WAITS_FOR, bytes_of(key, sizeof key), bytes_of(NULL, 0));
+    if (e != ERR_OK)
+        return e;
+    struct buf *b = &hub->payload;
+    buf_reset(b);
+    be64_put(head, (uint64_t)author->envelope.received_ms);
+    be64_put(head + 8, (uint64_t)author->envelope.offset_ms);
+    buf_append(b, head, sizeof head);
+    buf_append(b, author->device.byte, 16);
+    buf_append(b, author->user.byte, 16);
+    buf_append(b, hash, 32);
+    buf_append(b, raw.data, raw.size);
+    if (b->error != ERR_OK)
+        return b->error;
+    hub->waiting_count++;
+    hub->stats.groups_waiting++;
+    return store_side_put(hub->store, SIDE_WAITING, bytes_of(key + 20, KEY_ORIGIN_SIZE),
+                          buf_view(b));
+}
+
 struct waiting_keys {
     struct arena *arena;
     struct bytes keys[64];

@@ -127,7 +127,8 @@ static enum err open_store(struct house *house, enum house_mode mode, const char
     };
     /* What the store has, or has next, is the model; what was given is for one that has none. */
     struct model *own = NULL;
-    e = os_file_exists(options.path) ? store_sqlite_model(&options, &own, info) : ERR_NOT_FOUND;
+    e = os_file_exists(options.path) ? store_sqlite_model(&options, given != NULL, &own, info)
+                                     : ERR_NOT_FOUND;
     if (e == ERR_OK) {
         tell_other_model(house, own);
         model_free(house->model);
@@ -135,7 +136,23 @@ static enum err open_store(struct house *house, enum house_mode mode, const char
     } else if (e != ERR_NOT_FOUND) {
         return e;
     }
-    return store_sqlite_open(&options, house->model, &house->store, info);
+    e = store_sqlite_open(&options, house->model, &house->store, info);
+    if (e != ERR_MODEL || given || mode != HOUSE_LOOK)
+        return e;
+    /* Who only looks at a store that an older program has left brings it up to date first. */
+    struct store_sqlite_options writing = options;
+    struct err_info busy;
+    writing.read_only = false;
+    if (house->lock.fd >= 0 || take_lock(house, &busy) != ERR_OK)
+        return e;
+    if (store_sqlite_open(&writing, house->model, &house->store, NULL) == ERR_OK) {
+        store_close(house->store);
+        house->store = NULL;
+        e = store_sqlite_open(&options, house->model, &house->store, info);
+    }
+    os_lock_release(&house->lock);
+    house->lock.fd = -1;
+    return e;
 }
 
 static enum err open_replica(struct house *house, struct err_info *info)

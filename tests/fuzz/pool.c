@@ -108,11 +108,6 @@ static void add_range_count(struct pool *pool, const struct range_count *range)
     pool_add_number(pool, range->number);
 }
 
-static void add_model_name(struct pool *pool, const struct model_name *name)
-{
-    pool_add_number(pool, name->version);
-}
-
 static void add_origin_floor(struct pool *pool, const struct origin_floor *floor)
 {
     pool_add_number(pool, floor->origin);
@@ -335,13 +330,6 @@ static struct range_count make_range_count(const struct making *m)
 {
     uint64_t number = pool_number(m->pool, m->in);
     return (struct range_count){number, fuzz_u8(m->in)};
-}
-
-static struct model_name make_model_name(const struct making *m)
-{
-    struct model_name name = {.version = fuzz_u8(m->in)};
-    name.hash[0] = fuzz_u8(m->in);
-    return name;
 }
 
 static struct origin_floor make_origin_floor(const struct making *m)

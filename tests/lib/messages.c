@@ -188,18 +188,6 @@ static bool equal_range_count(const struct range_count *a, const struct range_co
     return a->number == b->number && a->count == b->count;
 }
 
-static void random_model_name(struct seeded_rng *r, struct arena *arena, struct model_name *ret)
-{
-    (void)arena;
-    ret->version = random_u32(r);
-    seeded_fill(r, ret->hash, sizeof(ret->hash));
-}
-
-static bool equal_model_name(const struct model_name *a, const struct model_name *b)
-{
-    return a->version == b->version && memcmp(a->hash, b->hash, sizeof(a->hash)) == 0;
-}
-
 static void random_origin_floor(struct seeded_rng *r, struct arena *arena, struct origin_floor *ret)
 {
     (void)arena;
@@ -296,7 +284,6 @@ LISTS_EQUAL(mark)
 LISTS_EQUAL(group_result)
 LISTS_EQUAL(range_name)
 LISTS_EQUAL(range_count)
-LISTS_EQUAL(model_name)
 LISTS_EQUAL(origin_floor)
 LISTS_EQUAL(pending_group)
 LISTS_EQUAL(blob_offer)

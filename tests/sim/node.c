@@ -113,7 +113,7 @@ static enum err open_store(struct node *node)
                                                  .cache_bytes = 2 << 20,
                                                  .wal_autocheckpoint_pages = 100};
     struct model *own = NULL;
-    enum err e = store_sqlite_model(&options, &own, &info);
+    enum err e = store_sqlite_model(&options, false, &own, &info);
     if (e == ERR_OK)
         node->model = models_known(node->world, node, own);
     model_free(own);

@@ -252,8 +252,7 @@ static void check_texts(struct fates *f, const uint32_t *first, uint32_t number)
         const struct op *op = &l->ops[i];
         if (op->kind != OP_TEXT || op->found || overwritten(f, first, i))
             continue;
-        const struct model_table *table =
-            &f->world->model->tables[l->records[op->record].table];
+        const struct model_table *table = &f->world->model->tables[l->records[op->record].table];
         char id[UUID_TEXT_SIZE];
         uuid_format(&l->records[op->record].id, id);
         broken(f->world, "conflicts explain what lost",

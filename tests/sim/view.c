@@ -171,8 +171,7 @@ static void check_base(struct view *v, sqlite3_stmt *row)
         bytes_of(sqlite3_column_blob(row, 2), (size_t)sqlite3_column_bytes(row, 2));
     size_t at = 0;
     uint64_t size, count;
-    v->table =
-        model_table_by_id(v->node->world->model, (uint32_t)sqlite3_column_int64(row, 0));
+    v->table = model_table_by_id(v->node->world->model, (uint32_t)sqlite3_column_int64(row, 0));
     memcpy(v->id.byte, sqlite3_column_blob(row, 1), 16);
     if (!v->table || !number_at(packed, &at, &size))
         return;

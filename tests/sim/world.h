@@ -56,7 +56,8 @@ struct kit {
 struct world {
     const struct kit *kit;
     const struct plan *plan;
-    const struct model *model; /* the last that headquarters will have: what the oracles read with */
+    const struct model
+        *model; /* the last that headquarters will have: what the oracles read with */
     struct heap heap;
     int64_t now_us;
     struct node *nodes;

@@ -271,7 +271,6 @@ static void pack_elements(struct buf *out, const char *json, size_t count)
     buf_done(&one);
 }
 
-#define ZEROS32 "0000000000000000000000000000000000000000000000000000000000000000"
 #define MINIMAL_bytes           "'hex:'"
 #define MINIMAL_oseq_range      "[1,1]"
 #define MINIMAL_bucket_name     "[1,1," ID16 ",1]"
@@ -282,7 +281,6 @@ static void pack_elements(struct buf *out, const char *json, size_t count)
 #define MINIMAL_group_result    "[1,1,1,0,'']"
 #define MINIMAL_range_name      "1"
 #define MINIMAL_range_count     "[1,1]"
-#define MINIMAL_model_name      "[1,'hex:" ZEROS32 "']"
 #define MINIMAL_origin_floor    "[1,1]"
 #define MINIMAL_pending_group   "[1,'hex:']"
 #define MINIMAL_blob_offer      "[" HASH32 ",1]"

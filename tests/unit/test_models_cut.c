@@ -54,7 +54,7 @@ static enum err open_place(struct place *p, bool create)
     struct err_info info = {0};
     const struct store_sqlite_options options = {
         .path = "hq.db", .vfs = sim_disk_vfs(p->disk), .keeps_log = true};
-    enum err e = create ? ERR_NOT_FOUND : store_sqlite_model(&options, &p->model, &info);
+    enum err e = create ? ERR_NOT_FOUND : store_sqlite_model(&options, false, &p->model, &info);
     if (e == ERR_NOT_FOUND)
         e = model_parse(bytes_of_text(first_model), &p->model, &info);
     if (e == ERR_OK)

@@ -219,7 +219,8 @@ static void add_comparison(struct fixture *f)
 
 static void add_branches(struct fixture *f)
 {
-    static const struct model_name former[] = {{2, {0xaa, 0xbb}}};
+    static const uint8_t name[36] = {0, 0, 0, 2, 0xaa, 0xbb}, hash[32] = {0xcc};
+    const struct bytes former[] = {bytes_of(name, sizeof name)};
     static const struct range_count renamed[] = {{14, 0x33}};
     static const struct origin_floor floors[] = {{0xa1, 9}, {0xb2, 0}};
     static const struct oseq_range ranges[] = {{12, 12}};
@@ -252,8 +253,8 @@ static void add_branches(struct fixture *f)
     m.as.model_ask = (struct message_model_ask){0};
     add_message(f, "the model's text, from its begin", &m);
     m.type = MESSAGE_MODEL;
-    m.as.model = (struct message_model){
-        3, bytes_of(former[0].hash, 32), 5, 0, bytes_of_text("{\"a\""), former, 1};
+    m.as.model =
+        (struct message_model){3, bytes_of(hash, 32), 5, 0, bytes_of_text("{\"a\""), former, 1};
     add_message(f,
                 "version 3 of the model, 5 bytes in all, which are here (a placeholder); it "
                 "continues version 2",
