@@ -63,6 +63,8 @@ function run(program, args) {
 }
 
 const clean = new Map(); // seed -> its run without a bug
+// Bugs of changes of the model are looked for where there are some, the others as before there were any.
+const models = (bug) => (bug.area === 'model changes' ? 'all' : 'none');
 const made = revision();  // of the program, if it was built just now
 
 // Crashes count: an assertion of the product is an invariant as well.
@@ -74,7 +76,8 @@ async function examine(given, bug, from) {
   while (spent() < given.limit) {
     const left = Math.max(1, given.limit - spent());
     const found = await run(given.program,
-      ['--seconds', String(left), '--from', String(seed), '--branches', 'some', '--bug', bug.name, '--quiet']);
+      ['--seconds', String(left), '--from', String(seed), '--branches', 'some', '--models', models(bug),
+        '--bug', bug.name, '--quiet']);
     if (!found.failed) {
       break;
     }
@@ -82,10 +85,12 @@ async function examine(given, bug, from) {
       return { bug: bug.name, found: false, why: found.invariant, seconds: spent(), seeds: 0 };
     }
     const seconds = spent();
-    if (!clean.has(found.seed)) {
-      clean.set(found.seed, run(given.program, ['--seed', String(found.seed), '--branches', 'some']));
+    const name = `${found.seed} ${models(bug)}`;
+    if (!clean.has(name)) {
+      clean.set(name, run(given.program,
+        ['--seed', String(found.seed), '--branches', 'some', '--models', models(bug)]));
     }
-    const without = await clean.get(found.seed);
+    const without = await clean.get(name);
     if (!without.failed) {
       const crashed = found.invariant.startsWith('the process ended');
       return {
@@ -195,7 +200,8 @@ async function sample(given) {
     // The seed itself may tell another story after a change: some more follow.
     const left = Math.max(1, given.sample / 2);
     const result = await run(given.program,
-      ['--seconds', String(left), '--from', cells[1], '--bug', name, '--quiet']);
+      ['--seconds', String(left), '--from', cells[1], '--models', models(bugs.find((bug) => bug.name === name)),
+        '--bug', name, '--quiet']);
     looked++;
     if (!result.failed) {
       console.error(`${name} is not found any more, from seed ${cells[1]} on`);
