@@ -8,6 +8,7 @@
  * ctest: labels=asan */
 #include "tests/fuzz/fuzz.h"
 
+#include "common/model_change.h"
 #include "common/model.h"
 #include "common/store_sqlite/store_sqlite.h"
 
@@ -99,6 +100,37 @@ static void check_database(const struct model *model)
     arena_done(&arena);
 }
 
+/* The text that is kept, and told to others, is the same model; what is handed in for an extension either extends the
+ * built-in model, or is refused with a reason; a text that came over the wire is read or refused. */
+static void check_changes(const struct model *model, struct bytes data)
+{
+    static const enum err documented[] = {ERR_MODEL, ERR_PARSE,  ERR_LIMIT,
+                                          ERR_NOMEM, ERR_EXISTS, ERR_OK};
+    static const enum err received[] = {ERR_MODEL, ERR_PARSE,   ERR_LIMIT,
+                                        ERR_NOMEM, ERR_VERSION, ERR_OK};
+    struct model *whole = NULL, *base = NULL, *later = NULL, *told = NULL;
+    struct err_info info = {0};
+    if (model) {
+        fuzz_ok(model_parse_whole(model->text, model->hash, &whole, &info));
+        fuzz_check(bytes_equal(whole->text, model->text), "two texts");
+        fuzz_ok(model_extends(model, whole, &info));
+    }
+    fuzz_ok(model_builtin(&base, &info));
+    enum err e = model_extend(base, data, &later, &info);
+    fuzz_one_of(e, "model_extend", documented);
+    if (e == ERR_OK) {
+        fuzz_ok(model_extends(base, later, &info));
+        fuzz_check(later->version > base->version, "the version is not raised");
+    } else {
+        fuzz_check(info.code == e && info.message[0], "%s without a message", err_name(e));
+    }
+    fuzz_one_of(model_parse_whole(data, NULL, &told, &info), "model_parse_whole", received);
+    model_free(told);
+    model_free(later);
+    model_free(base);
+    model_free(whole);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const enum err documented[] = {ERR_MODEL, ERR_PARSE, ERR_LIMIT, ERR_NOMEM, ERR_OK};
@@ -117,6 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         fuzz_check(info.code == e && info.message[0], "%s without a message", err_name(e));
     }
+    check_changes(model, bytes_of(data, size));
     model_free(model);
     fuzz_end(1 << 20); /* libcrypto and SQLite keep tables; leaks are the sanitizer's to find */
     return 0;
