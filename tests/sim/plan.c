@@ -152,21 +152,37 @@ static int by_time(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Some random time of the plan, and what happens then at headquarters. */
+static struct action at_headquarters(const struct plan *plan, enum action_kind kind, uint32_t from,
+                                     struct seeded_rng *dice)
+{
+    uint32_t at = from + (uint32_t)seeded_below(dice, plan->count - from);
+    return (struct action){
+        .at_us = plan->actions[at].at_us, .kind = (uint8_t)kind, .dice = seeded_u64(dice)};
+}
+
 void plan_add_models(struct plan *plan)
 {
+    enum { MOST = 8 };
     struct seeded_rng dice;
+    struct action added[MOST + 2];
+    uint32_t from = 0, to = 0, more = 0;
     seeded_rng_start(&dice, plan->seed * 109 + 19);
-    uint32_t more = 2 + (uint32_t)seeded_below(&dice, 4); /* after a restore once more */
+    uint32_t models = 2 + (uint32_t)seeded_below(&dice, 4); /* after a restore once more */
+    plan->models = true;
+    if (plan->count < 2)
+        return;
+    while (more < models)
+        added[more++] = at_headquarters(plan, ACTION_MODEL, 0, &dice);
+    if (seeded_below(&dice, 3) ==
+        0) { /* headquarters goes back to before a change, once devices know it */
+        added[more] = at_headquarters(plan, ACTION_BACKUP, 0, &dice);
+        added[more++].at_us = plan->actions[0].at_us;
+        added[more++] = at_headquarters(plan, ACTION_RESTORE, plan->count / 2, &dice);
+    }
     struct action *actions = calloc(plan->count + more, sizeof *actions);
-    uint32_t from = 0, to = 0;
-    struct action added[8];
     if (!actions)
         abort();
-    for (uint32_t i = 0; i < more; i++)
-        added[i] = (struct action){
-            .at_us = plan->count ? plan->actions[seeded_below(&dice, plan->count)].at_us : 0,
-            .kind = ACTION_MODEL,
-            .dice = seeded_u64(&dice)};
     qsort(added, more, sizeof *added, by_time);
     for (uint32_t i = 0; i < more; i++) {
         while (from < plan->count && plan->actions[from].at_us <= added[i].at_us)
@@ -178,7 +194,6 @@ void plan_add_models(struct plan *plan)
     free(plan->actions);
     plan->actions = actions;
     plan->count = to;
-    plan->models = true;
 }
 
 void plan_part(const struct plan *plan, const bool *keep, struct plan *ret)
