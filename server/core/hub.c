@@ -194,11 +194,9 @@ static enum err hub_start(struct hub *hub, struct err_info *info)
     if (e == ERR_OK)
         e = incarnation_add(hub);
     if (e == ERR_OK)
-        e = scope_ensure_buckets(hub);
+        e = scope_start(hub);
     if (e == ERR_OK)
         e = audit_append(hub, "{\"what\":\"started\"}");
-    if (e == ERR_OK)
-        e = scope_start(hub);
     if (e == ERR_OK)
         e = state_flush(hub);
     return e;

@@ -523,7 +523,7 @@ void audience_done(struct audience *audience);
 bool audience_has(const struct audience *audience, uint32_t bucket);
 /* After a commit that changed people: sessions whose scope changed are closed. */
 enum err scope_refresh(struct hub *hub);
-/* With the start of headquarters, in its transaction; and after one that was lost. */
+/* With the start of headquarters, in its transaction: the buckets that all have; and after one that was lost. */
 enum err scope_start(struct hub *hub);
 void scope_undo(struct hub *hub);
 /* By this server's clock: substitutions that are over end. Outside of a transaction; OK if none is. */
@@ -533,7 +533,6 @@ void scope_deadline(struct hub *hub);
 /* Whether who owns a record of the team sees it there. */
 enum err scope_owner_sees(struct hub *hub, const struct uuid *owner, const struct uuid *team,
                           bool *ret);
-enum err scope_ensure_buckets(struct hub *hub);
 
 /* follow.c: fates of origins that are not the peer's own. */
 enum { FOLLOWS_MAX = 65536 };

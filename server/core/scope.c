@@ -234,7 +234,7 @@ enum err scope_owner_sees(struct hub *hub, const struct uuid *owner, const struc
     return ERR_OK;
 }
 
-enum err scope_ensure_buckets(struct hub *hub)
+enum err scope_start(struct hub *hub)
 {
     struct uuid nil = {{0}};
     struct bucket *bucket;
@@ -243,7 +243,11 @@ enum err scope_ensure_buckets(struct hub *hub)
         e = ERR_CORRUPT;
     if (e == ERR_OK)
         e = bucket_get(hub, BUCKET_KIND_UNASSIGNED, &nil, &bucket);
-    return e == ERR_OK && bucket->number != BUCKET_NUMBER_UNASSIGNED ? ERR_CORRUPT : e;
+    if (e == ERR_OK && bucket->number != BUCKET_NUMBER_UNASSIGNED)
+        e = ERR_CORRUPT;
+    if (e == ERR_OK)
+        e = lapse_purge(hub);
+    return e == ERR_OK ? people_load(hub) : e; /* and when the next substitution ends */
 }
 
 static bool names_equal(const struct audience *a, const struct audience *b)
@@ -331,12 +335,6 @@ static enum err end_some(struct hub *hub, void *context)
             e = audit_append(hub, "{\"what\":\"substitution ended\"}");
     }
     return e;
-}
-
-enum err scope_start(struct hub *hub)
-{
-    enum err e = lapse_purge(hub);
-    return e == ERR_OK ? people_load(hub) : e;
 }
 
 void scope_undo(struct hub *hub)
