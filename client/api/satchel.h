@@ -261,8 +261,7 @@ struct satchel_table {
     uint16_t column_count;
     int title_column;  /* what people read as the record's name; -1: none */
     int parent_column; /* the record that this one belongs to, and is deleted with; -1 */
-    int visibility_column, branch_column; /* "routed": who sees the record; else -1 */
-    int owner_column, team_column;
+    int visibility_column, branch_column, owner_column, team_column; /* "routed"; else -1 */
     const char *delete_policy; /* "revives", "wins", "manual", "never" */
     const char *bucket_rule;   /* "company", "routed", "inherit", "system" */
     const char *write_role;    /* the least role that may write */
