@@ -44,7 +44,12 @@
     X(RENAMED, renamed, "headquarters: dot of a renumbered group -> the dot that stands for it") \
     X(RUN, run, "branch: runs of groups in order of arrival -> origin, device, envelope, signature") \
     X(ORIGIN, origin_served, "branch: origin -> device, user, highest number") \
-    X(MOVED, moved, "servers: table, id, bucket that it left -> position of the departure, when")
+    X(MOVED, moved, "servers: table, id, bucket that it left -> position of the departure, when") \
+    X(FLOOR, floor, "servers: bucket -> cursors below this position cannot catch up by the log") \
+    X(SEEN, seen, "servers: device -> when it was here, up to when it has everything, its cursors") \
+    X(AGE, age, "servers: what, number, time -> position or mark as of then") \
+    X(GIVEN_UP, given_up, "headquarters: dots that groups were decided without -> when") \
+    X(KEPT, kept, "replica: records that were purged under own changes: table, id -> their insert")
 /* clang-format on */
 
 enum store_side {
@@ -122,8 +127,8 @@ struct store_ops {
                           struct bytes to, store_side_fn *fn, void *context);
     enum err (*row_scan)(struct store *store, const struct model_table *table,
                          const struct uuid *after, store_id_fn *fn, void *context);
-    enum err (*dead_scan)(struct store *store, const struct model_table *table, store_id_fn *fn,
-                          void *context);
+    enum err (*dead_scan)(struct store *store, const struct model_table *table,
+                          const struct uuid *after, store_id_fn *fn, void *context);
     enum err (*conceal)(
         struct store *store); /* NULL, as reveal: who reads uses transactions like these */
     enum err (*reveal)(struct store *store);
@@ -172,9 +177,9 @@ enum err store_row_delete(struct store *store, const struct model_table *table,
 /* All live ids above `after` (NULL: from the first), in order. */
 enum err store_row_scan(struct store *store, const struct model_table *table,
                         const struct uuid *after, store_id_fn *fn, void *context);
-/* All dead ids, in order. */
-enum err store_dead_scan(struct store *store, const struct model_table *table, store_id_fn *fn,
-                         void *context);
+/* The same of dead ids. */
+enum err store_dead_scan(struct store *store, const struct model_table *table,
+                         const struct uuid *after, store_id_fn *fn, void *context);
 /* Ids of the records of `table`, live and dead, whose parent column refers to `parent`. */
 enum err store_children(struct store *store, const struct model_table *table,
                         const struct uuid *parent, store_id_fn *fn, void *context);

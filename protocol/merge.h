@@ -39,7 +39,10 @@ enum merge_mode {
     X(REVOKED, 13, "the device was revoked before this change arrived")               \
     X(DEPENDS, 14, "it builds on a change that was set aside")                        \
     X(TOO_LARGE, 15, "the change is larger than allowed")                             \
-    X(REQUIRED, 16, "a required value is missing")
+    X(REQUIRED, 16, "a required value is missing")                                    \
+    X(PURGED, 17, "the record was deleted long ago; trying again brings it back")     \
+    X(LAPSED, 18, "a change that it builds on never arrived")                         \
+    X(LATE, 19, "it came so late that later changes were decided without it")
 /* clang-format on */
 
 enum reason {

@@ -105,7 +105,7 @@ static enum err drop_rows(struct replica *r, const struct message_welcome *welco
         arena_reset(&leaving.arena);
         e = store_row_scan(r->store, leaving.table, NULL, collect_leaving, &leaving);
         if (e == ERR_OK)
-            e = store_dead_scan(r->store, leaving.table, collect_leaving, &leaving);
+            e = store_dead_scan(r->store, leaving.table, NULL, collect_leaving, &leaving);
         for (uint32_t i = 0; e == ERR_OK && i < leaving.list.count; i++)
             e = drop_row(&leaving, &leaving.list.ids[i]);
     }

@@ -3,6 +3,7 @@
  * Model:      each command is one function that runs in a transaction of the hub, the same through the
  *             control socket of a running server as on a stopped one's store. */
 #include "server/core/hub_internal.h"
+#include "server/core/status.h"
 
 #include "common/text.h"
 
@@ -393,6 +394,10 @@ static enum err do_revoke(struct admin *admin)
     if (!device[DEVICE_REVOKED_AT])
         be64_put(device + DEVICE_SEEN_AT, (uint64_t)hub->now.wall.ms);
     device[DEVICE_REVOKED_AT] = 1;
+    purge_soon(hub); /* what waits for something of it waits no longer */
+    e = seen_forget(hub, &id);
+    if (e != ERR_OK)
+        return e;
     e = store_side_put(hub->store, SIDE_DEVICE, bytes_of(id.byte, 16), copy);
     struct cells cells = {0};
     cell(admin, TABLE_DEVICE, &cells, "revoked", value_int(1));
@@ -458,41 +463,7 @@ static enum err do_marks(struct admin *admin)
 
 static enum err do_status(struct admin *admin)
 {
-    struct hub *hub = admin->hub;
-    struct hub_stats stats;
-    hub_stats(hub, &stats);
-    uint64_t records = 0;
-    for (uint32_t i = 0; i < hub->bucket_count; i++)
-        records += hub->buckets[i]->count;
-    const struct {
-        const char *name;
-        uint64_t number;
-    } numbers[] = {{"records", records},
-                   {"buckets", hub->bucket_count},
-                   {"waiting", hub->waiting_count},
-                   {"parked", hub->parked_count},
-                   {"sessions", stats.peers},
-                   {"live", stats.peers_live},
-                   {"starts", hub->incarnation_count},
-                   {"groups_applied", stats.groups_applied},
-                   {"groups_merged", stats.groups_merged},
-                   {"groups_parked", stats.groups_parked},
-                   {"duplicates", stats.duplicates},
-                   {"conflicts", stats.conflicts},
-                   {"forks", stats.forks},
-                   {"commits", stats.commits},
-                   {"rows_written", stats.rows_written},
-                   {"rows_sent", stats.rows_sent},
-                   {"pages_shared", stats.pages_shared},
-                   {"bytes_in", stats.bytes_in},
-                   {"bytes_out", stats.bytes_out},
-                   {"fallbacks", stats.fallbacks}};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        json_object_set_new(admin->answer, numbers[i].name,
-                            json_integer((json_int_t)numbers[i].number));
-    json_object_set_new(admin->answer, "history", json_id(&hub->history));
-    json_object_set_new(admin->answer, "model", json_string(hub->model->name));
-    return ERR_OK;
+    return status_fill(admin->hub, admin->answer);
 }
 
 static void report_bucket(json_t *wrong, const struct bucket *bucket, uint64_t found)

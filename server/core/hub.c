@@ -71,6 +71,7 @@ void hub_close(struct hub *hub)
     }
     checks_drop(hub, NULL);
     chunks_drop(hub);
+    purge_close(hub);
     for (uint32_t i = 0; hub->readers && i < hub->reader_count; i++)
         store_close(hub->readers[i]);
     free(hub->readers);
@@ -180,6 +181,10 @@ static enum err hub_start(struct hub *hub, struct err_info *info)
         e = side_count(hub, SIDE_PARKED, &hub->parked_count);
     if (e == ERR_OK)
         e = side_count(hub, SIDE_RENAMED, &hub->renamed_count);
+    if (e == ERR_OK)
+        e = side_count(hub, SIDE_GIVEN_UP, &hub->given_up_count);
+    if (e == ERR_OK)
+        e = purge_open(hub);
     if (e == ERR_OK && hub->config.inspect)
         return side_count(hub, SIDE_INCARNATION, &hub->incarnation_count);
     if (e == ERR_OK)
@@ -233,7 +238,7 @@ static enum err receive_now(struct hub *hub, struct peer *peer, const struct mes
         peer->session.pong_token = message->as.ping.token;
         peer_pong(hub, peer);
         return ERR_OK;
-    case MESSAGE_PONG: return ERR_OK;
+    case MESSAGE_PONG: seen_answered(peer); return ERR_OK;
     case MESSAGE_CREDIT:
         if (message->as.credit.bytes > (uint64_t)64 << 20)
             return ERR_PROTOCOL;
@@ -345,7 +350,8 @@ void hub_violation(struct hub *hub, struct peer *peer, enum err why, struct hub_
 bool hub_has_work(const struct hub *hub)
 {
     bool rights = hub->relay && hub->scope_due; /* what came from above has changed them */
-    return hub->retry_us == 0 && (hub->intents != NULL || hub->checks != NULL || rights);
+    return hub->retry_us == 0 &&
+           (hub->intents != NULL || hub->checks != NULL || rights || purge_has_work(hub));
 }
 
 static enum err handle(struct hub *hub, struct peer *peer, const struct message *message)
@@ -580,6 +586,8 @@ enum err hub_turn(struct hub *hub, struct hub_now now)
         if (e != ERR_OK)
             return turn_again(hub, &none, e);
     }
+    if (purge_has_work(hub) && (!hub->intents || purge_starves(hub)))
+        return turn_again(hub, &none, purge_step(hub));
     if (!hub->intents)
         return ERR_OK;
     struct turn turn = {0};
