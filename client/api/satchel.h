@@ -673,9 +673,16 @@ struct satchel_status {
     int64_t last_exchange_ms;   /* when a sync last ended well; 0: never */
     int64_t clock_offset_ms;    /* server minus this device, at the last exchange */
     bool connected, live;
+    /* What takes place on the disk, in bytes; 0 where this SQLite cannot tell. */
+    uint64_t file_bytes, free_bytes, wal_bytes; /* free: of the file, to be used again */
+    uint64_t records_bytes, conflicts_bytes;
+    uint64_t deleted, deleted_bytes; /* records that were deleted, until headquarters purges them */
+    uint64_t own_groups_bytes;       /* what waits to be sent, and the sent-log */
+    uint64_t pending_bytes;          /* changes that are not decided, and copies beneath them */
+    uint64_t parked_bytes;
 };
 
-/* Strings belong to the handle. */
+/* Strings belong to the handle. Reads the whole file for its sizes. */
 SATCHEL_API enum satchel_code satchel_status(struct satchel *handle,
                                              struct satchel_status *ret_status);
 

@@ -84,6 +84,34 @@ typedef void store_sqlite_problem_fn(void *context, const char *text);
  * tables can be read. No transaction may be open on the handle. ERR_CORRUPT when fn was called. */
 enum err store_sqlite_verify(struct store *store, store_sqlite_problem_fn *fn, void *context);
 
+/* What takes place in the file. */
+enum store_area {
+    STORE_AREA_RECORDS,    /* live ones */
+    STORE_AREA_CONFLICTS,  /* conflict records */
+    STORE_AREA_DELETED,    /* records that were deleted, until they are purged */
+    STORE_AREA_LOG,        /* servers: the order of changes, and departures */
+    STORE_AREA_OWN_GROUPS, /* a replica's own groups: those that wait, and the sent-log */
+    STORE_AREA_PENDING, /* others' groups that are not decided, or are kept for headquarters; copies beneath */
+    STORE_AREA_WAITING,  /* headquarters: groups that wait for others, or have not come whole */
+    STORE_AREA_PARKED,   /* groups that were set aside */
+    STORE_AREA_RECEIPTS, /* what was decided of whom: kept for good */
+    STORE_AREA_AUDIT,    /* kept for good */
+    STORE_AREA_OTHER,
+    STORE_AREA_COUNT
+};
+const char *store_area_name(enum store_area area); /* a word, for programs */
+struct store_size {
+    uint64_t rows, bytes; /* bytes of whole pages, indexes included */
+};
+struct store_sizes {
+    uint64_t file_bytes, free_bytes,
+        wal_bytes; /* free: of the file, to be used again or given back */
+    bool measured; /* false: this SQLite cannot tell the areas */
+    struct store_size areas[STORE_AREA_COUNT];
+};
+/* Within a transaction. Reads the file once. ERR_NOMEM, ERR_IO, ERR_CORRUPT. */
+enum err store_sqlite_sizes(struct store *store, struct store_sizes *ret);
+
 /* For a moment when nobody waits: moves the log into the database file if enough has gathered (1 MiB),
  * so that commits need not. No transaction may be open on the handle. ERR_IO, ERR_CORRUPT end it. */
 enum err store_sqlite_tidy(struct store *store);

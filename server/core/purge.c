@@ -17,7 +17,7 @@
 
 enum {
     PURGE_STARVES_US = 1000000,
-    PURGE_FIRST_US = 10000000, /* after a start */
+    PURGE_FIRST_US = 3000000, /* after a start */
 };
 
 static const int64_t DAY_MS = (int64_t)24 * 3600 * 1000;
