@@ -116,6 +116,17 @@ enum err store_sqlite_sizes(struct store *store, struct store_sizes *ret);
  * so that commits need not. No transaction may be open on the handle. ERR_IO, ERR_CORRUPT end it. */
 enum err store_sqlite_tidy(struct store *store);
 
+/* For such a moment as well: makes the file shorter by up to `pages` free pages (of 8 KiB), if more than an eighth of it
+ * is free; what is left is used again. *ret_more: there is more to give back. Nothing happens to a file that was
+ * made before files could do it (see store_sqlite_compact()), or while another process writes. ERR_IO, ERR_CORRUPT
+ * end it; ERR_FULL, ERR_NOMEM. */
+enum err store_sqlite_give_back(struct store *store, uint32_t pages, bool *ret_more);
+
+/* Writes the file anew, without free pages: needs as much room again meanwhile, and that nobody else uses the file. A
+ * file of an earlier program can give pages back from then on. No transaction may be open on the handle. ERR_BUSY,
+ * ERR_FULL, ERR_IO, ERR_NOMEM, with info. */
+enum err store_sqlite_compact(struct store *store, struct err_info *info);
+
 /* Moves the log into the database file and empties it, as far as readers allow (no error if they
  * hold it). ERR_BUSY, ERR_FULL, ERR_IO. */
 enum err store_sqlite_checkpoint(struct store *store);

@@ -98,6 +98,16 @@ test('months pass', async (t) => {
     assert.equal(await anna.show('party', gone), null);
   });
 
+  await t.test('a stopped server is compacted', async () => {
+    assert.equal((await server.json('compact')).ok, false); // it runs
+    await server.stop();
+    const compacted = await server.json('compact');
+    assert.ok(compacted.ok && compacted.after_bytes <= compacted.before_bytes, JSON.stringify(compacted));
+    assert.equal((await server.json('status')).database.free_bytes, 0);
+    await server.start();
+    await lib.settle(anna, boris);
+  });
+
   const verdict = await server.json('verify');
   assert.equal(verdict.ok, true, JSON.stringify(verdict));
 });
