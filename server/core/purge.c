@@ -6,9 +6,10 @@
  *             and is purged a horizon later. With a departure the floor of its bucket rises: cursors below it
  *             have missed something, and read anew.
  * Old enough: decided before the horizon (age.c, by position: a record's stamps may be much older than its
- *             decision), and passed by every live device (seen.c). A record that something belongs to stays.
+ *             decision), and passed by every live device (seen.c). What belongs to a deleted record goes with it, in
+ *             one step, once all of it is old: till then a late write to one may bring back all.
  * A branch:   purges departures alone, on its own account; the rest it is told.
- * Cost:       a step looks at PURGE_LOOKED rows at most and writes PURGE_AT_ONCE.
+ * Cost:       a step looks at PURGE_LOOKED rows at most and writes PURGE_AT_ONCE, or one family.
  * Source:     SPEC.md 13; protocol/adr/0016-retention.md. */
 #include "server/core/relay.h"
 
@@ -16,6 +17,8 @@
 #include <string.h>
 
 enum {
+    FAMILY_MAX = 10000, /* records that belong together; more stay */
+    FAMILY_BYTES = 16 << 20,
     PURGE_STARVES_US = 1000000,
     PURGE_FIRST_US = 3000000, /* after a start */
 };
@@ -186,42 +189,112 @@ static enum err purge_record(struct hub *hub, const struct model_table *table,
     return e;
 }
 
-static int stop_at_first(void *context, const struct uuid *id)
+/* A record and all that belongs to it, dead or alive: one goes with the other, as one comes back with the other. */
+struct family {
+    struct hub *hub;
+    struct arena arena;
+    struct member {
+        const struct model_table *table;
+        struct uuid id;
+    } * members; /* parents before what belongs to them */
+    uint32_t count, capacity;
+};
+
+static enum err family_add(struct family *f, const struct model_table *table, const struct uuid *id)
 {
-    (void)id;
-    *(bool *)context = true;
-    return STORE_STOP;
+    struct member *members =
+        arena_extend(&f->arena, f->members, f->count, &f->capacity, sizeof *members);
+    if (!members)
+        return ERR_NOMEM;
+    f->members = members;
+    members[f->count++] = (struct member){table, *id};
+    return ERR_OK;
 }
 
-/* Dead children as well: a late write to one would bring its parent back. */
-static enum err has_children(struct hub *hub, const struct model_table *parent,
-                             const struct uuid *id, bool *ret)
+/* *ret_whole false: more than a step takes. */
+static enum err family_find(struct family *f, bool *ret_whole)
 {
+    const struct model *model = f->hub->model;
     enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < f->count && f->count <= FAMILY_MAX; i++)
+        for (uint16_t t = 0; e == ERR_OK && t < model->table_count; t++) {
+            const struct model_table *table = &model->tables[t];
+            struct store_ids children = {.arena = &f->arena};
+            const struct member parent = f->members[i];
+            if (table->parent_column < 0 ||
+                table->columns[table->parent_column].target != (int32_t)parent.table->index)
+                continue;
+            e = store_children(f->hub->store, table, &parent.id, store_ids_add, &children);
+            for (uint32_t k = 0; e == ERR_OK && k < children.count; k++)
+                e = family_add(f, table, &children.ids[k]);
+        }
+    *ret_whole = f->count <= FAMILY_MAX;
+    return e;
+}
+
+static enum err is_old(struct hub *hub, const struct model_table *table, const struct uuid *id,
+                       struct store_row *ret_row, bool *ret)
+{
+    enum err e = store_row_get(hub->store, table, id, &hub->turn, ret_row);
+    *ret = e == ERR_OK && ret_row->dead && ret_row->position <= limit_of(hub, ret_row->bucket);
+    return e;
+}
+
+/* Whether a parent that is deleted itself takes it along. */
+static enum err goes_with_parent(struct hub *hub, const struct model_table *table,
+                                 const struct store_row *row, bool *ret)
+{
+    struct uuid id;
+    struct store_row parent;
     *ret = false;
-    for (uint16_t t = 0; e == ERR_OK && !*ret && t < hub->model->table_count; t++) {
-        const struct model_table *table = &hub->model->tables[t];
-        if (table->parent_column >= 0 &&
-            table->columns[table->parent_column].target == (int32_t)parent->index)
-            e = store_children(hub->store, table, id, stop_at_first, ret);
+    if (table->parent_column < 0 || table->columns[table->parent_column].target < 0 ||
+        !value_id(&row->values[table->parent_column], &id))
+        return ERR_OK;
+    enum err e =
+        store_row_get(hub->store, &hub->model->tables[table->columns[table->parent_column].target],
+                      &id, &hub->turn, &parent);
+    *ret = e == ERR_OK && parent.dead;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* All of them, if all are dead and old: from the last child up. */
+static enum err purge_family(struct family *f, uint32_t *ret_purged)
+{
+    struct store_row row;
+    bool old = true;
+    enum err e = family_find(f, &old);
+    for (uint32_t i = 0; e == ERR_OK && old && i < f->count; i++)
+        e = is_old(f->hub, f->members[i].table, &f->members[i].id, &row, &old);
+    for (uint32_t i = f->count; e == ERR_OK && old && i > 0; i--) {
+        const struct member *member = &f->members[i - 1];
+        e = is_old(f->hub, member->table, &member->id, &row, &old);
+        if (e == ERR_OK)
+            e = purge_record(f->hub, member->table, &member->id, &row);
+        *ret_purged += e == ERR_OK;
     }
     return e;
 }
 
 static enum err purge_if_old(struct hub *hub, const struct model_table *table,
-                             const struct uuid *id, bool *ret_purged)
+                             const struct uuid *id, uint32_t *ret_purged)
 {
     struct store_row row;
-    bool kept = true;
-    enum err e = store_row_get(hub->store, table, id, &hub->turn, &row);
-    *ret_purged = false;
-    if (e != ERR_OK || row.position > limit_of(hub, row.bucket))
+    bool old, later;
+    enum err e = is_old(hub, table, id, &row, &old);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK; /* it went with its family */
+    if (e != ERR_OK || !old)
         return e;
-    e = has_children(hub, table, id, &kept);
-    if (e != ERR_OK || kept)
+    e = goes_with_parent(hub, table, &row, &later);
+    if (e != ERR_OK || later)
         return e;
-    *ret_purged = true;
-    return purge_record(hub, table, id, &row);
+    struct family family = {.hub = hub};
+    arena_init(&family.arena, FAMILY_BYTES);
+    e = family_add(&family, table, id);
+    if (e == ERR_OK)
+        e = purge_family(&family, ret_purged);
+    arena_done(&family.arena);
+    return e;
 }
 
 struct id_page {
@@ -236,28 +309,6 @@ static int add_id(void *context, const struct uuid *id)
     return page->count == PURGE_LOOKED ? STORE_STOP : 0;
 }
 
-/* How many tables there are above: children are purged before their parents. */
-static uint16_t depth_of(const struct model *model, const struct model_table *table)
-{
-    uint16_t depth = 0;
-    while (table->parent_column >= 0 && table->columns[table->parent_column].target >= 0) {
-        table = &model->tables[table->columns[table->parent_column].target];
-        depth++;
-    }
-    return depth;
-}
-
-/* The table number n in the order of the walk, or NULL. */
-static const struct model_table *table_at(const struct model *model, uint32_t n)
-{
-    enum { DEPTH_MAX = 8 };
-    for (int depth = DEPTH_MAX; depth >= 0; depth--)
-        for (uint16_t t = 0; t < model->table_count; t++)
-            if (depth_of(model, &model->tables[t]) == depth && n-- == 0)
-                return &model->tables[t];
-    return NULL;
-}
-
 static const struct uuid *place_id(const struct purge *p, struct uuid *id)
 {
     if (p->key_size != 16)
@@ -269,19 +320,17 @@ static const struct uuid *place_id(const struct purge *p, struct uuid *id)
 static enum err purge_dead(struct hub *hub)
 {
     struct purge *p = &hub->purge;
-    const struct model_table *table = table_at(hub->model, p->table);
     struct id_page page = {.count = 0};
     struct uuid after;
-    if (!table) {
+    if (p->table == hub->model->table_count) {
         purge_next(p, PURGE_CONFLICTS);
         return ERR_OK;
     }
+    const struct model_table *table = &hub->model->tables[p->table];
     enum err e = store_dead_scan(hub->store, table, place_id(p, &after), add_id, &page);
     uint32_t purged = 0, i = 0;
     for (; e == ERR_OK && i < page.count && purged < PURGE_AT_ONCE; i++) {
-        bool gone;
-        e = purge_if_old(hub, table, &page.ids[i], &gone);
-        purged += gone;
+        e = purge_if_old(hub, table, &page.ids[i], &purged);
     }
     if (i == page.count && page.count < PURGE_LOOKED) {
         p->table++;

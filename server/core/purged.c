@@ -1,9 +1,9 @@
 /* purged.c - writes to records that were purged: a device was away for longer than the horizon.
  *
  * Model:      a group names only what is in effect here, so a record that it writes to and that is not there was
- *             there once, or is there anew under another insert. Its delete does nothing more. A write to a record
- *             whose deletes win is told of in a conflict record, and the rest of the group counts. Any other write
- *             parks the group: its author's device has the record that it saw, and can bring it back.
+ *             there once, or is there anew under another insert. Its delete does nothing more. An update of a record
+ *             whose deletes win is told of in a conflict record, and the rest of the group counts. Any other write, a
+ *             restore among them, parks the group: its author's device has the record that it saw, and can bring it back.
  *             An insert beneath such a record names no dot of it: what is known of the record is its departure,
  *             or the age that its id (UUIDv7) tells; one from within the horizon may only be on its way.
  * Source:     SPEC.md 13.4; DESIGN.md 9. */
@@ -43,7 +43,7 @@ enum err purged_look(struct hub *hub, struct group *group, struct purged_writes 
             kept[count++] = *mutation;
         else if (mutation->op == MUTATION_DELETE)
             continue;
-        else if (mutation->table->delete_policy == DELETE_WINS)
+        else if (mutation->table->delete_policy == DELETE_WINS && mutation->op == MUTATION_UPDATE)
             writes.lost[writes.lost_count++] = mutation;
         else
             writes.refused = mutation;

@@ -85,7 +85,9 @@
     X(KILLS_BRANCH, 1, "branches' processes killed")                       \
     X(POWER_BRANCH, 1, "branches that lost power")                         \
     X(DISKS_LOST, 1, "branches built anew from nothing")                   \
-    X(STRANGERS, 0, "devices that came to a branch that did not know them")
+    X(STRANGERS, 0, "devices that came to a branch that did not know them") \
+    X(PURGED, 0, "records that were purged by the end")                    \
+    X(FLOORS, 0, "sessions that began below a floor")
 /* clang-format on */
 
 enum cover {

@@ -112,8 +112,33 @@ static void live_devices_hear_at_once(void **state)
     firm_close(&f);
 }
 
-/* The children go before their parent, and a parent that has one stays. */
-static void what_belongs_together_goes_from_below(void **state)
+/* A contact that was deleted long before its customer waits for it: till then one late change of the customer brings
+ * back what was deleted with it. */
+static void what_was_deleted_together_goes_and_comes_back_together(void **state)
+{
+    (void)state;
+    struct firm f;
+    firm_open(&f, 12);
+    struct uuid customer = hands_customer(&f.p, f.anna, "Acme", f.a);
+    struct uuid early = hands_contact(&f.p, f.anna, customer, "Early");
+    struct uuid late = hands_contact(&f.p, f.anna, customer, "Late");
+    pair_sync_all(&f.p);
+    pair_delete(&f.p, f.anna, "party", customer); /* and both */
+    pair_sync(&f.p, f.anna);
+    ages_pass(&f.p, 80);
+    /* a write to a contact that is in effect, and makes it younger: a delete that comes late */
+    pair_delete(&f.p, f.maria, "contact", late);
+    pair_sync(&f.p, f.maria);
+    ages_pass(&f.p, 20); /* the others are old now */
+    assert_int_equal(ages_dead(&f.p, f.p.hub_store), 3);
+    pair_sync(&f.p, f.maria);
+    ages_pass(&f.p, 90);
+    assert_int_equal(ages_dead(&f.p, f.p.hub_store), 0);
+    (void)early;
+    firm_close(&f);
+}
+
+static void what_belongs_together_goes_at_once(void **state)
 {
     (void)state;
     struct firm f;
@@ -342,7 +367,8 @@ int main(void)
         cmocka_unit_test(a_deleted_record_goes_after_the_horizon),
         cmocka_unit_test(a_delete_that_comes_late_is_kept_from_then_on),
         cmocka_unit_test(live_devices_hear_at_once),
-        cmocka_unit_test(what_belongs_together_goes_from_below),
+        cmocka_unit_test(what_was_deleted_together_goes_and_comes_back_together),
+        cmocka_unit_test(what_belongs_together_goes_at_once),
         cmocka_unit_test(who_stays_away_for_too_long_reads_anew_and_keeps_its_outbox),
         cmocka_unit_test(a_cursor_below_the_floor_is_sent_away),
         cmocka_unit_test(departures_of_those_that_moved_go_too),

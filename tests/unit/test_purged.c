@@ -230,6 +230,46 @@ static void where_deletes_win_a_conflict_record_says_what_was_lost(void **state)
     pair_done(&p);
 }
 
+/* Who restores one wants it back: that is no write which a delete wins against. */
+static void where_deletes_win_a_restore_still_brings_back(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct err_info info;
+    struct dot dot;
+    uint64_t oseq;
+    const struct uuid none = {{0}};
+    pair_init(&p, NULL, 8);
+    struct pair_device *anna = pair_enrol(&p, "anna", "admin"),
+                       *boris = pair_enrol(&p, "boris", "admin");
+    struct uuid territory =
+        hands_put(&p, anna, "territory", none, (struct hands_cell[]){{"name", "South", {{0}}}}, 1);
+    struct uuid line = hands_put(&p, anna, "territory_user", none,
+                                 (struct hands_cell[]){{"territory", NULL, territory},
+                                                       {"user", NULL, hands_user(&p, "anna")}},
+                                 2);
+    pair_delete(&p, anna, "territory_user", line);
+    pair_sync_all(&p);
+    assert_ok(replica_begin(boris->replica, p.now_ms));
+    assert_ok(replica_restore(boris->replica,
+                              model_table_by_name(p.model, bytes_of_text("territory_user")), &line,
+                              &info));
+    assert_ok(replica_commit(boris->replica, &dot));
+    for (int i = 0; i < 8; i++) {
+        ages_pass(&p, 14);
+        pair_sync(&p, anna);
+    }
+    assert_int_equal(ages_dead(&p, p.hub_store), 0);
+    pair_sync(&p, boris);
+    assert_int_equal(ages_parked(boris, &oseq), REASON_PURGED);
+    ages_retry(&p, boris, oseq);
+    pair_sync(&p, anna);
+    assert_int_equal(pair_count(&p, anna, "territory_user"), 1);
+    pair_assert_equal(&p, anna);
+    pair_assert_equal(&p, boris);
+    pair_done(&p);
+}
+
 /* What is kept of a record goes when nothing waits for it, and is not shown meanwhile. */
 static void what_is_kept_is_hidden_and_goes(void **state)
 {
@@ -265,6 +305,7 @@ int main(void)
         cmocka_unit_test(a_child_comes_with_its_parent),
         cmocka_unit_test(a_delete_of_it_is_what_happened_anyway),
         cmocka_unit_test(where_deletes_win_a_conflict_record_says_what_was_lost),
+        cmocka_unit_test(where_deletes_win_a_restore_still_brings_back),
         cmocka_unit_test(what_is_kept_is_hidden_and_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
