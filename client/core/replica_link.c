@@ -534,13 +534,15 @@ enum err replica_disown(struct replica *r)
  * there any more is removed. What waits here stays. */
 static void take_floors(struct replica *r, const struct message_welcome *welcome)
 {
-    for (uint32_t i = 0; i < welcome->floors_count && !r->reconcile; i++)
+    bool below = false;
+    for (uint32_t i = 0; i < welcome->floors_count; i++)
         for (uint32_t k = 0; k < r->cursor_count; k++) {
             const struct cursor *cursor = &r->cursors[k];
             uint64_t at = cursor->staged > cursor->position ? cursor->staged : cursor->position;
-            r->reconcile |= cursor->bucket == welcome->floors[i].bucket && at > 0 &&
-                            at < welcome->floors[i].position;
+            below |= cursor->bucket == welcome->floors[i].bucket && at > 0 &&
+                     at < welcome->floors[i].position;
         }
+    r->reconcile |= below;
 }
 
 static enum err welcome_body(struct replica *r, const struct uuid *history,
@@ -559,12 +561,8 @@ static enum err welcome_body(struct replica *r, const struct uuid *history,
         e = start_over(r, mark ? mark : &none);
     if (e == ERR_OK)
         e = scope_take(r, welcome);
-    if (e == ERR_OK && !r->reconcile) {
+    if (e == ERR_OK)
         take_floors(r, welcome);
-        if (r->reconcile)
-            log_write(r->config.log, LOG_LEVEL_INFO,
-                      "this replica was away for longer than deletions are kept: it reads anew");
-    }
     uint64_t highest = 0;
     if (mark)
         highest = mark->range_count ? mark->ranges[mark->range_count - 1].to : mark->upto;

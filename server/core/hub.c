@@ -182,8 +182,6 @@ static enum err hub_start(struct hub *hub, struct err_info *info)
     if (e == ERR_OK)
         e = side_count(hub, SIDE_RENAMED, &hub->renamed_count);
     if (e == ERR_OK)
-        e = side_count(hub, SIDE_GIVEN_UP, &hub->given_up_count);
-    if (e == ERR_OK)
         e = purge_open(hub);
     if (e == ERR_OK && hub->config.inspect)
         return side_count(hub, SIDE_INCARNATION, &hub->incarnation_count);

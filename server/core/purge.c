@@ -64,14 +64,18 @@ enum err purge_open(struct hub *hub)
     uint64_t last;
     hash_map_init(&hub->purge.limits, HUB_BUCKETS_MAX, 0);
     hash_map_init(&hub->purge.archived, HUB_ORIGINS_MAX, 0);
-    enum err e = meta_get_u64(hub, "purged_at", 0, &last);
+    enum err e = side_count(hub, SIDE_GIVEN_UP, &hub->given_up_count);
+    if (e == ERR_OK)
+        e = meta_get_u64(hub, "purged_at", 0, &last);
+    if (e != ERR_OK)
+        return e;
     int64_t wait_us = ((int64_t)last + interval_ms(hub) - hub->now.wall.ms) * 1000;
     if (last == 0 || wait_us < PURGE_FIRST_US)
         wait_us = PURGE_FIRST_US;
     if (wait_us > interval_ms(hub) * 1000)
         wait_us = interval_ms(hub) * 1000; /* the clock was set back */
     hub->purge.due_us = hub->now.mono.us + wait_us;
-    return e;
+    return ERR_OK;
 }
 
 void purge_close(struct hub *hub)

@@ -479,6 +479,8 @@ void judge_world(struct world *world)
         judge_stamps(&j);
     if (!world->failed)
         judge_trees(&j);
+    if (!world->failed)
+        purges_end(&j);
     for (uint32_t i = 0; i < j.count && !world->failed; i++) {
         arena_reset(&j.tree);
         if (!j.deeds[i].in_effect && !j.deeds[i].alias && is_judged(j.deeds[i].told->reason))

@@ -57,6 +57,38 @@ bool purges_came_back(const struct judge *j, const struct model_table *table, co
     return inserts > 1;
 }
 
+static bool deleted_later(const struct judge *j, uint32_t from, const struct mutation *write)
+{
+    enum mutation_op op;
+    for (uint32_t i = from + 1; i < j->count; i++)
+        if (j->deeds[i].in_effect && writes_to(&j->deeds[i], write->table, &write->id, &op) &&
+            op == MUTATION_DELETE)
+            return true;
+    return false;
+}
+
+/* Where a delete wins, a write to the dead record is merged into it, and goes with it: that is left out. */
+void purges_end(struct judge *j)
+{
+    for (uint32_t i = 0; i < j->count && !j->world->failed; i++) {
+        const struct deed *deed = &j->deeds[i];
+        if (!deed->in_effect || deed->alias || deed->told->vague)
+            continue;
+        for (uint32_t m = 0; m < deed->group.mutation_count; m++) {
+            const struct mutation *write = &deed->group.mutations[m];
+            if ((write->op != MUTATION_UPDATE && write->op != MUTATION_RESTORE) ||
+                write->table->delete_policy == DELETE_WINS || deleted_later(j, i, write))
+                continue;
+            const struct ledger_record record = {.id = write->id, .table = write->table->index};
+            if (purges_gone(j->world, &record))
+                broken(j->world, "a write is applied to something",
+                       "group %016llx/%llu is in effect, and wrote to a %s that is not there",
+                       (unsigned long long)deed->told->origin, (unsigned long long)deed->told->oseq,
+                       write->table->name);
+        }
+    }
+}
+
 bool purges_gone(const struct world *world, const struct ledger_record *record)
 {
     const struct model_table *table = &world->kit->model->tables[record->table];

@@ -13,6 +13,8 @@ bool purges_may_have(const struct judge *j, const struct model_table *table, con
 bool purges_came_back(const struct judge *j, const struct model_table *table,
                       const struct uuid *id);
 
+/* No group is in effect that wrote to what had been purged: what it wrote would be nowhere. */
+void purges_end(struct judge *j);
 /* A record that this world's headquarters has purged, or never had: judge.c asks which. */
 bool purges_gone(const struct world *world, const struct ledger_record *record);
 
