@@ -171,6 +171,8 @@ void drop_pages(struct held_page **head, struct held_page **tail, size_t *bytes)
 /* replica_scope.c: buckets and their names as this WELCOME has them; rows of others go. */
 enum err scope_load(struct replica *r);
 enum err scope_take(struct replica *r, const struct message_welcome *welcome);
+/* A cursor below a floor of the server: everything is to be read anew. */
+void scope_floors(struct replica *r, const struct message_welcome *welcome);
 
 /* replica_pending.c */
 enum {

@@ -530,21 +530,6 @@ enum err replica_disown(struct replica *r)
 
 /* ---- welcome ---- */
 
-/* Below a floor the server's log does not say any more what has gone since: everything is read anew, and what is not
- * there any more is removed. What waits here stays. */
-static void take_floors(struct replica *r, const struct message_welcome *welcome)
-{
-    bool below = false;
-    for (uint32_t i = 0; i < welcome->floors_count; i++)
-        for (uint32_t k = 0; k < r->cursor_count; k++) {
-            const struct cursor *cursor = &r->cursors[k];
-            uint64_t at = cursor->staged > cursor->position ? cursor->staged : cursor->position;
-            below |= cursor->bucket == welcome->floors[i].bucket && at > 0 &&
-                     at < welcome->floors[i].position;
-        }
-    r->reconcile |= below;
-}
-
 static enum err welcome_body(struct replica *r, const struct uuid *history,
                              const struct message_welcome *welcome, bool *ret_forked,
                              bool *ret_diverged)
@@ -562,7 +547,7 @@ static enum err welcome_body(struct replica *r, const struct uuid *history,
     if (e == ERR_OK)
         e = scope_take(r, welcome);
     if (e == ERR_OK)
-        take_floors(r, welcome);
+        scope_floors(r, welcome);
     uint64_t highest = 0;
     if (mark)
         highest = mark->range_count ? mark->ranges[mark->range_count - 1].to : mark->upto;

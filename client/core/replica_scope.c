@@ -200,3 +200,21 @@ enum err scope_take(struct replica *r, const struct message_welcome *welcome)
         r->scope = welcome->scope;
     return e;
 }
+
+/* Below a floor the server's log does not say any more what has gone since: everything is read anew, and what is not
+ * there any more is removed. What waits here stays. */
+void scope_floors(struct replica *r, const struct message_welcome *welcome)
+{
+    bool below = false;
+    for (uint32_t i = 0; i < welcome->floors_count; i++)
+        for (uint32_t k = 0; k < r->cursor_count; k++) {
+            const struct cursor *cursor = &r->cursors[k];
+            uint64_t at = cursor->staged > cursor->position ? cursor->staged : cursor->position;
+            below |= cursor->bucket == welcome->floors[i].bucket && at > 0 &&
+                     at < welcome->floors[i].position;
+        }
+    r->reconcile |= below;
+    if (below)
+        log_write(r->config.log, LOG_LEVEL_INFO,
+                  "this replica was away for longer than deletions are kept: it reads anew");
+}

@@ -21,7 +21,7 @@ module.exports = [
     ]],
   },
   {
-    name: 'outbox-dropped-below-floor', area, file: 'client/core/replica_link.c',
+    name: 'outbox-dropped-below-floor', area, file: 'client/core/replica_scope.c',
     why: 'A device that reads anew takes what it wrote meanwhile for sent.',
     edits: [[
       '    r->reconcile |= below;\n',
