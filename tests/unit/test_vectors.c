@@ -128,9 +128,9 @@ static void add_welcome(struct fixture *f)
     static const struct bucket_position floors[] = {{2, 17}};
     struct message m = {.type = MESSAGE_WELCOME};
 
-    m.as.welcome = (struct message_welcome){
-        id_2, 1, 4, names, 2, incarnations, 2, marks, 1, 3, 1048576, 1714521600000, 0, 0xb0, 1,
-        floors, 1};
+    m.as.welcome = (struct message_welcome){id_2, 1,     4, names,  2,       incarnations,
+                                            2,    marks, 1, 3,      1048576, 1714521600000,
+                                            0,    0xb0,  1, floors, 1};
     add_message(
         f,
         "user id_2, role 1 (rep), scope revision 4, bucket 1 (company), whose head is at 103, and "
