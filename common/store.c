@@ -138,12 +138,12 @@ enum err store_row_scan(struct store *store, const struct model_table *table,
     return store->ops->row_scan(store, table, after, fn, context);
 }
 
-enum err store_dead_scan(struct store *store, const struct model_table *table, store_id_fn *fn,
-                         void *context)
+enum err store_dead_scan(struct store *store, const struct model_table *table,
+                         const struct uuid *after, store_id_fn *fn, void *context)
 {
     assert(knows_table(store, table));
     assert(fn != NULL);
-    return store->ops->dead_scan(store, table, fn, context);
+    return store->ops->dead_scan(store, table, after, fn, context);
 }
 
 enum err store_children(struct store *store, const struct model_table *table,

@@ -50,7 +50,12 @@
     X(CHUNK, chunk, "attachments' bytes: number, chunk") \
     X(BLOB_NAME, blob_name, "SHA-256, table, id of a record that names it -> whether that is live") \
     X(BLOB_LIST, blob_list, "attachments with something left to do: what, SHA-256 or number") \
-    X(MODELS, models, "the model's text, the one that is next, hashes of those before: store_models.h")
+    X(MODELS, models, "the model's text, the one that is next, hashes of those before: store_models.h") \
+    X(FLOOR, floor, "servers: bucket -> cursors below this position cannot catch up by the log") \
+    X(SEEN, seen, "servers: device -> when it was here, up to when it has everything, its cursors") \
+    X(AGE, age, "servers: what, number, time -> position or mark as of then") \
+    X(GIVEN_UP, given_up, "headquarters: dots that groups were decided without -> when") \
+    X(KEPT, kept, "replica: records that were purged under own changes: table, id -> their insert")
 /* clang-format on */
 
 enum store_side {
@@ -128,8 +133,8 @@ struct store_ops {
                           struct bytes to, store_side_fn *fn, void *context);
     enum err (*row_scan)(struct store *store, const struct model_table *table,
                          const struct uuid *after, store_id_fn *fn, void *context);
-    enum err (*dead_scan)(struct store *store, const struct model_table *table, store_id_fn *fn,
-                          void *context);
+    enum err (*dead_scan)(struct store *store, const struct model_table *table,
+                          const struct uuid *after, store_id_fn *fn, void *context);
     enum err (*conceal)(
         struct store *store); /* NULL, as reveal: who reads uses transactions like these */
     enum err (*reveal)(struct store *store);
@@ -178,9 +183,9 @@ enum err store_row_delete(struct store *store, const struct model_table *table,
 /* All live ids above `after` (NULL: from the first), in order. */
 enum err store_row_scan(struct store *store, const struct model_table *table,
                         const struct uuid *after, store_id_fn *fn, void *context);
-/* All dead ids, in order. */
-enum err store_dead_scan(struct store *store, const struct model_table *table, store_id_fn *fn,
-                         void *context);
+/* The same of dead ids. */
+enum err store_dead_scan(struct store *store, const struct model_table *table,
+                         const struct uuid *after, store_id_fn *fn, void *context);
 /* Ids of the records of `table`, live and dead, whose parent column refers to `parent`. */
 enum err store_children(struct store *store, const struct model_table *table,
                         const struct uuid *parent, store_id_fn *fn, void *context);

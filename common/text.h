@@ -87,4 +87,8 @@ enum err text_parse_money(struct bytes text, unsigned digits, int64_t *ret_minor
 /* Always with `digits` digits after the point ("-0.05"); without a point for 0. ERR_INVALID. */
 enum err text_append_money(struct buf *out, int64_t minor, unsigned digits);
 
+/* A number of bytes as people read it: "812 B", "1.5 kB", "34 MB" (powers of 1000). Returns out. */
+enum { TEXT_SIZE_MAX = 16 };
+const char *text_size(uint64_t bytes, char out[TEXT_SIZE_MAX]);
+
 #endif

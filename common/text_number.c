@@ -187,3 +187,21 @@ enum err text_append_money(struct buf *out, int64_t minor, unsigned digits)
         text[--at] = '-';
     return buf_append(out, text + at, sizeof(text) - at);
 }
+
+const char *text_size(uint64_t bytes, char out[TEXT_SIZE_MAX])
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+    uint64_t tenths = bytes, unit = 0; /* of the unit, from kB on */
+    if (bytes < 1000) {
+        (void)snprintf(out, TEXT_SIZE_MAX, "%u B", (unsigned)bytes);
+        return out;
+    }
+    for (unit = 1, tenths = bytes / 100; tenths >= 10000; unit++)
+        tenths /= 1000;
+    if (tenths < 100)
+        (void)snprintf(out, TEXT_SIZE_MAX, "%u.%u %s", (unsigned)(tenths / 10),
+                       (unsigned)(tenths % 10), units[unit]);
+    else
+        (void)snprintf(out, TEXT_SIZE_MAX, "%u %s", (unsigned)(tenths / 10), units[unit]);
+    return out;
+}

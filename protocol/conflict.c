@@ -230,7 +230,8 @@ static enum err collect_dots(const struct subject *subject, struct delete_mark *
     marks = arena_alloc(subject->arena, most * sizeof(*marks));
     if (marks == NULL)
         return ERR_NOMEM;
-    marks[count++] = *subject->delete_mark;
+    if (!dot_is_none(&subject->delete_mark->dot))
+        marks[count++] = *subject->delete_mark;
     for (uint16_t i = 0; i < version->unit_count; i++) {
         for (uint16_t j = 0; j < version->units[i].count; j++) {
             const struct candidate *candidate = &version->units[i].candidates[j];

@@ -28,7 +28,8 @@ enum err conflict_row(const struct model *model, const struct model_table *table
                       const struct uuid *record_id, const struct record *record,
                       const struct model_unit *unit, int64_t at_ms, struct arena *arena,
                       struct value **ret_values);
-/* The same for a delete that met a write that it had not seen (the record lives on). */
+/* The same for a delete that met a write that it had not seen (the record lives on); delete_dot none: for a write
+ * that came when the deleted record had been purged (`record` has what it wrote). */
 enum err conflict_delete_row(const struct model *model, const struct model_table *table,
                              const struct uuid *record_id, const struct record *record,
                              const struct dot *delete_dot, uint64_t delete_stamp, int64_t at_ms,

@@ -40,7 +40,10 @@ enum merge_mode {
     X(DEPENDS, 14, "it builds on a change that was set aside")                        \
     X(TOO_LARGE, 15, "the change is larger than allowed")                             \
     X(REQUIRED, 16, "a required value is missing")                                    \
-    X(TEAM, 17, "its owner does not belong to that team; choose another team, or another owner first")
+    X(TEAM, 17, "its owner does not belong to that team; choose another team, or another owner first") \
+    X(PURGED, 18, "the record was deleted long ago; trying again brings it back")     \
+    X(LAPSED, 19, "a change that it builds on never arrived")                         \
+    X(LATE, 20, "it came so late that later changes were decided without it")
 /* clang-format on */
 
 enum reason {

@@ -190,7 +190,8 @@ enum message_type {
     U(archived) /* own groups up to here are in a verified backup */ U(credit) /* bytes of PUSH */ \
     I(wall_ms) U(fork) /* 1: this replica was rolled back or copied: take a new origin */ \
     U(relay) /* 0: headquarters; else this branch's list of pending groups */ \
-    U(online) /* 1: what this server knows is headquarters' now */
+    U(online) /* 1: what this server knows is headquarters' now */ \
+    L(floors, bucket_position, 65536) /* cursors below these cannot catch up by the log */
 #define MESSAGE_FAILURE(U, I, ID, B, T, L) /* then the connection closes */ \
     U(code) /* enum err */ T(text, 500)
 #define MESSAGE_PUSH(U, I, ID, B, T, L) /* groups in order, oseqs consecutive from first */ \

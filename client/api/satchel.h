@@ -753,14 +753,21 @@ struct satchel_status {
     uint64_t attachments_refused; /* of those to send: too large for headquarters */
     uint64_t attachments_unnamed; /* here alone, and no record names them any more */
     uint64_t attachments_automatic,
-        attachment_limit; /* bytes: what comes by itself, what headquarters takes */
+        attachment_limit;   /* bytes: what comes by itself, what headquarters takes */
     uint32_t model_version; /* of the data model here */
     enum satchel_server_model server_model;
     uint32_t server_model_version; /* 0: not known yet */
     const char *server_model_why;  /* STRANGE: what is the matter, and what to do; else "" */
+    /* What takes place on the disk, in bytes; 0 where this SQLite cannot tell. */
+    uint64_t file_bytes, free_bytes, wal_bytes; /* free: of the file, to be used again */
+    uint64_t records_bytes, conflicts_bytes;
+    uint64_t deleted, deleted_bytes; /* records that were deleted, until headquarters purges them */
+    uint64_t own_groups_bytes;       /* what waits to be sent, and the sent-log */
+    uint64_t pending_bytes;          /* changes that are not decided, and copies beneath them */
+    uint64_t parked_bytes;
 };
 
-/* Strings belong to the handle. */
+/* Strings belong to the handle. Reads the whole file for its sizes. */
 SATCHEL_API enum satchel_code satchel_status(struct satchel *handle,
                                              struct satchel_status *ret_status);
 

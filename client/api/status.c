@@ -160,6 +160,25 @@ static enum err fill_model(struct satchel *h, struct satchel_status *ret)
     return e;
 }
 
+static enum err fill_sizes(struct satchel *h, struct satchel_status *ret)
+{
+    struct store_sizes sizes;
+    enum err e = store_sqlite_sizes(h->store, &sizes);
+    if (e != ERR_OK)
+        return e;
+    ret->file_bytes = sizes.file_bytes;
+    ret->free_bytes = sizes.free_bytes;
+    ret->wal_bytes = sizes.wal_bytes;
+    ret->records_bytes = sizes.areas[STORE_AREA_RECORDS].bytes;
+    ret->conflicts_bytes = sizes.areas[STORE_AREA_CONFLICTS].bytes;
+    ret->deleted = sizes.areas[STORE_AREA_DELETED].rows;
+    ret->deleted_bytes = sizes.areas[STORE_AREA_DELETED].bytes;
+    ret->own_groups_bytes = sizes.areas[STORE_AREA_OWN_GROUPS].bytes;
+    ret->pending_bytes = sizes.areas[STORE_AREA_PENDING].bytes;
+    ret->parked_bytes = sizes.areas[STORE_AREA_PARKED].bytes;
+    return ERR_OK;
+}
+
 enum satchel_code satchel_status(struct satchel *handle, struct satchel_status *ret_status)
 {
     struct satchel_status status = {0};
@@ -181,6 +200,8 @@ enum satchel_code satchel_status(struct satchel *handle, struct satchel_status *
         e = count_conflicts(handle, "automatic", &status.conflicts_automatic);
     if (e == ERR_OK)
         e = api_attachments_status(handle, &status);
+    if (e == ERR_OK)
+        e = fill_sizes(handle, &status);
     api_read_end(handle);
     if (e == ERR_OK)
         *ret_status = status;

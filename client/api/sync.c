@@ -454,13 +454,16 @@ static void tell_progress(struct satchel_loop *loop)
  * at the handle's next use of its store. */
 static void tidy_stores(struct satchel_loop *loop, bool resting)
 {
+    enum { GIVE_BACK_PAGES = 256 }; /* 2 MiB */
     int64_t now_us = clock_mono(&loop->clock).us;
+    bool more;
     if (!resting) {
         loop->rest_us = now_us + REST_MS * 1000;
     } else if (loop->rest_us != 0 && loop->rest_us <= now_us) {
         loop->rest_us = 0;
         for (struct satchel *h = loop->first; h != NULL; h = h->sync.after)
-            (void)store_sqlite_tidy(h->store);
+            if (store_sqlite_tidy(h->store) == ERR_OK)
+                (void)store_sqlite_give_back(h->store, GIVE_BACK_PAGES, &more);
     }
 }
 

@@ -33,6 +33,28 @@ static void print_attachments(const struct satchel_status *s)
                s->attachments_unnamed);
 }
 
+static const char *size_text(uint64_t bytes, char out[32])
+{
+    cli_size(bytes, out);
+    return out;
+}
+
+static void print_sizes(const struct satchel_status *s)
+{
+    char text[32];
+    printf("On the disk        %s", size_text(s->file_bytes + s->wal_bytes, text));
+    printf(": records %s", size_text(s->records_bytes, text));
+    if (s->conflicts_bytes > 0)
+        printf(", conflicts %s", size_text(s->conflicts_bytes, text));
+    printf(", own changes %s (%" PRIu64 " wait, %" PRIu64 " kept)",
+           size_text(s->own_groups_bytes, text), s->saved_here + s->at_branch + s->at_server,
+           s->sent_log);
+    if (s->deleted > 0)
+        printf(", %" PRIu64 " deleted records %s", s->deleted, size_text(s->deleted_bytes, text));
+    printf(", free %s", size_text(s->free_bytes, text));
+    printf(", write-ahead log %s\n", size_text(s->wal_bytes, text));
+}
+
 static void print(struct cli *cli, const struct satchel_status *s)
 {
     char at[32];
@@ -73,9 +95,31 @@ static void print(struct cli *cli, const struct satchel_status *s)
     else
         printf("Server             none: 'satchel enroll TICKET'\n");
     printf("Directory          %s\n", s->directory);
+    print_sizes(s);
     if (s->clock_offset_ms > 60000 || s->clock_offset_ms < -60000)
         printf("This device's clock differs from the server's by %" PRId64 " s\n",
                s->clock_offset_ms / 1000);
+}
+
+static json_t *sizes_json(const struct satchel_status *s)
+{
+    const struct {
+        const char *name;
+        uint64_t number;
+    } numbers[] = {{"file_bytes", s->file_bytes},
+                   {"free_bytes", s->free_bytes},
+                   {"wal_bytes", s->wal_bytes},
+                   {"records_bytes", s->records_bytes},
+                   {"conflicts_bytes", s->conflicts_bytes},
+                   {"deleted", s->deleted},
+                   {"deleted_bytes", s->deleted_bytes},
+                   {"own_groups_bytes", s->own_groups_bytes},
+                   {"pending_bytes", s->pending_bytes},
+                   {"parked_bytes", s->parked_bytes}};
+    json_t *json = json_object();
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        json_object_set_new(json, numbers[i].name, json_integer((json_int_t)numbers[i].number));
+    return json;
 }
 
 static int run(struct cli *cli, int argc, char **argv)
@@ -125,6 +169,7 @@ static int run(struct cli *cli, int argc, char **argv)
     json_object_set_new(json, "model_version", json_integer(s.model_version));
     json_object_set_new(json, "server_model", json_string(models[s.server_model]));
     json_object_set_new(json, "server_model_why", json_string(s.server_model_why));
+    json_object_set_new(json, "database", sizes_json(&s));
     cli_print_json(json);
     return EXIT_DONE;
 }

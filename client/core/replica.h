@@ -231,6 +231,7 @@ struct parked_group {
     enum reason reason;
     uint32_t result; /* enum result_code */
     struct bytes detail;
+    struct bytes attached; /* of what was purged: the inserts that bring it back; may be empty */
     struct group group;
     int64_t at_ms;
 };

@@ -1,6 +1,8 @@
 /* replica_checkpoint.c - pages are kept until their checkpoint, which is installed in one transaction.
  * Source: SPEC.md 10; DESIGN.md 3, 7. */
 #include "client/core/replica_compare.h"
+#include "client/core/replica_kept.h"
+#include "client/core/replica_log.h"
 #include "protocol/mark.h"
 
 #include <stdlib.h>
@@ -188,7 +190,7 @@ static enum err cover_group(struct install *in, uint64_t oseq)
         r->sent_count++;
         return ERR_OK;
     }
-    return parked_put(r, oseq, result, in->wall_ms);
+    return parked_put(r, oseq, result, in->wall_ms, &in->entry);
 }
 
 /* The own groups that the new mark covers and the old one did not. */
@@ -314,22 +316,27 @@ static enum err drop_unseen(struct install *in)
             .in = in, .table = &r->model->tables[i], .list = {.arena = &in->arena}};
         enum err e = store_row_scan(r->store, unseen.table, NULL, collect_unseen, &unseen);
         if (e == ERR_OK)
-            e = store_dead_scan(r->store, unseen.table, collect_unseen, &unseen);
+            e = store_dead_scan(r->store, unseen.table, NULL, collect_unseen, &unseen);
         for (uint32_t k = 0; e == ERR_OK && k < unseen.list.count; k++) {
             struct touched *t;
             struct store_row row;
+            const struct uuid *id = &unseen.list.ids[k];
             arena_reset(&in->entry);
-            e = install_base(in, unseen.table, &unseen.list.ids[k], &t);
-            if (e == ERR_OK && t) {
+            e = install_base(in, unseen.table, id, &t);
+            if (e == ERR_OK)
+                e = install_confirmed(in, unseen.table, id, t, &row);
+            if (e == ERR_OK)
+                e = kept_note(in, unseen.table, id, t, &row);
+            if (e == ERR_OK)
+                e = log_vanished(in, unseen.table, id, &row);
+            if (t && (e == ERR_OK || e == ERR_NOT_FOUND)) {
                 t->base.present = false;
-                continue;
-            }
-            if (e == ERR_OK)
-                e = install_confirmed(in, unseen.table, &unseen.list.ids[k], NULL, &row);
-            if (e == ERR_OK)
-                e = store_row_delete(r->store, unseen.table, &unseen.list.ids[k]);
-            else if (e == ERR_NOT_FOUND)
+                e = ERR_OK;
+            } else if (e == ERR_OK) {
+                e = store_row_delete(r->store, unseen.table, id);
+            } else if (e == ERR_NOT_FOUND) {
                 e = ERR_OK; /* an own insert that waits */
+            }
         }
         if (e != ERR_OK)
             return e;
@@ -449,6 +456,7 @@ static enum err install_rows(struct install *in)
     }
     if (in->reconcile)
         for (uint32_t i = 0; i < r->cursor_count; i++) {
+            in->log_stays |= r->cursors[i].position > 0; /* else it was of a lost history */
             r->cursors[i].count = 0;
             memset(r->cursors[i].sum.byte, 0, 16);
             r->cursors[i].dirty = true;
@@ -460,6 +468,8 @@ static enum err install_rows(struct install *in)
         e = install_body(in, p->bucket, bytes_of(p->body, p->size));
     if (e == ERR_OK && in->reconcile)
         e = drop_unseen(in);
+    if (e == ERR_OK && in->reconcile)
+        e = log_departures(in);
     return e == ERR_OK ? clear_stage(r) : e;
 }
 
@@ -477,6 +487,8 @@ static enum err install_all(struct install *in)
         e = take_heads(in);
     if (e == ERR_OK)
         e = forget_archived(in, in->checkpoint->archived);
+    if (e == ERR_OK)
+        e = kept_forget(in);
     if (e == ERR_OK)
         e = cursors_save(r);
     if (e == ERR_OK)

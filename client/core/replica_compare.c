@@ -225,7 +225,7 @@ static enum err scan_some(struct scan *scan)
     while (e == ERR_OK && !scan->full && c->table < scan->r->model->table_count) {
         scan->table = &scan->r->model->tables[c->table];
         if (c->dead)
-            e = store_dead_scan(c->snapshot, scan->table, scan_id, scan);
+            e = store_dead_scan(c->snapshot, scan->table, NULL, scan_id, scan);
         else
             e = store_row_scan(c->snapshot, scan->table, c->begun ? &c->after : NULL, scan_id,
                                scan);
@@ -530,7 +530,7 @@ enum err compare_install(struct install *in)
             .in = in, .table = &r->model->tables[i], .list = {.arena = &in->arena}};
         e = store_row_scan(r->store, leavers.table, NULL, collect_leaver, &leavers);
         if (e == ERR_OK)
-            e = store_dead_scan(r->store, leavers.table, collect_leaver, &leavers);
+            e = store_dead_scan(r->store, leavers.table, NULL, collect_leaver, &leavers);
         for (uint32_t k = 0; e == ERR_OK && k < leavers.list.count; k++)
             e = drop_leaver(in, leavers.table, &leavers.list.ids[k]);
         gone += leavers.list.count;

@@ -1,6 +1,7 @@
 /* replica_install.c - entries of pages: rows, deltas, departures and own changes enter the confirmed layer.
  * Source: SPEC.md 8, 10. */
 #include "client/core/replica_compare.h"
+#include "client/core/replica_kept.h"
 #include "client/core/replica_log.h"
 
 #include <stdlib.h>
@@ -130,6 +131,22 @@ static bool is_confirmed_now(const struct install *in, const struct model_table 
     return hash_map_get(&in->own, bytes_of(key, sizeof key)) != NULL;
 }
 
+/* Whether the row that comes is newer than what is here. One that has another insert is the record's next life, after
+ * it was purged and brought back, or the one before: their revisions say nothing of each other. */
+static enum err is_newer(const struct store_row *old, const struct version_head *comes, bool *ret)
+{
+    struct version_head have;
+    if (version_peek(old->version, &have) != ERR_OK)
+        return ERR_CORRUPT;
+    if (dot_equal(&have.insert, &comes->insert))
+        *ret = comes->revision > have.revision;
+    else if (have.insert_stamp != comes->insert_stamp)
+        *ret = comes->insert_stamp > have.insert_stamp;
+    else
+        *ret = dot_compare(&comes->insert, &have.insert) > 0;
+    return ERR_OK;
+}
+
 static enum err revision_of(const struct store_row *row, uint64_t *ret)
 {
     struct version_head head;
@@ -233,14 +250,13 @@ static enum err apply_row(struct install *in, const struct page_entry *entry)
     e = repair_old(in, e, &old);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
-    bool had = e == ERR_OK;
-    uint64_t have = 0;
-    e = had ? revision_of(&old, &have) : ERR_OK;
+    bool had = e == ERR_OK, newer = true;
+    e = had ? is_newer(&old, &comes, &newer) : ERR_OK;
     if (e == ERR_OK && !had && is_pending(r, &comes.insert))
         e = note_confirmed_now(in, entry->table, &entry->id);
     if (e != ERR_OK)
         return e;
-    if (had && !in->reconcile && !in->repair && have >= comes.revision)
+    if (!newer && !in->reconcile && !in->repair)
         return ERR_OK; /* an older row never replaces a newer one */
     return confirm(in, entry->table, &entry->id, t, had ? &old : NULL, &row);
 }
@@ -327,6 +343,8 @@ enum err install_remove(struct install *in, const struct model_table *table, con
                         struct touched *t, const struct store_row *old)
 {
     enum err e = old ? account(in, old->bucket, table, id, old, false) : ERR_OK;
+    if (e == ERR_OK)
+        e = kept_note(in, table, id, t, old);
     if (e == ERR_OK)
         e = log_removed(in, old);
     if (e != ERR_OK)

@@ -29,7 +29,11 @@ struct install {
     uint32_t bucket;
     uint64_t passed; /* positions of the bucket up to here are installed */
     bool reconcile, gap, direct;
-    bool repair; /* rows of ranges that differ: they replace whatever is there */
+    bool
+        log_stays; /* reconciling: a branch's log is of this history, and its devices are to hear the rest */
+    struct vanished *vanished,
+        *vanished_last; /* left their buckets without an entry: replica_log.c */
+    bool repair;        /* rows of ranges that differ: they replace whatever is there */
     int64_t wall_ms;
 };
 

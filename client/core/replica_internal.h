@@ -4,7 +4,7 @@
  * transactions) -> replica_base.c (confirmed copies and pending groups) -> replica_install.c (entries
  * of pages) -> replica_checkpoint.c (pages and checkpoints) -> replica_compare.c (a digest that differs) ->
  * replica_link.c (welcome, fork, outbox, acknowledgements), replica_scope.c -> replica_parked.c;
- *                others' groups: replica_pending.c, replica_fates.c; a branch's: replica_relay.c, replica_log.c.
+ *                replica_kept.c (what was purged under them); others' groups: replica_pending.c, replica_fates.c; a branch's: replica_relay.c, replica_log.c.
  *
  * Stored:  META "state": origin BE8, last_oseq BE8, hlc BE8, scope BE8, last checkpoint BE8, flags u8;
  *          OUTBOX (origin BE8, oseq BE8) -> group bytes: pending ones, and decided ones (the sent-log)
@@ -175,6 +175,8 @@ enum err model_show_anew(struct replica *r);
 /* replica_scope.c: buckets and their names as this WELCOME has them; rows of others go. */
 enum err scope_load(struct replica *r);
 enum err scope_take(struct replica *r, const struct message_welcome *welcome);
+/* A cursor below a floor of the server: everything is to be read anew. */
+void scope_floors(struct replica *r, const struct message_welcome *welcome);
 
 /* replica_pending.c */
 enum {
@@ -237,7 +239,7 @@ enum err base_show(struct replica *r, const struct model_table *table, const str
                    const struct base *base, struct arena *arena);
 /* Parked groups: replica_parked.c. */
 enum err parked_put(struct replica *r, uint64_t oseq, const struct group_result *result,
-                    int64_t wall_ms);
+                    int64_t wall_ms, struct arena *arena);
 enum err parked_drop(struct replica *r, uint64_t origin, uint64_t oseq);
 /* Headquarters was restored, and this is its mark: own groups that were set aside and that it does not know go
  * back to the outbox, as decided ones that pending_again() finds there. */

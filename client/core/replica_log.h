@@ -12,6 +12,11 @@ enum err log_gone(struct install *in, const struct model_table *table, const str
                   uint64_t position);
 /* A confirmed row goes without a departure; old may be NULL. */
 enum err log_removed(struct install *in, const struct store_row *old);
+/* Reconciling: a confirmed row is not there any more, and nothing has said so. */
+enum err log_vanished(struct install *in, const struct model_table *table, const struct uuid *id,
+                      const struct store_row *old);
+/* Reconciling, after all rows: what vanished gets departures. */
+enum err log_departures(struct install *in);
 /* The bucket is no longer in scope, or comes anew. */
 enum err log_clear(struct replica *replica, uint32_t bucket);
 

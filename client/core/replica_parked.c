@@ -1,8 +1,9 @@
 /* replica_parked.c - own groups that were set aside: shown with the reason, mended or given up.
  *
- * Stored:     PARKED (origin, oseq) -> result u8, reason u8, at BE8, detail size BE2, detail, group;
+ * Stored:     PARKED (origin, oseq) -> result u8, reason u8, at BE8, detail size BE2, detail; if the reason is
+ *             PURGED size BE4 and the inserts of replica_kept.c; group;
  *             META "discard/" + origin BE8 + oseq BE8: given up here, the server not told yet. */
-#include "client/core/replica_internal.h"
+#include "client/core/replica_kept.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -16,12 +17,44 @@ static void discard_key(uint64_t origin, uint64_t oseq, uint8_t out[DISCARD_KEY]
     own_key(origin, oseq, out + DISCARD_PREFIX);
 }
 
-enum err parked_put(struct replica *r, uint64_t oseq, const struct group_result *result,
-                    int64_t wall_ms)
+/* The parts of an entry. */
+struct parked_parts {
+    struct bytes detail, attached, raw;
+};
+
+static enum err parked_split(struct bytes value, struct parked_parts *ret)
 {
-    uint8_t key[REPLICA_KEY], head[PARKED_HEAD];
+    if (value.size < PARKED_HEAD)
+        return ERR_CORRUPT;
+    size_t at = PARKED_HEAD, size = be16_get(value.data + 10);
+    *ret = (struct parked_parts){.attached = bytes_of(NULL, 0)};
+    if (value.size - at < size)
+        return ERR_CORRUPT;
+    ret->detail = bytes_of(value.data + at, size);
+    at += size;
+    if (value.data[1] == REASON_PURGED) {
+        if (value.size - at < 4)
+            return ERR_CORRUPT;
+        size = be32_get(value.data + at);
+        at += 4;
+        if (value.size - at < size)
+            return ERR_CORRUPT;
+        ret->attached = bytes_of(value.data + at, size);
+        at += size;
+    }
+    ret->raw = bytes_of(value.data + at, value.size - at);
+    return ERR_OK;
+}
+
+enum err parked_put(struct replica *r, uint64_t oseq, const struct group_result *result,
+                    int64_t wall_ms, struct arena *arena)
+{
+    uint8_t key[REPLICA_KEY], head[PARKED_HEAD], size[4];
     struct group *group;
+    struct bytes attached = bytes_of(NULL, 0);
     enum err e = outbox_group(r, r->origin, oseq, &group); /* readable: it can be tried again */
+    if (e == ERR_OK && result->reason == REASON_PURGED)
+        e = kept_attach(r, group, arena, &attached);
     if (e != ERR_OK)
         return e;
     const struct bytes raw = r->cache.raw;
@@ -33,6 +66,11 @@ enum err parked_put(struct replica *r, uint64_t oseq, const struct group_result 
     buf_reset(&r->scratch);
     buf_append(&r->scratch, head, sizeof head);
     buf_append(&r->scratch, result->detail.data, result->detail.size);
+    if (result->reason == REASON_PURGED) {
+        be32_put(size, (uint32_t)attached.size);
+        buf_append(&r->scratch, size, sizeof size);
+        buf_append(&r->scratch, attached.data, attached.size);
+    }
     buf_append(&r->scratch, raw.data, raw.size);
     e = r->scratch.error;
     if (e == ERR_OK)
@@ -59,18 +97,15 @@ struct parked_walk {
 static enum err parked_decode(struct replica *r, struct bytes key, struct bytes value,
                               struct arena *arena, struct parked_group *ret)
 {
-    if (key.size != REPLICA_KEY || value.size < PARKED_HEAD)
-        return ERR_CORRUPT;
-    size_t detail = be16_get(value.data + 10);
-    if (value.size < PARKED_HEAD + detail)
+    struct parked_parts parts;
+    if (key.size != REPLICA_KEY || parked_split(value, &parts) != ERR_OK)
         return ERR_CORRUPT;
     struct parked_group parked = {.result = value.data[0],
                                   .reason = (enum reason)value.data[1],
                                   .at_ms = (int64_t)be64_get(value.data + 2),
-                                  .detail = bytes_of(value.data + PARKED_HEAD, detail)};
-    enum err e = group_decode(
-        r->model, bytes_of(value.data + PARKED_HEAD + detail, value.size - PARKED_HEAD - detail),
-        arena, &parked.group, NULL);
+                                  .detail = parts.detail,
+                                  .attached = parts.attached};
+    enum err e = group_decode(r->model, parts.raw, arena, &parked.group, NULL);
     if (e != ERR_OK)
         return e == ERR_MALFORMED ? ERR_CORRUPT : e;
     parked.dot = (struct dot){be64_get(key.data), be64_get(key.data + 8), parked.group.dot.tag};
@@ -120,8 +155,8 @@ struct lost_walk {
 static int collect_lost(void *context, struct bytes key, struct bytes value)
 {
     struct lost_walk *walk = context;
-    if (key.size != REPLICA_KEY || value.size < PARKED_HEAD ||
-        value.size < PARKED_HEAD + (size_t)be16_get(value.data + 10))
+    struct parked_parts parts;
+    if (key.size != REPLICA_KEY || parked_split(value, &parts) != ERR_OK)
         return ERR_CORRUPT;
     uint64_t oseq = be64_get(key.data + 8);
     if (value.data[0] != RESULT_PARKED || mark_has(&walk->there, oseq))
@@ -146,11 +181,11 @@ enum err parked_again(struct replica *r, const struct mark *mark)
         e = store_side_scan(r->store, SIDE_PARKED, bytes_of(low, sizeof low),
                             bytes_of(high, sizeof high), collect_lost, &walk);
     for (uint32_t i = 0; e == ERR_OK && i < walk.count; i++) {
-        struct bytes value = walk.items[i].value;
-        size_t head = PARKED_HEAD + (size_t)be16_get(value.data + 10);
+        struct parked_parts parts;
         own_key(r->origin, walk.items[i].oseq, low);
-        e = store_side_put(r->store, SIDE_OUTBOX, bytes_of(low, sizeof low),
-                           bytes_of(value.data + head, value.size - head));
+        e = parked_split(walk.items[i].value, &parts);
+        if (e == ERR_OK)
+            e = store_side_put(r->store, SIDE_OUTBOX, bytes_of(low, sizeof low), parts.raw);
         if (e == ERR_OK)
             e = store_side_delete(r->store, SIDE_PARKED, bytes_of(low, sizeof low));
         r->parked_count--;
@@ -250,8 +285,9 @@ static enum err value_upon(const struct unit_write *write, const struct value *n
     return e;
 }
 
-static enum err write_again(struct replica *r, const struct mutation *mutation, struct arena *arena,
-                            struct err_info *info)
+/* revive: what is not known to be purged here yet, but deleted, comes back as well. */
+static enum err write_again(struct replica *r, const struct mutation *mutation, bool revive,
+                            struct arena *arena, struct err_info *info)
 {
     const struct model_table *table = mutation->table;
     uint16_t columns[MODEL_COLUMNS_MAX], count = 0;
@@ -280,6 +316,12 @@ static enum err write_again(struct replica *r, const struct mutation *mutation, 
         }
     }
     struct uuid id = mutation->id;
+    if (revive && mutation->op == MUTATION_UPDATE && found == ERR_OK && now.record.dead) {
+        enum err e = replica_restore(r, table, &id, info);
+        if (e != ERR_OK)
+            return e;
+        update = true;
+    }
     if (mutation->op == MUTATION_DELETE)
         return update ? replica_delete(r, table, &id, info) : ERR_OK;
     if (mutation->op == MUTATION_RESTORE && found == ERR_OK && now.record.dead)
@@ -288,8 +330,11 @@ static enum err write_again(struct replica *r, const struct mutation *mutation, 
         return replica_update(r, table, &id, columns, values, count, false, info);
     if (mutation->op == MUTATION_INSERT)
         return replica_insert(r, table, &id, columns, values, count, info);
-    return err_set(info, ERR_NOT_FOUND, "the %s that this change belongs to is not there any more",
-                   table->name);
+    return err_set(
+        info, ERR_NOT_FOUND,
+        "the %s that this change belongs to is not there any more, and this device has no "
+        "copy of it; add it anew, or give the change up",
+        table->name);
 }
 
 enum err replica_parked_retry(struct replica *r, uint64_t oseq, int64_t wall_ms,
@@ -306,8 +351,11 @@ enum err replica_parked_retry(struct replica *r, uint64_t oseq, int64_t wall_ms,
     e = parked_find(r, oseq, &arena, &search, info);
     if (e == ERR_OK)
         e = parked_decode(r, search.key, search.value, &arena, &parked);
+    if (e == ERR_OK)
+        e = kept_bring_back(r, parked.attached, &arena, info);
     for (uint32_t i = 0; e == ERR_OK && i < parked.group.mutation_count; i++)
-        e = write_again(r, &parked.group.mutations[i], &arena, info);
+        e = write_again(r, &parked.group.mutations[i], parked.reason == REASON_PURGED, &arena,
+                        info);
     if (e == ERR_OK)
         e = forget_parked(r, search.key);
     if (own && e == ERR_OK) {

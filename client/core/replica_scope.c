@@ -105,7 +105,7 @@ static enum err drop_rows(struct replica *r, const struct message_welcome *welco
         arena_reset(&leaving.arena);
         e = store_row_scan(r->store, leaving.table, NULL, collect_leaving, &leaving);
         if (e == ERR_OK)
-            e = store_dead_scan(r->store, leaving.table, collect_leaving, &leaving);
+            e = store_dead_scan(r->store, leaving.table, NULL, collect_leaving, &leaving);
         for (uint32_t i = 0; e == ERR_OK && i < leaving.list.count; i++)
             e = drop_row(&leaving, &leaving.list.ids[i]);
     }
@@ -199,4 +199,22 @@ enum err scope_take(struct replica *r, const struct message_welcome *welcome)
     if (welcome->relay == 0 || welcome->scope > r->scope)
         r->scope = welcome->scope;
     return e;
+}
+
+/* Below a floor the server's log does not say any more what has gone since: everything is read anew, and what is not
+ * there any more is removed. What waits here stays. */
+void scope_floors(struct replica *r, const struct message_welcome *welcome)
+{
+    bool below = false;
+    for (uint32_t i = 0; i < welcome->floors_count; i++)
+        for (uint32_t k = 0; k < r->cursor_count; k++) {
+            const struct cursor *cursor = &r->cursors[k];
+            uint64_t at = cursor->staged > cursor->position ? cursor->staged : cursor->position;
+            below |= cursor->bucket == welcome->floors[i].bucket && at > 0 &&
+                     at < welcome->floors[i].position;
+        }
+    r->reconcile |= below;
+    if (below)
+        log_write(r->config.log, LOG_LEVEL_INFO,
+                  "this replica was away for longer than deletions are kept: it reads anew");
 }

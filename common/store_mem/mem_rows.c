@@ -183,12 +183,13 @@ static int show_dead(void *context, const struct mem_entry *entry)
     return entry->row.dead ? to->fn(to->context, &id) : 0;
 }
 
-enum err mem_dead_scan(struct store *store, const struct model_table *table, store_id_fn *fn,
-                       void *context)
+enum err mem_dead_scan(struct store *store, const struct model_table *table,
+                       const struct uuid *after, store_id_fn *fn, void *context)
 {
     struct id_scan to = {.fn = fn, .context = context};
-    return mem_scan(mem_of(store), map_of(table, MAP_ROWS), bytes_of(NULL, 0), true,
-                    bytes_of(NULL, 0), show_dead, &to);
+    struct bytes from = after == NULL ? bytes_of(NULL, 0) : id_key(after);
+    return mem_scan(mem_of(store), map_of(table, MAP_ROWS), from, true, bytes_of(NULL, 0),
+                    show_dead, &to);
 }
 
 static int show_child(void *context, const struct mem_entry *entry)

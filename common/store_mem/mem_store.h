@@ -72,8 +72,8 @@ enum err mem_base_delete(struct store *store, const struct model_table *table,
                          const struct uuid *id);
 enum err mem_row_scan(struct store *store, const struct model_table *table,
                       const struct uuid *after, store_id_fn *fn, void *context);
-enum err mem_dead_scan(struct store *store, const struct model_table *table, store_id_fn *fn,
-                       void *context);
+enum err mem_dead_scan(struct store *store, const struct model_table *table,
+                       const struct uuid *after, store_id_fn *fn, void *context);
 enum err mem_children(struct store *store, const struct model_table *table,
                       const struct uuid *parent, store_id_fn *fn, void *context);
 enum err mem_log_put(struct store *store, uint32_t bucket, uint64_t position,

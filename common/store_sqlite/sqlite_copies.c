@@ -142,7 +142,7 @@ enum err sqlite_store_dead_delete(struct sqlite_store *s, const struct model_tab
 }
 
 enum err sqlite_store_dead_scan(struct store *store, const struct model_table *table,
-                                store_id_fn *fn, void *context)
+                                const struct uuid *after, store_id_fn *fn, void *context)
 {
     struct sqlite_store *s = sqlite_store_of(store);
     enum err err = ERR_OK;
@@ -151,6 +151,10 @@ enum err sqlite_store_dead_scan(struct store *store, const struct model_table *t
     if (taken == NULL)
         return err;
     (void)sqlite3_bind_int64(taken, 1, table->id);
+    if (after != NULL)
+        sqlite_store_bind_id(taken, 2, after);
+    else
+        sqlite_store_bind_bytes(taken, 2, bytes_of(NULL, 0));
     return sqlite_store_scan_ids(s, STATEMENT_DEAD_SCAN, taken, fn, context);
 }
 

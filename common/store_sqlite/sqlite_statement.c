@@ -20,7 +20,7 @@ static const char *const fixed_sql[STATEMENT_FIXED_COUNT] = {
                            "(table_id,id,bucket,position,version,content,parent)"
                            " VALUES(?,?,?,?,?,?,?)",
     [STATEMENT_DEAD_DELETE] = "DELETE FROM satchel_dead WHERE table_id=? AND id=?",
-    [STATEMENT_DEAD_SCAN] = "SELECT id FROM satchel_dead WHERE table_id=? ORDER BY id",
+    [STATEMENT_DEAD_SCAN] = "SELECT id FROM satchel_dead WHERE table_id=? AND id>? ORDER BY id",
     [STATEMENT_BASE_GET] = "SELECT bucket,position,version,content,dead FROM satchel_base"
                            " WHERE table_id=? AND id=?",
     [STATEMENT_BASE_PUT] = "REPLACE INTO satchel_base"

@@ -218,7 +218,7 @@ enum err sqlite_store_dead_put(struct sqlite_store *s, const struct model_table 
 enum err sqlite_store_dead_delete(struct sqlite_store *s, const struct model_table *table,
                                   const struct uuid *id);
 enum err sqlite_store_dead_scan(struct store *store, const struct model_table *table,
-                                store_id_fn *fn, void *context);
+                                const struct uuid *after, store_id_fn *fn, void *context);
 enum err sqlite_store_base_get(struct store *store, const struct model_table *table,
                                const struct uuid *id, struct arena *arena,
                                struct store_row *ret_row);

@@ -120,13 +120,16 @@ static const char *synchronous_pragma(const struct sqlite_store *s)
     return pragmas[s->options.synchronous];
 }
 
-/* Only now that the file is known to be ours: this writes to it. */
-static enum err configure_journal(struct sqlite_store *s, struct err_info *info)
+/* Only now that the file is known to be ours: this writes to it. A file that is new can give free pages back
+ * (sqlite_compact.c). */
+static enum err configure_journal(struct sqlite_store *s, bool empty, struct err_info *info)
 {
     static const char *const modes[] = {"PRAGMA journal_mode=WAL", "PRAGMA journal_mode=MEMORY"};
     sqlite3_stmt *statement = NULL;
     bool set = false;
     int native = sqlite3_exec(s->db, synchronous_pragma(s), NULL, NULL, NULL);
+    if (native == SQLITE_OK && empty)
+        native = sqlite3_exec(s->db, "PRAGMA auto_vacuum=INCREMENTAL", NULL, NULL, NULL);
     if (native == SQLITE_OK)
         native = sqlite3_prepare_v2(s->db, modes[s->memory], -1, &statement, NULL);
     if (native == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
@@ -466,7 +469,7 @@ enum err store_sqlite_open(const struct store_sqlite_options *options, const str
     if (err == ERR_OK)
         err = sqlite_store_identify(s, &empty, info);
     if (err == ERR_OK && !s->options.read_only)
-        err = configure_journal(s, info);
+        err = configure_journal(s, empty, info);
     if (err == ERR_OK)
         err = sqlite_store_migrate(s, info);
     if (err == ERR_OK)

@@ -92,9 +92,48 @@ typedef void store_sqlite_problem_fn(void *context, const char *text);
  * tables can be read. No transaction may be open on the handle. ERR_CORRUPT when fn was called. */
 enum err store_sqlite_verify(struct store *store, store_sqlite_problem_fn *fn, void *context);
 
+/* What takes place in the file. */
+enum store_area {
+    STORE_AREA_RECORDS,    /* live ones */
+    STORE_AREA_CONFLICTS,  /* conflict records */
+    STORE_AREA_DELETED,    /* records that were deleted, until they are purged */
+    STORE_AREA_LOG,        /* servers: the order of changes, and departures */
+    STORE_AREA_OWN_GROUPS, /* a replica's own groups: those that wait, and the sent-log */
+    STORE_AREA_PENDING, /* others' groups that are not decided, or are kept for headquarters; copies beneath */
+    STORE_AREA_WAITING,  /* headquarters: groups that wait for others, or have not come whole */
+    STORE_AREA_PARKED,   /* groups that were set aside */
+    STORE_AREA_RECEIPTS, /* what was decided of whom: kept for good */
+    STORE_AREA_AUDIT,    /* kept for good */
+    STORE_AREA_OTHER,
+    STORE_AREA_COUNT
+};
+const char *store_area_name(enum store_area area); /* a word, for programs */
+struct store_size {
+    uint64_t rows, bytes; /* bytes of whole pages, indexes included */
+};
+struct store_sizes {
+    uint64_t file_bytes, free_bytes,
+        wal_bytes; /* free: of the file, to be used again or given back */
+    bool measured; /* false: this SQLite cannot tell the areas */
+    struct store_size areas[STORE_AREA_COUNT];
+};
+/* Within a transaction. Reads the file once. ERR_NOMEM, ERR_IO, ERR_CORRUPT. */
+enum err store_sqlite_sizes(struct store *store, struct store_sizes *ret);
+
 /* For a moment when nobody waits: moves the log into the database file if enough has gathered (1 MiB),
  * so that commits need not. No transaction may be open on the handle. ERR_IO, ERR_CORRUPT end it. */
 enum err store_sqlite_tidy(struct store *store);
+
+/* For such a moment as well: makes the file shorter by up to `pages` free pages (of 8 KiB), if more than an eighth of it
+ * is free; what is left is used again. *ret_more: there is more to give back. Nothing happens to a file that was
+ * made before files could do it (see store_sqlite_compact()), or while another process writes. ERR_IO, ERR_CORRUPT
+ * end it; ERR_FULL, ERR_NOMEM. */
+enum err store_sqlite_give_back(struct store *store, uint32_t pages, bool *ret_more);
+
+/* Writes the file anew, without free pages: needs as much room again meanwhile, and that nobody else uses the file. A
+ * file of an earlier program can give pages back from then on. No transaction may be open on the handle. ERR_BUSY,
+ * ERR_FULL, ERR_IO, ERR_NOMEM, with info. */
+enum err store_sqlite_compact(struct store *store, struct err_info *info);
 
 /* Moves the log into the database file and empties it, as far as readers allow (no error if they
  * hold it). ERR_BUSY, ERR_FULL, ERR_IO. */

@@ -3,7 +3,7 @@
  * Model:      each command is one function that runs in a transaction of the hub, the same through the
  *             control socket of a running server as on a stopped one's store. */
 #include "server/core/admin_internal.h"
-#include "server/core/admin_status.h"
+#include "server/core/status.h"
 
 #include "common/text.h"
 
@@ -357,6 +357,10 @@ static enum err do_revoke(struct admin *admin)
     if (!device[DEVICE_REVOKED_AT])
         be64_put(device + DEVICE_SEEN_AT, (uint64_t)hub->now.wall.ms);
     device[DEVICE_REVOKED_AT] = 1;
+    purge_soon(hub); /* what waits for something of it waits no longer */
+    e = seen_forget(hub, &id);
+    if (e != ERR_OK)
+        return e;
     e = store_side_put(hub->store, SIDE_DEVICE, bytes_of(id.byte, 16), copy);
     struct cells cells = {0};
     cell(admin, TABLE_DEVICE, &cells, "revoked", value_int(1));
@@ -422,9 +426,7 @@ static enum err do_marks(struct admin *admin)
 
 static enum err do_status(struct admin *admin)
 {
-    json_object_set_new(admin->answer, "history", json_id(&admin->hub->history));
-    enum err e = admin_status(admin->hub, admin->answer);
-    return e == ERR_OK ? models_status(admin->hub, admin->answer) : e;
+    return status_fill(admin->hub, admin->answer);
 }
 
 static void report_bucket(json_t *wrong, const struct bucket *bucket, uint64_t found)

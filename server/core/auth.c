@@ -239,18 +239,22 @@ static enum err welcome(struct hub *hub, struct peer *peer, const struct message
     const struct audience *audience = &peer->audience;
     struct bucket_name *names =
         arena_calloc(&hub->turn, hub->bucket_count + audience->absent_count, sizeof *names);
-    if (!list.items || !names)
+    struct bucket_position *floors = arena_calloc(&hub->turn, hub->bucket_count, sizeof *floors);
+    if (!list.items || !names || !floors)
         return ERR_NOMEM;
     e = store_side_scan(hub->store, SIDE_INCARNATION, bytes_of(NULL, 0), bytes_of(NULL, 0),
                         collect_incarnation, &list);
     if (e != ERR_OK)
         return e;
-    uint32_t count = 0;
+    uint32_t count = 0, floor_count = 0;
     for (uint32_t i = 0; i < hub->bucket_count; i++) {
         const struct bucket *bucket = hub->buckets[i];
-        if (audience_has(&peer->audience, bucket->number))
-            names[count++] =
-                (struct bucket_name){bucket->number, bucket->kind, bucket->key, bucket->head};
+        if (!audience_has(&peer->audience, bucket->number))
+            continue;
+        names[count++] =
+            (struct bucket_name){bucket->number, bucket->kind, bucket->key, bucket->head};
+        if (bucket->floor)
+            floors[floor_count++] = (struct bucket_position){bucket->number, bucket->floor};
     }
     for (uint32_t i = 0; i < audience->absent_count; i++)
         names[count++] = audience->absent[i];
@@ -279,7 +283,9 @@ static enum err welcome(struct hub *hub, struct peer *peer, const struct message
                                             .wall_ms = hub->now.wall.ms,
                                             .fork = highest > message->last_oseq,
                                             .relay = hub->relay ? hub->relay->id : 0,
-                                            .online = relay_online(hub)}};
+                                            .online = relay_online(hub),
+                                            .floors = floors,
+                                            .floors_count = floor_count}};
     return peer_send(hub, peer, &answer);
 }
 

@@ -85,6 +85,14 @@ static void drop_feed(struct peer *peer)
     peer->out_tail = last;
 }
 
+/* What is missing there is not in the log any more. The WELCOME of the next session says so, and the subscriber
+ * asks for everything (SPEC.md 13.3). */
+static enum err tell_floor(struct hub *hub, struct peer *peer)
+{
+    peer_fail(hub, peer, ERR_CLOSED, "too much has been purged since; connect again");
+    return ERR_OK;
+}
+
 enum err handle_subscribe(struct hub *hub, struct peer *peer,
                           const struct message_subscribe *message)
 {
@@ -103,6 +111,8 @@ enum err handle_subscribe(struct hub *hub, struct peer *peer,
             continue; /* it will hear of the buckets that it may see, and of no others */
         if (message->cursors[i].position > bucket->head && !hub->relay)
             return ERR_PROTOCOL; /* at a branch that is behind it only waits */
+        if (message->cursors[i].position > 0 && message->cursors[i].position < bucket->floor)
+            return tell_floor(hub, peer);
         enum err e = peer_set_position(peer, bucket->number, message->cursors[i].position);
         if (e != ERR_OK)
             return e;
@@ -114,7 +124,7 @@ enum err handle_subscribe(struct hub *hub, struct peer *peer,
     peer->session.pull = PULL_CATCHING_UP;
     hub->stats.catch_ups++;
     peer_want_write(peer);
-    return ERR_OK;
+    return seen_note(hub, peer);
 }
 
 /* ---- starting on a snapshot ---- */
@@ -169,6 +179,22 @@ static enum err mark_from(struct store *store, uint64_t origin, struct arena *ar
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+/* One that goes on from where an earlier snapshot was may have been passed by the floor. */
+struct floor_check {
+    const struct peer *peer;
+    bool below;
+};
+
+static int check_floor(void *context, struct bytes key, struct bytes value)
+{
+    struct floor_check *check = context;
+    if (key.size != 4 || value.size != 8)
+        return ERR_CORRUPT;
+    uint64_t at = peer_position(check->peer, be32_get(key.data));
+    check->below |= at > 0 && at < be64_get(value.data);
+    return 0;
+}
+
 static enum err start(struct hub *hub, struct peer *peer)
 {
     struct catch_up *c = peer->catch_up;
@@ -199,7 +225,11 @@ static enum err start(struct hub *hub, struct peer *peer)
         e = hub->relay ? relay_mark_from(reader, peer->session.origin, &c->arena, &c->own)
                        : mark_from(reader, peer->session.origin, &c->arena, &c->own);
     peer->session.fresh_subscription = false;
-    return e;
+    struct floor_check check = {.peer = peer};
+    if (e == ERR_OK)
+        e = store_side_scan(reader, SIDE_FLOOR, bytes_of(NULL, 0), bytes_of(NULL, 0), check_floor,
+                            &check);
+    return e == ERR_OK && check.below ? tell_floor(hub, peer) : e;
 }
 
 /* ---- the checkpoint ---- */
@@ -427,7 +457,7 @@ enum err catch_up_next(struct hub *hub, struct peer *peer)
         catch_up_free(hub, peer);
     if (!peer->catch_up || !peer->catch_up->reader) {
         enum err e = start(hub, peer);
-        if (e != ERR_OK || !peer->catch_up->reader)
+        if (e != ERR_OK || !peer->catch_up->reader || peer->session.state == PEER_CLOSING)
             return e;
     }
     struct catch_up *c = peer->catch_up;

@@ -164,7 +164,8 @@ enum err entry_row(struct hub *hub, struct store *reader, uint32_t bucket, uint6
     enum err e = hub->relay ? relay_confirmed(reader, table, id, arena, ret)
                             : store_row_get(reader, table, id, arena, ret);
     if (e == ERR_NOT_FOUND && !hub->relay)
-        return ERR_CORRUPT; /* a branch forgets records that have left its scope */
+        return move_explains(reader, bucket, position, table, id,
+                             arena); /* a branch has none of its own */
     return e == ERR_OK && (ret->bucket != bucket || ret->position != position) ? ERR_NOT_FOUND : e;
 }
 

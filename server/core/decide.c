@@ -19,63 +19,6 @@ void refuse(struct judging *j, enum reason reason, const struct model_table *tab
              column ? "." : "", column ? column : "", what && *what ? ": " : "", what ? what : "");
 }
 
-/* ---- causes ---- */
-
-static enum err check_dot(struct judging *j, const struct dot *dot)
-{
-    if (dot_is_none(dot) || !dot_is_none(&j->missing) || j->reason != REASON_NONE)
-        return ERR_OK;
-    enum err e = dot_in_effect(j->hub, dot);
-    if (e == ERR_NOT_FOUND) {
-        j->missing = *dot;
-        return ERR_OK;
-    }
-    if (e == ERR_FORBIDDEN) {
-        refuse(j, REASON_DEPENDS, NULL, NULL, NULL);
-        return ERR_OK;
-    }
-    return e;
-}
-
-static enum err check_set(struct judging *j, struct dot_set set)
-{
-    enum err e = ERR_OK;
-    for (uint16_t i = 0; e == ERR_OK && i < set.count; i++)
-        e = check_dot(j, &set.dots[i]);
-    return e;
-}
-
-/* A reference to a record that a parked group inserts: wait with it. */
-static enum err check_reference(struct judging *j, const struct value *value)
-{
-    if (j->hub->parked_count == 0 || value->kind != VALUE_BLOB || value->as.bytes.size != 16)
-        return ERR_OK;
-    return parked_insert_find(j->hub, value->as.bytes.data, &j->missing);
-}
-
-static enum err check_causes(struct judging *j)
-{
-    enum err e = ERR_OK;
-    for (uint32_t m = 0; e == ERR_OK && m < j->group->mutation_count; m++) {
-        const struct mutation *mutation = &j->group->mutations[m];
-        e = check_dot(j, &mutation->insert);
-        if (e == ERR_OK)
-            e = check_set(j, mutation->deletes);
-        for (uint16_t i = 0; e == ERR_OK && i < mutation->frontier_count; i++)
-            e = check_set(j, mutation->frontier[i].seen);
-        for (uint16_t i = 0; e == ERR_OK && i < mutation->write_count; i++) {
-            const struct unit_write *write = &mutation->writes[i];
-            e = check_set(j, write->seen);
-            for (uint32_t k = 0; e == ERR_OK && k < write->remove_count; k++)
-                e = check_dot(j, &write->removes[k].dot);
-            for (uint16_t k = 0; e == ERR_OK && write->values && k < write->unit->column_count; k++)
-                if (mutation->table->columns[write->unit->columns[k]].type == COLUMN_REFERENCE)
-                    e = check_reference(j, &write->values[k]);
-        }
-    }
-    return e;
-}
-
 /* ---- values and rights ---- */
 
 static void check_values(struct judging *j)
@@ -247,7 +190,7 @@ static enum err write_group(struct judging *j, const struct merge_context *conte
     struct hub *hub = j->hub;
     bool moves = move_in(report);
     bool own = report->clean && !context->stamp_adjusted && !j->translated && !moves &&
-               report->count == j->group->mutation_count;
+               !j->purged.trimmed && report->count == j->group->mutation_count;
     struct write_origin origin = {.peer_number = own ? j->author->peer_number : 0,
                                   .oseq = context->dot.oseq,
                                   .dot = context->dot,
@@ -262,15 +205,20 @@ static enum err write_group(struct judging *j, const struct merge_context *conte
                        uuid_equal(&j->group->mutations[i].id, &applied->id);
         e = write_conflicts(hub, applied, &context->dot, context->stamp, restore);
     }
+    if (e == ERR_OK)
+        e = purged_tell(hub, &j->purged, &j->author->user, &context->dot, context->stamp);
     if (e != ERR_OK)
         return e;
     dot_note_effect(hub, &context->dot);
-    if (report->clean)
+    bool clean = report->clean && j->purged.lost_count == 0 && !j->incomplete;
+    if (clean)
         hub->stats.groups_applied++;
     else
         hub->stats.groups_merged++;
+    if (j->incomplete)
+        j->reason = REASON_LAPSED; /* what it was merged without stands in GIVEN_UP */
     /* of what the author may not see, not even that others changed it is told */
-    return settle(j, &context->dot, report->clean || j->former ? RESULT_APPLIED : RESULT_MERGED);
+    return settle(j, &context->dot, clean || j->former ? RESULT_APPLIED : RESULT_MERGED);
 }
 
 /* Whether the group is here already, under this dot or the one it had before a fork. */
@@ -346,13 +294,40 @@ static enum err check_renamed(struct judging *j, bool *ret_done)
     return e == ERR_OK ? settle(j, &j->group->dot, (enum result_code)receipt.code) : e;
 }
 
-static enum err judge(struct judging *j, enum decision *ret)
+/* Merges the group, without what it does to records that were purged. */
+static enum err merge(struct judging *j, struct group *group, const struct merge_context *context,
+                      struct apply_report *ret)
+{
+    struct hub *hub = j->hub;
+    const struct apply_world world = {hub, world_get, world_children};
+    world_reset(hub);
+    enum err e = apply_group(hub->model, context, &world, group, ret);
+    if (e != ERR_OK || ret->reason != REASON_NO_RECORD)
+        return e;
+    e = purged_look(hub, group, &j->purged);
+    if (e != ERR_OK)
+        return e;
+    if (j->purged.refused) {
+        refuse(j, REASON_PURGED, j->purged.refused->table, NULL, NULL);
+        return ERR_OK;
+    }
+    world_reset(hub);
+    *ret = (struct apply_report){.clean = true};
+    return group->mutation_count ? apply_group(hub->model, context, &world, group, ret) : ERR_OK;
+}
+
+static enum err judge(struct judging *j, struct group *group, enum decision *ret)
 {
     struct hub *hub = j->hub;
     bool done;
     enum err e = check_renamed(j, &done);
     if (e != ERR_OK || done)
         return e;
+    e = judging_late(j);
+    if (e != ERR_OK)
+        return e;
+    if (j->reason != REASON_NONE)
+        return park(j, &j->group->dot);
     if (j->author->given_up)
         refuse(j, REASON_DEPENDS, NULL, NULL, NULL);
     else
@@ -360,7 +335,7 @@ static enum err judge(struct judging *j, enum decision *ret)
     if (j->reason == REASON_MODEL && j->group->model_version > hub->model->version)
         return wait_for(j, ret); /* a symbol, a wider bound of a later model: models.c */
     if (j->reason == REASON_NONE)
-        e = check_causes(j);
+        e = judging_causes(j);
     if (e != ERR_OK)
         return e;
     if (j->reason != REASON_NONE)
@@ -373,12 +348,12 @@ static enum err judge(struct judging *j, enum decision *ret)
                                     .arena = &hub->turn};
     context.stamp_adjusted = context.stamp != j->group->stamp;
     j->stamp_ms = (int64_t)(context.stamp >> 16);
-    const struct apply_world world = {hub, world_get, world_children};
     struct apply_report report = {0};
-    world_reset(hub);
-    e = apply_group(hub->model, &context, &world, j->group, &report);
+    e = merge(j, group, &context, &report);
     if (e != ERR_OK)
         return e;
+    if (j->reason != REASON_NONE)
+        return park(j, &j->group->dot);
     if (report.reason != REASON_NONE)
         refuse(j, report.reason, j->group->mutations[report.refused_mutation].table,
                report.refused_column ? report.refused_column->name : NULL, NULL);
@@ -442,5 +417,5 @@ enum err decide_group(struct hub *hub, const struct author *author, uint64_t ose
     if (e != ERR_OK)
         return e;
     j.group = &group;
-    return judge(&j, ret);
+    return judge(&j, &group, ret);
 }

@@ -117,6 +117,21 @@ static enum err check_new(struct judging *j, const struct applied_record *applie
     return e == ERR_OK ? check_team(j, applied, route, true) : e;
 }
 
+/* Something new beneath a record that is not there, nor comes with it. */
+static enum err check_parent(struct judging *j, const struct apply_report *report,
+                             const struct model_table *table, const struct model_table *parent,
+                             const struct uuid *id)
+{
+    bool purged = false;
+    for (uint32_t i = 0; i < report->count; i++)
+        if (report->records[i].table == parent && uuid_equal(&report->records[i].id, id))
+            return ERR_OK;
+    enum err e = purged_parent(j->hub, parent, id, &purged);
+    if (e == ERR_OK && purged)
+        refuse(j, REASON_PURGED, table, NULL, NULL);
+    return e;
+}
+
 enum err check_scope(struct judging *j, const struct apply_report *report)
 {
     struct hub *hub = j->hub;
@@ -147,6 +162,8 @@ enum err check_scope(struct judging *j, const struct apply_report *report)
                 e = check_sight(j, table, &route.parent, parent.bucket);
             if (e == ERR_OK && old && parent.bucket != old->bucket && !may_move(j, applied))
                 refuse(j, REASON_SCOPE, applied->table, NULL, NULL);
+            if (e == ERR_NOT_FOUND && applied->inserted)
+                e = check_parent(j, report, applied->table, table, &route.parent);
             if (e != ERR_OK && e != ERR_NOT_FOUND)
                 return e;
             continue;

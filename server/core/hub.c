@@ -76,6 +76,7 @@ void hub_close(struct hub *hub)
     checks_drop(hub, NULL);
     chunks_drop(hub);
     blob_check_done(&hub->blob_check);
+    purge_close(hub);
     for (uint32_t i = 0; hub->readers && i < hub->reader_count; i++)
         store_close(hub->readers[i]);
     free(hub->readers);
@@ -189,6 +190,8 @@ static enum err hub_start(struct hub *hub, struct err_info *info)
         e = side_count(hub, SIDE_RENAMED, &hub->renamed_count);
     if (e == ERR_OK)
         e = models_load(hub);
+    if (e == ERR_OK)
+        e = purge_open(hub);
     if (e == ERR_OK && hub->config.inspect)
         return side_count(hub, SIDE_INCARNATION, &hub->incarnation_count);
     if (e == ERR_OK)
@@ -237,9 +240,8 @@ enum err hub_open(const struct hub_config *config, struct hub_now now, struct hu
 bool hub_has_work(const struct hub *hub)
 {
     bool rights = hub->relay && hub->scope_due; /* what came from above has changed them */
-    return hub->retry_us == 0 &&
-           (hub->intents != NULL || hub->checks != NULL || rights || hub->models_due ||
-            blobs_work(hub));
+    return hub->retry_us == 0 && (hub->intents != NULL || hub->checks != NULL || rights ||
+                                  hub->models_due || blobs_work(hub) || purge_has_work(hub));
 }
 
 static enum err handle(struct hub *hub, struct peer *peer, const struct message *message)
@@ -496,9 +498,11 @@ enum err hub_turn(struct hub *hub, struct hub_now now)
     e = blobs_turn(hub);
     if (e != ERR_OK)
         return turn_again(hub, &none, e);
+    if (purge_has_work(hub) && (!hub->intents || purge_starves(hub)))
+        return turn_again(hub, &none, purge_step(hub));
     if (!hub->intents)
-    if (!hub->intents && !hub->models_due)
-        return ERR_OK;
+        if (!hub->intents && !hub->models_due)
+            return ERR_OK;
     struct turn turn = {0};
     e = hub_transact(hub, turn_body, &turn);
     if (hub->one_by_one)

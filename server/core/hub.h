@@ -43,6 +43,16 @@ struct hub_limits {               /* zeros: defaults */
     int64_t attachment_keep_ms; /* its bytes after the last row that named it: 90 days */
 };
 
+/* How long things are kept, in ms. 0: the default; -1: for good. */
+struct hub_retention {
+    int64_t
+        horizon_ms; /* deleted records, departures, settled conflict records, waiting groups: 90 days */
+    int64_t
+        lease_ms; /* a device that was here within it holds back what it has not taken: 30 days */
+    int64_t
+        archive_ms; /* groups, at those who sent or forward them, without a verified backup: 180 days */
+};
+
 struct hub_config {
     const struct model *model;
     struct store *store;
@@ -51,6 +61,7 @@ struct hub_config {
     const struct log *log;
     uint8_t server_key[32]; /* SHA-256 of the TLS certificate's public key (SPKI) */
     struct hub_limits limits;
+    struct hub_retention retention;
     /* Only looks: nothing is written, no incarnation either, so the store may be a read-only handle
      * beside a running server, or a backup. Each hub_admin() sees the store as it is then; commands
      * that write are ERR_FORBIDDEN. No peers, no turns. */
@@ -133,6 +144,7 @@ struct hub_stats {
     uint64_t groups_applied, groups_merged, groups_parked, groups_rejected, groups_waiting,
         duplicates;
     uint64_t rows_written, rows_sent, frames_in, frames_out, bytes_in, bytes_out;
+    uint64_t records_purged, departures_purged;
     uint64_t commits, conflicts, forks, catch_ups, fallbacks, largest_batch, bad_signatures;
     uint64_t pages_shared; /* of first syncs, that had been made for another device */
     uint32_t peers, peers_live;

@@ -2,10 +2,11 @@
  *
  * Reading order: hub.c (opening, the turn), receive.c -> peers.c (queues, effects, deadlines) ->
  * auth.c (handshake) -> ingest.c (pushes), blobs.c (attachments) -> decide.c (one group; waiting.c: again,
- * when its causes have come) -> write.c (a decided record: row,
+ * when its causes have come; purged.c: onto what was purged) -> write.c (a decided record: row,
  * log, digest, conflicts) -> feed.c (live) and catchup.c (pages from a snapshot; compare.c: what
  * differs from it); state.c (buckets,
- * marks, receipts), people.c and scope.c (lapse.c: until lately), system.c (headquarters' own rows), audit.c, admin.c. */
+ * marks, receipts), people.c and scope.c (lapse.c: until lately), system.c (headquarters' own rows), audit.c,
+ * admin.c; purge.c (what goes; age.c, seen.c: what may). */
 #ifndef SERVER_CORE_HUB_INTERNAL_H
 #define SERVER_CORE_HUB_INTERNAL_H
 
@@ -21,6 +22,7 @@
 #include "protocol/route.h"
 #include "server/core/hub.h"
 #include "server/core/people.h"
+#include "server/core/purge.h"
 
 enum {
     TURN_ARENA_MAX = 1 << 30,
@@ -37,6 +39,8 @@ enum {
     CHECKS_MAX = 256,         /* signatures left for later while there is other work */
     KNOWN_DOTS = 4096,        /* direct-mapped cache of dots that are in effect */
     KEY_ORIGIN_SIZE = 16,     /* origin BE8, oseq BE8 */
+    KEY_WAITS_FOR = 20 + KEY_ORIGIN_SIZE,        /* the missing dot, the group */
+    MOVED_KEY = 2 + 16 + 4,                      /* table BE2, id, bucket BE4 */
     DEVICE_VALUE_SIZE = 32 + 16 + 1 + 8 + 8 + 8, /* auth.c */
     DEVICE_REVOKED_AT = 48,
     DEVICE_SEEN_AT = 57, /* of a revoked one: when it was revoked */
@@ -65,6 +69,7 @@ struct bucket {
     enum bucket_kind kind;
     struct uuid key;
     uint64_t head, count;
+    uint64_t floor; /* cursors below it have missed what is not in the log any more */
     struct digest sum;
     bool dirty;
 };
@@ -172,6 +177,7 @@ struct peer {
     uint32_t position_count, position_capacity;
     struct catch_up *catch_up;
     int64_t last_received_us, last_sent_us, attached_us;
+    int64_t pinged_ms, confirmed_ms; /* seen.c: what was sent by then is installed there */
     bool ping_sent;
     bool wants_write, wants_hang_up, in_effects;
     enum err why;
@@ -268,10 +274,11 @@ struct hub {
     struct hash_map bucket_keys; /* route_key -> number */
     struct hash_map origins;     /* origin BE8 -> struct origin * */
     struct dot known[KNOWN_DOTS];
-    uint64_t waiting_count, parked_count, renamed_count;
+    uint64_t waiting_count, parked_count, renamed_count, given_up_count;
     struct shared_frame *model_frame; /* the model's first piece; NULL: nobody has asked */
     bool models_due; /* groups that waited for a later model are to be judged again */
     bool reopens;    /* another model is next: nothing is served any more */
+    struct purge purge;
     uint64_t audit_count;
     bool audit_loaded;
     struct people people;
@@ -329,6 +336,7 @@ enum err hub_renew_rights(struct hub *hub); /* only what is fatal; else it is tr
 
 /* state.c: what is held in memory and follows the transaction. */
 enum err state_load(struct hub *hub);
+enum err floors_load(struct hub *hub); /* a part of it, for a branch as well */
 void state_drop(struct hub *hub);      /* after a rollback, and at the end */
 enum err state_flush(struct hub *hub); /* before the commit: dirty buckets, marks, receipts */
 enum err bucket_get(struct hub *hub, enum bucket_kind kind, const struct uuid *key,
@@ -418,6 +426,7 @@ struct author {
     const struct audience *audience;
     struct envelope envelope;
     bool given_up; /* what the group waited for was discarded */
+    bool lapsed;   /* what it waits for is not waited for any longer: it is decided without */
 };
 enum decision { DECISION_DONE, DECISION_DUPLICATE, DECISION_FORK, DECISION_WAITS };
 enum err decide_group(struct hub *hub, const struct author *author, uint64_t oseq, struct bytes raw,
@@ -438,6 +447,9 @@ enum err waiting_put(struct hub *hub, const struct author *author, const struct 
                      const struct dot *dot, const uint8_t hash[32], struct bytes raw);
 /* waiting.c: groups that waited for this dot are judged again. */
 enum err decide_waiting(struct hub *hub, const struct dot *dot);
+/* A waiting group, by its key of WAITS_FOR, is decided without what is missing if it came up to before_ms.
+ * *ret_lapsed: it did. */
+enum err waiting_lapse(struct hub *hub, struct bytes key, int64_t before_ms, bool *ret_lapsed);
 /* The dot that this group had before it was renumbered; none as a rule. */
 struct dot dot_before(struct bytes raw);
 
@@ -464,6 +476,9 @@ void world_reset(struct hub *hub); /* before each group */
 /* The row as world_get() read it, or NULL. */
 const struct store_row *world_row(struct hub *hub, const struct model_table *table,
                                   const struct uuid *id);
+/* Takes a record out of its bucket's log and digest; the row stays. */
+enum err write_forget(struct hub *hub, const struct model_table *table, const struct uuid *id,
+                      const struct store_row *old);
 /* Stores a decided record: row, log, digest, live entry; bucket 0: by its route; another bucket than it is
  * in: it moves (alone: see move_write). */
 enum err write_record(struct hub *hub, const struct applied_record *applied, uint32_t bucket,
@@ -479,6 +494,9 @@ enum err world_children(void *context, const struct model_table *table, const st
                         struct arena *arena, const struct uuid **ret_ids, uint32_t *ret_count);
 enum err record_of_row(const struct model_table *table, const struct store_row *row,
                        struct arena *arena, struct record *ret);
+/* A new conflict record. */
+enum err conflict_put_into(struct hub *hub, const struct uuid *id, const struct value *values,
+                           uint32_t bucket);
 bool needs_conflicts(const struct applied_record *applied);
 /* restore: the record was asked back, so that nobody has to be told that it lives. */
 enum err write_conflicts(struct hub *hub, const struct applied_record *applied,
@@ -489,8 +507,23 @@ bool move_in(const struct apply_report *report); /* the group writes what a buck
 /* Stores all records of such a group, and what belongs to them. */
 enum err move_write(struct hub *hub, const struct apply_report *report,
                     const struct write_origin *origin);
+/* purged: not into another bucket, but for good. */
 enum err move_depart(struct hub *hub, const struct model_table *table, const struct uuid *id,
-                     uint32_t from);
+                     uint32_t from, bool purged);
+struct departure { /* a value of MOVED */
+    uint64_t position;
+    int64_t at_ms;
+    bool purged;
+};
+enum err move_departure(struct bytes value, struct departure *ret); /* ERR_CORRUPT */
+/* Whether it still gives those who had the record the right to write to it. */
+bool move_in_lease(const struct hub *hub, const struct departure *departure);
+/* A log entry names a record that is not there: ERR_NOT_FOUND if it was purged; ERR_CORRUPT. */
+enum err move_explains(struct store *store, uint32_t bucket, uint64_t position,
+                       const struct model_table *table, const struct uuid *id, struct arena *arena);
+/* Whether a departure says that the record was purged. */
+enum err move_was_purged(struct hub *hub, const struct model_table *table, const struct uuid *id,
+                         bool *ret);
 enum err move_arrive(struct hub *hub, const struct model_table *table, const struct uuid *id,
                      uint32_t to); /* an earlier departure from there is forgotten */
 /* Whether the record left a bucket that this author sees, or saw until lately, so lately that writes to it still

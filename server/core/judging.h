@@ -1,4 +1,4 @@
-/* judging.h - what the files that judge a group share: decide.c, decide_scope.c. */
+/* judging.h - what the files that judge a group share: decide.c, decide_scope.c, judging_causes.c. */
 #ifndef SERVER_CORE_JUDGING_H
 #define SERVER_CORE_JUDGING_H
 
@@ -17,6 +17,8 @@ struct judging {
     struct dot missing; /* what it has to wait for */
     bool again;         /* decided already, under another dot */
     bool translated;    /* it names others than its author did: renamed.c */
+    bool incomplete;    /* it is decided without something that it names */
+    struct purged_writes purged;
 };
 
 /* The group is to be parked, for this reason. table, column, what: where, or NULL. */
@@ -26,5 +28,10 @@ void refuse(struct judging *j, enum reason reason, const struct model_table *tab
 /* decide_scope.c: whether its author may write all that it writes, and bring it where it goes; else refuses. Before
  * anything is written. Store errors, ERR_NOMEM. */
 enum err check_scope(struct judging *j, const struct apply_report *report);
+
+/* judging_causes.c: looks at all that the group names: j->missing is the first that it has to wait for. */
+enum err judging_causes(struct judging *j);
+/* Whether the group was given up before it came: then it is set aside. */
+enum err judging_late(struct judging *j);
 
 #endif

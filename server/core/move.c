@@ -1,8 +1,9 @@
 /* move.c - records that change their bucket, with everything that belongs to them.
  *
  * Model:      a move gives a record a position in its new bucket and a new revision. In the log of the old
- *             bucket its departure takes the place of the record (MOVED: table, id, bucket -> position,
- *             when), at most one per record and bucket; it goes when the record comes back.
+ *             bucket its departure takes the place of the record (MOVED: table, id, bucket -> position BE8,
+ *             when BE8, and eight bytes of nothing if the record was purged), at most one per record and bucket; it goes when
+ *             the record comes back, and with the horizon.
  * Order:      within a group parents are written before what belongs to them, so that each record finds its
  *             bucket where its parent is now; then follows what the group did not write.
  * Lease:      who had a record may go on sending what was written before the news of its departure came,
@@ -12,7 +13,7 @@
 
 #include <string.h>
 
-enum { RECORD_KEY = 2 + 16, MOVED_KEY = RECORD_KEY + 4, MOVED_VALUE = 8 + 8 };
+enum { RECORD_KEY = 2 + 16, MOVED_VALUE = 8 + 8, PURGED_VALUE = MOVED_VALUE + 8 };
 static const int64_t LEASE_MS = (int64_t)LEASE_DAYS * 24 * 3600 * 1000;
 
 static void moved_key(const struct model_table *table, const struct uuid *id, uint32_t bucket,
@@ -23,21 +24,40 @@ static void moved_key(const struct model_table *table, const struct uuid *id, ui
     be32_put(out + RECORD_KEY, bucket);
 }
 
+enum err move_departure(struct bytes value, struct departure *ret)
+{
+    if (value.size != MOVED_VALUE && value.size != PURGED_VALUE)
+        return ERR_CORRUPT;
+    *ret = (struct departure){.position = be64_get(value.data),
+                              .at_ms = (int64_t)be64_get(value.data + 8),
+                              .purged = value.size == PURGED_VALUE};
+    return ERR_OK;
+}
+
+bool move_in_lease(const struct hub *hub, const struct departure *departure)
+{
+    return !departure->purged && departure->at_ms >= hub->now.wall.ms - LEASE_MS;
+}
+
 enum err move_depart(struct hub *hub, const struct model_table *table, const struct uuid *id,
-                     uint32_t from)
+                     uint32_t from, bool purged)
 {
     struct bucket *bucket = bucket_by_number(hub, from);
     if (!bucket)
         return ERR_CORRUPT;
-    uint8_t key[MOVED_KEY], value[MOVED_VALUE];
+    /* one that was purged, came back, and goes again has left an entry */
+    enum err e = move_arrive(hub, table, id, from);
+    if (e != ERR_OK)
+        return e;
+    uint8_t key[MOVED_KEY], value[PURGED_VALUE] = {0};
     moved_key(table, id, from, key);
     be64_put(value, ++bucket->head);
     be64_put(value + 8, (uint64_t)hub->now.wall.ms);
     bucket->dirty = true;
-    enum err e = store_log_put(hub->store, from, bucket->head, table, id);
+    e = store_log_put(hub->store, from, bucket->head, table, id);
     if (e == ERR_OK)
         e = store_side_put(hub->store, SIDE_MOVED, bytes_of(key, sizeof key),
-                           bytes_of(value, sizeof value));
+                           bytes_of(value, purged ? PURGED_VALUE : MOVED_VALUE));
     return e == ERR_OK ? live_note_gone(hub, bucket, table, id) : e;
 }
 
@@ -51,11 +71,27 @@ enum err move_arrive(struct hub *hub, const struct model_table *table, const str
         store_side_get(hub->store, SIDE_MOVED, bytes_of(key, sizeof key), &hub->turn, &value);
     if (e == ERR_NOT_FOUND)
         return ERR_OK;
-    if (e == ERR_OK && value.size != MOVED_VALUE)
-        e = ERR_CORRUPT;
+    struct departure departure;
     if (e == ERR_OK)
-        e = store_log_delete(hub->store, to, be64_get(value.data));
+        e = move_departure(value, &departure);
+    if (e == ERR_OK)
+        e = store_log_delete(hub->store, to, departure.position);
     return e == ERR_OK ? store_side_delete(hub->store, SIDE_MOVED, bytes_of(key, sizeof key)) : e;
+}
+
+enum err move_explains(struct store *store, uint32_t bucket, uint64_t position,
+                       const struct model_table *table, const struct uuid *id, struct arena *arena)
+{
+    uint8_t key[MOVED_KEY];
+    struct bytes value;
+    struct departure departure;
+    moved_key(table, id, bucket, key);
+    enum err e = store_side_get(store, SIDE_MOVED, bytes_of(key, sizeof key), arena, &value);
+    if (e == ERR_OK)
+        e = move_departure(value, &departure);
+    if (e == ERR_OK && departure.purged && departure.position == position)
+        return ERR_NOT_FOUND;
+    return e == ERR_OK || e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
 }
 
 /* ---- the lease ---- */
@@ -63,16 +99,17 @@ enum err move_arrive(struct hub *hub, const struct model_table *table, const str
 struct former {
     struct hub *hub;
     const struct author *author;
-    int64_t since_ms, stamp_ms;
+    int64_t stamp_ms;
     bool found;
 };
 
 static int look_at_departure(void *context, struct bytes key, struct bytes value)
 {
     struct former *former = context;
-    if (key.size != MOVED_KEY || value.size != MOVED_VALUE)
+    struct departure departure;
+    if (key.size != MOVED_KEY || move_departure(value, &departure) != ERR_OK)
         return ERR_CORRUPT;
-    if ((int64_t)be64_get(value.data + 8) < former->since_ms)
+    if (!move_in_lease(former->hub, &departure))
         return 0;
     const uint32_t bucket = be32_get(key.data + RECORD_KEY);
     enum err e = ERR_OK;
@@ -83,20 +120,40 @@ static int look_at_departure(void *context, struct bytes key, struct bytes value
     return e != ERR_OK ? (int)e : former->found ? STORE_STOP : 0;
 }
 
-enum err move_lease(struct hub *hub, const struct author *author, int64_t stamp_ms,
-                    const struct model_table *table, const struct uuid *id, bool *ret)
+static enum err scan_departures(struct hub *hub, const struct model_table *table,
+                                const struct uuid *id, store_side_fn *fn, void *context)
 {
-    struct former former = {.hub = hub,
-                            .author = author,
-                            .since_ms = hub->now.wall.ms - LEASE_MS,
-                            .stamp_ms = stamp_ms};
     uint8_t from[MOVED_KEY], to[MOVED_KEY];
     moved_key(table, id, 0, from);
     moved_key(table, id, UINT32_MAX, to);
-    enum err e = store_side_scan(hub->store, SIDE_MOVED, bytes_of(from, sizeof from),
-                                 bytes_of(to, sizeof to), look_at_departure, &former);
+    return store_side_scan(hub->store, SIDE_MOVED, bytes_of(from, sizeof from),
+                           bytes_of(to, sizeof to), fn, context);
+}
+
+enum err move_lease(struct hub *hub, const struct author *author, int64_t stamp_ms,
+                    const struct model_table *table, const struct uuid *id, bool *ret)
+{
+    struct former former = {.hub = hub, .author = author, .stamp_ms = stamp_ms};
+    enum err e = scan_departures(hub, table, id, look_at_departure, &former);
     *ret = former.found;
     return e;
+}
+
+static int look_for_purge(void *context, struct bytes key, struct bytes value)
+{
+    struct departure departure;
+    (void)key;
+    if (move_departure(value, &departure) != ERR_OK)
+        return ERR_CORRUPT;
+    *(bool *)context = departure.purged;
+    return departure.purged ? STORE_STOP : 0;
+}
+
+enum err move_was_purged(struct hub *hub, const struct model_table *table, const struct uuid *id,
+                         bool *ret)
+{
+    *ret = false;
+    return scan_departures(hub, table, id, look_for_purge, ret);
 }
 
 /* ---- a group that moves records ---- */

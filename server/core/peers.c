@@ -309,16 +309,20 @@ static int64_t peer_deadline(const struct hub *hub, const struct peer *peer)
     return at;
 }
 
+static int64_t earlier(int64_t a_us, int64_t b_us) /* 0: never */
+{
+    return a_us == 0 || (b_us != 0 && b_us < a_us) ? b_us : a_us;
+}
+
 int64_t hub_deadline(const struct hub *hub)
 {
-    if (hub->retry_us > 0 && (hub->deadline_us == 0 || hub->retry_us < hub->deadline_us))
-        return hub->retry_us;
-    return hub->deadline_us;
+    return earlier(earlier(hub->deadline_us, hub->retry_us), purge_deadline(hub));
 }
 
 void hub_tick(struct hub *hub, struct hub_now now)
 {
     hub->now = now;
+    purge_tick(hub);
     if (hub->deadline_us == 0 || now.mono.us < hub->deadline_us)
         return;
     hub->deadline_us = 0;
@@ -341,6 +345,7 @@ void hub_tick(struct hub *hub, struct hub_now now)
             peer_fail(hub, peer, ERR_TIMEOUT, "nothing was heard for too long");
         } else {
             struct message ping = {.type = MESSAGE_PING, .as.ping = {.token = peer->number}};
+            seen_pinged(hub, peer);
             if (peer_send(hub, peer, &ping) == ERR_OK)
                 peer->ping_sent = true;
         }

@@ -11,7 +11,7 @@ static enum err receive_now(struct hub *hub, struct peer *peer, const struct mes
         peer->session.pong_token = message->as.ping.token;
         peer_pong(hub, peer);
         return ERR_OK;
-    case MESSAGE_PONG: return ERR_OK;
+    case MESSAGE_PONG: seen_answered(peer); return ERR_OK;
     case MESSAGE_CREDIT:
         if (message->as.credit.bytes > (uint64_t)64 << 20)
             return ERR_PROTOCOL;

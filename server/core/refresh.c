@@ -40,6 +40,8 @@ static enum err state_reload(struct hub *hub)
     if (e == ERR_OK)
         e = side_count(hub, SIDE_RENAMED, &hub->renamed_count);
     if (e == ERR_OK)
+        e = side_count(hub, SIDE_GIVEN_UP, &hub->given_up_count);
+    if (e == ERR_OK)
         e = meta_get_u64(hub, "scope_revision", 1, &hub->scope_revision);
     if (e == ERR_OK)
         e = audit_load(hub);

@@ -25,6 +25,8 @@ enum err relay_load(struct hub *hub)
     hub->history = status.history;
     hub->scope_revision = status.scope;
     enum err e = relay_buckets(hub->relay->replica, add_bucket, hub);
+    if (e == ERR_OK)
+        e = floors_load(hub);
     return e == ERR_OK ? side_count(hub, SIDE_INCARNATION, &hub->incarnation_count) : e;
 }
 
@@ -82,6 +84,8 @@ enum err relay_open(struct hub *hub, struct err_info *info)
         e = list_id(hub);
     if (e == ERR_OK)
         e = relay_load(hub);
+    if (e == ERR_OK)
+        e = purge_open(hub);
     if (e == ERR_OK)
         e = relay_starts(hub, &hub->relay->starts);
     if (e == ERR_OK)

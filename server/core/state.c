@@ -493,10 +493,27 @@ enum err receipt_change(struct hub *hub, uint64_t origin, uint64_t oseq, enum re
 
 /* ---- all of it ---- */
 
+static int load_floor(void *context, struct bytes key, struct bytes value)
+{
+    if (key.size != 4 || value.size != 8)
+        return ERR_CORRUPT;
+    struct bucket *bucket = bucket_by_number(context, be32_get(key.data));
+    if (bucket) /* a branch may have lost it */
+        bucket->floor = be64_get(value.data);
+    return 0;
+}
+
+enum err floors_load(struct hub *hub)
+{
+    return store_side_scan(hub->store, SIDE_FLOOR, bytes_of(NULL, 0), bytes_of(NULL, 0), load_floor,
+                           hub);
+}
+
 enum err state_load(struct hub *hub)
 {
-    return store_side_scan(hub->store, SIDE_BUCKET, bytes_of(NULL, 0), bytes_of(NULL, 0),
-                           load_bucket, hub);
+    enum err e = store_side_scan(hub->store, SIDE_BUCKET, bytes_of(NULL, 0), bytes_of(NULL, 0),
+                                 load_bucket, hub);
+    return e == ERR_OK ? floors_load(hub) : e;
 }
 
 void state_drop(struct hub *hub)

@@ -57,7 +57,7 @@ struct settled_dot {
     struct dot dot;
 };
 
-static enum err decide_again(struct hub *hub, struct bytes key, bool given_up,
+static enum err decide_again(struct hub *hub, struct bytes key, bool given_up, bool lapsed,
                              struct settled_dot **tail)
 {
     struct bytes value;
@@ -67,6 +67,7 @@ static enum err decide_again(struct hub *hub, struct bytes key, bool given_up,
     if (value.size < 80 || key.size != KEY_ORIGIN_SIZE)
         return ERR_CORRUPT;
     struct author author = {.given_up = given_up,
+                            .lapsed = lapsed,
                             .envelope = {.received_ms = (int64_t)be64_get(value.data),
                                          .offset_ms = (int64_t)be64_get(value.data + 8)}};
     memcpy(author.device.byte, value.data + 16, 16);
@@ -140,7 +141,7 @@ static enum err release_waiting(struct hub *hub, const struct dot *dot, struct s
             e = store_side_delete(hub->store, SIDE_WAITS_FOR, list.keys[i]);
             if (e == ERR_OK)
                 e = decide_again(hub, bytes_of(list.keys[i].data + 20, KEY_ORIGIN_SIZE),
-                                 in_effect == ERR_FORBIDDEN, tail);
+                                 in_effect == ERR_FORBIDDEN, false, tail);
             if (e != ERR_OK)
                 return e;
         }
@@ -148,14 +149,43 @@ static enum err release_waiting(struct hub *hub, const struct dot *dot, struct s
     return ERR_OK;
 }
 
+static enum err release_all(struct hub *hub, const struct settled_dot *first,
+                            struct settled_dot **tail)
+{
+    enum err e = ERR_OK;
+    for (const struct settled_dot *s = first; e == ERR_OK && s && hub->waiting_count > 0;
+         s = s->next)
+        e = release_waiting(hub, &s->dot, tail);
+    return e;
+}
+
 enum err decide_waiting(struct hub *hub, const struct dot *dot)
 {
     struct settled_dot first = {.dot = *dot}, *tail = &first;
-    enum err e = ERR_OK;
-    for (const struct settled_dot *s = &first; e == ERR_OK && s && hub->waiting_count > 0;
-         s = s->next)
-        e = release_waiting(hub, &s->dot, &tail);
-    return e;
+    return release_all(hub, &first, &tail);
+}
+
+enum err waiting_lapse(struct hub *hub, struct bytes key, int64_t before_ms, bool *ret_lapsed)
+{
+    static const uint8_t later_model[20];
+    const struct bytes group = bytes_of(key.data + 20, KEY_ORIGIN_SIZE);
+    struct bytes value;
+    *ret_lapsed = false;
+    if (memcmp(key.data, later_model, sizeof later_model) == 0)
+        return ERR_OK; /* it waits for the model, and nothing is missing */
+    enum err e = store_side_get(hub->store, SIDE_WAITING, group, &hub->turn, &value);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK; /* decided with one before it */
+    if (e == ERR_OK && value.size < 80)
+        e = ERR_CORRUPT;
+    if (e != ERR_OK || (int64_t)be64_get(value.data) > before_ms)
+        return e;
+    struct settled_dot first = {.dot = {0}}, *tail = &first;
+    *ret_lapsed = true;
+    e = store_side_delete(hub->store, SIDE_WAITS_FOR, key);
+    if (e == ERR_OK)
+        e = decide_again(hub, group, false, true, &tail);
+    return e == ERR_OK ? release_all(hub, first.next, &tail) : e;
 }
 
 struct all_waiting {

@@ -142,13 +142,13 @@ static enum err account(struct hub *hub, struct bucket *bucket, const struct mod
     return ERR_OK;
 }
 
-static enum err forget_old(struct hub *hub, const struct applied_record *applied,
-                           const struct store_row *old)
+enum err write_forget(struct hub *hub, const struct model_table *table, const struct uuid *id,
+                      const struct store_row *old)
 {
     struct bucket *bucket = bucket_by_number(hub, old->bucket);
     if (!bucket)
         return ERR_CORRUPT;
-    enum err e = account(hub, bucket, applied->table, &applied->id, old, false);
+    enum err e = account(hub, bucket, table, id, old, false);
     return e == ERR_OK ? store_log_delete(hub->store, old->bucket, old->position) : e;
 }
 
@@ -223,9 +223,9 @@ enum err write_record(struct hub *hub, const struct applied_record *applied, uin
     if (rights)
         e = lapse_note(hub, applied);
     if (e == ERR_OK && old)
-        e = forget_old(hub, applied, old);
+        e = write_forget(hub, applied->table, &applied->id, old);
     if (e == ERR_OK && moves)
-        e = move_depart(hub, applied->table, &applied->id, old->bucket);
+        e = move_depart(hub, applied->table, &applied->id, old->bucket, false);
     if (e == ERR_OK && moves)
         e = move_arrive(hub, applied->table, &applied->id, bucket->number);
     if (e == ERR_OK)
@@ -276,23 +276,26 @@ static enum err conflict_settle(struct hub *hub, const struct applied_record *ap
 static enum err conflict_put(struct hub *hub, const struct applied_record *applied,
                              const struct uuid *id, struct value *values)
 {
-    const struct model_table *table = model_table_by_id(hub->model, TABLE_CONFLICT);
     struct record exists;
     enum err e = system_get(hub, TABLE_CONFLICT, id, &exists);
     if (e != ERR_NOT_FOUND)
         return e; /* the same dots met before: the record stands */
     struct bucket *bucket;
     e = write_route(hub, applied->table, applied->record.values, &bucket);
-    if (e != ERR_OK)
-        return e;
+    return e == ERR_OK ? conflict_put_into(hub, id, values, bucket->number) : e;
+}
+
+enum err conflict_put_into(struct hub *hub, const struct uuid *id, const struct value *values,
+                           uint32_t bucket)
+{
+    const struct model_table *table = model_table_by_id(hub->model, TABLE_CONFLICT);
     uint16_t *columns = arena_calloc(&hub->turn, table->column_count, sizeof *columns);
     if (!columns)
         return ERR_NOMEM;
     for (uint16_t i = 0; i < table->column_count; i++)
         columns[i] = table->columns[i].id;
     hub->stats.conflicts++;
-    return system_put(hub, TABLE_CONFLICT, id, columns, values, table->column_count,
-                      bucket->number);
+    return system_put(hub, TABLE_CONFLICT, id, columns, values, table->column_count, bucket);
 }
 
 static enum err conflict_value(struct hub *hub, const struct applied_record *applied,

@@ -24,8 +24,8 @@ enum exit_code {
 typedef int command_fn(int argc, char **argv);
 
 command_fn command_init, command_run, command_user, command_branch, command_team, command_enroll,
-    command_devices, command_revoke, command_backup, command_restore, command_verify, command_sql,
-    command_status, command_model;
+    command_devices, command_revoke, command_backup, command_restore, command_verify,
+    command_compact, command_sql, command_status, command_model;
 
 /* Options that all commands have; the first entries of each command's table. */
 struct common_options {

@@ -52,6 +52,18 @@ enum err house_init(struct house *house, const char *dir, struct err_info *info)
     return e == ERR_OK ? settings_read(&house->settings, path, info) : e;
 }
 
+static int64_t days_ms(int64_t days)
+{
+    return days > 0 ? days * 24 * 3600 * 1000 : -1;
+}
+
+struct hub_retention house_retention(const struct house *house)
+{
+    return (struct hub_retention){.horizon_ms = days_ms(house->settings.horizon_days),
+                                  .lease_ms = days_ms(house->settings.lease_days),
+                                  .archive_ms = days_ms(house->settings.archive_days)};
+}
+
 static enum err load_model(struct house *house, struct err_info *info)
 {
     char path[OS_PATH_MAX];
@@ -191,6 +203,7 @@ enum err house_open(struct house *house, enum house_mode mode, const char *store
         .rng = &house->rng,
         .log = &house->log,
         .inspect = mode == HOUSE_LOOK,
+        .retention = house_retention(house),
         .limits = {.page_rows = (uint32_t)s->page_rows,
                    .page_bytes = (uint32_t)s->page_kb << 10,
                    .live_queue_bytes = (uint64_t)s->live_kb << 10,

@@ -48,6 +48,8 @@ enum err house_init(struct house *house, const char *dir, struct err_info *info)
 enum err house_open(struct house *house, enum house_mode mode, const char *store_path,
                     struct err_info *info);
 /* Whether it is a branch's. */
+/* The settings, as a hub takes them. */
+struct hub_retention house_retention(const struct house *house);
 bool house_is_branch(const struct house *house);
 /* hub_admin(), and on a branch what takes its place. */
 enum err house_admin(struct house *house, struct bytes request, struct buf *answer);

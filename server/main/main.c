@@ -24,6 +24,7 @@ static const struct {
     {"status", "what the server holds and does", command_status},
     {"backup", "write a verified copy while the server runs", command_backup},
     {"restore", "make the data directory from a backup", command_restore},
+    {"compact", "write the database file anew, without what is free in it", command_compact},
     {"verify", "read everything, and check the digests and the audit log", command_verify},
     {"sql", "ask the store a question, read-only", command_sql},
 };

@@ -19,7 +19,10 @@ void settings_init(struct settings *settings)
                                   .key = "tls.key",
                                   .sync = "full",
                                   .log = "info",
-                                  .cache_mb = 64};
+                                  .cache_mb = 64,
+                                  .horizon_days = 90,
+                                  .lease_days = 30,
+                                  .archive_days = 180};
     buf_init(&settings->text, FILE_MAX);
 }
 
@@ -60,6 +63,15 @@ size_t settings_options(struct settings *s, struct option *out)
          "MiB that one attachment may have (0: 32); headquarters' counts", 0, 1024},
         {"cache-mb", OPTION_NUMBER, &s->cache_mb, "N", "MiB of the database held in memory (64)", 1,
          65536},
+        {"horizon-days", OPTION_NUMBER, &s->horizon_days, "N",
+         "deleted records, settled conflicts and waiting changes are kept so long (90; 0: for "
+         "good)",
+         0, 36500},
+        {"lease-days", OPTION_NUMBER, &s->lease_days, "N",
+         "a device that was here so lately holds back what it has not received yet (30)", 1, 36500},
+        {"archive-days", OPTION_NUMBER, &s->archive_days, "N",
+         "devices and branches keep what they sent so long without a backup (180; 0: for good)", 0,
+         36500},
     };
     _Static_assert(sizeof options / sizeof *options <= SETTINGS_MAX, "room for the settings");
     memcpy(out, options, sizeof options);

@@ -10,11 +10,12 @@
 #include "common/log.h"
 #include "server/main/options.h"
 
-enum { SETTINGS_MAX = 18, PORT_DEFAULT = 7443 };
+enum { SETTINGS_MAX = 24, PORT_DEFAULT = 7443 };
 
 struct settings {
     const char *name, *listen, *host, *upstream, *upstream_pin, *certificate, *key, *sync, *log;
     int64_t connections, per_address, page_rows, page_kb, live_kb, cache_mb, attachment_mb;
+    int64_t horizon_days, lease_days, archive_days;
     struct buf text; /* of the file; the strings above may point into it */
 };
 

@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/store_sqlite/store_sqlite.h"
+#include "common/text.h"
 #include "server/main/ask.h"
 #include "server/main/command.h"
 
@@ -33,6 +35,82 @@ static const struct {
     {"bytes_out", "bytes sent", true},
     {"fallbacks", "slow devices sent back to the log", true},
 };
+
+static const struct {
+    enum store_area area;
+    const char *label;
+} areas[] = {
+    {STORE_AREA_RECORDS, "records"},
+    {STORE_AREA_CONFLICTS, "conflict records"},
+    {STORE_AREA_DELETED, "deleted records, until they are purged"},
+    {STORE_AREA_LOG, "the log: a row per record, and departures"},
+    {STORE_AREA_OWN_GROUPS, "groups of this server's own"},
+    {STORE_AREA_PENDING, "groups on their way up, and what they touch"},
+    {STORE_AREA_WAITING, "groups that wait for others"},
+    {STORE_AREA_PARKED, "groups parked"},
+    {STORE_AREA_RECEIPTS, "marks and receipts, kept for good"},
+    {STORE_AREA_AUDIT, "audit, kept for good"},
+    {STORE_AREA_OTHER, "other"},
+};
+
+static void print_sizes(const struct store_sizes *sizes)
+{
+    char size[TEXT_SIZE_MAX];
+    puts("\nIn the database:");
+    for (size_t i = 0; sizes->measured && i < sizeof areas / sizeof *areas; i++) {
+        const struct store_size *of = &sizes->areas[areas[i].area];
+        if (of->rows)
+            printf("%14llu  %-10s %s\n", (unsigned long long)of->rows, text_size(of->bytes, size),
+                   areas[i].label);
+    }
+    printf("%14s  %-10s the file", "", text_size(sizes->file_bytes, size));
+    printf(", %s of it free", text_size(sizes->free_bytes, size));
+    printf("; its write-ahead log %s\n", text_size(sizes->wal_bytes, size));
+}
+
+static void print_retention(const json_t *answer)
+{
+    char when[WHEN_SIZE];
+    const json_t *r = json_object_get(answer, "retention");
+    const json_t *horizon = json_object_get(r, "horizon_days");
+    const json_t *last = json_object_get(r, "last_purge_ms");
+    if (!json_is_number(horizon)) {
+        puts("\nDeleted records are kept for good (horizon-days = 0).");
+        return;
+    }
+    printf("\nDeleted records are kept for %.0f days (horizon-days); last purge %s%s.\n",
+           json_number_value(horizon),
+           json_is_integer(last) ? when_text(json_integer_value(last), when) : "not yet",
+           json_is_integer(last) ? " UTC" : "");
+}
+
+static json_t *sizes_json(const struct store_sizes *sizes)
+{
+    json_t *all =
+        json_pack("{s:I,s:I,s:I}", "file_bytes", (json_int_t)sizes->file_bytes, "free_bytes",
+                  (json_int_t)sizes->free_bytes, "wal_bytes", (json_int_t)sizes->wal_bytes);
+    for (int i = 0; sizes->measured && i < STORE_AREA_COUNT; i++)
+        json_object_set_new(all, store_area_name((enum store_area)i),
+                            json_pack("{s:I,s:I}", "rows", (json_int_t)sizes->areas[i].rows,
+                                      "bytes", (json_int_t)sizes->areas[i].bytes));
+    return all;
+}
+
+/* By a reader of this process: a running server is not kept from its work. */
+static enum err measure(struct house *house, struct store_sizes *ret, struct err_info *info)
+{
+    enum err e = house_open(house, HOUSE_LOOK, NULL, info);
+    if (e == ERR_OK)
+        e = store_begin(house->store, STORE_READ);
+    if (e == ERR_OK) {
+        e = store_sqlite_sizes(house->store, ret);
+        store_rollback(house->store);
+    }
+    if (e != ERR_OK && info->code != e)
+        err_set(info, e, "the database's size cannot be measured: %s", err_text(e));
+    house_leave(house);
+    return e;
+}
 
 static void print_status(const struct house *house, const json_t *answer, bool running)
 {
@@ -112,13 +190,20 @@ int command_status(int argc, char **argv)
     enum err e = house_init(&house, data_of(&common), &info);
     if (e == ERR_OK)
         e = ask(&house, ask_for("status"), false, &answer, &running, &info);
+    struct store_sizes sizes;
+    if (e == ERR_OK)
+        e = measure(&house, &sizes, &info);
     if (e == ERR_OK && common.json) {
         json_object_set_new(answer, "running", json_boolean(running));
+        json_object_set_new(answer, "database", sizes_json(&sizes));
         print_json(answer);
     } else if (e == ERR_OK && house_is_branch(&house)) {
         print_branch(&house, answer, running);
+        print_sizes(&sizes);
     } else if (e == ERR_OK) {
         print_status(&house, answer, running);
+        print_sizes(&sizes);
+        print_retention(answer);
     }
     json_decref(answer);
     house_close(&house);

@@ -312,4 +312,4 @@ async function runFaults(options) {
   }
 }
 
-module.exports = { runFaults };
+module.exports = { runFaults, Clock, buildShim };

@@ -22,7 +22,7 @@
     X(store_row_insert, (struct store *s, RECORD, const struct store_row *row), (s, t, id, row)) \
     X(store_row_delete, (struct store *s, RECORD), (s, t, id)) \
     X(store_row_scan, (struct store *s, RECORD, store_id_fn *fn, void *c), (s, t, id, fn, c)) \
-    X(store_dead_scan, (struct store *s, TABLE, store_id_fn *fn, void *c), (s, t, fn, c)) \
+    X(store_dead_scan, (struct store *s, RECORD, store_id_fn *fn, void *c), (s, t, id, fn, c)) \
     X(store_children, (struct store *s, RECORD, store_id_fn *fn, void *c), (s, t, id, fn, c)) \
     X(store_base_put, (struct store *s, RECORD, const struct store_row *row), (s, t, id, row)) \
     X(store_base_delete, (struct store *s, RECORD), (s, t, id)) \

@@ -254,7 +254,7 @@ void hands_assert_holds_its_own(struct pair *p, struct pair_device *d)
     for (uint16_t i = 0; i < p->model->table_count; i++) {
         h.table = &p->model->tables[i];
         assert_ok(store_row_scan(d->store, h.table, NULL, look_at, &h));
-        assert_ok(store_dead_scan(d->store, h.table, look_at, &h));
+        assert_ok(store_dead_scan(d->store, h.table, NULL, look_at, &h));
     }
     store_rollback(d->store);
 }

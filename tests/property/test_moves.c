@@ -223,7 +223,7 @@ static void assert_placed(struct story *s)
         struct placing p = {s, model_table_by_name(s->pair.model, bytes_of_text(pairs[i][0])),
                             pairs[i][1]};
         assert_ok(store_row_scan(s->pair.hub_store, p.table, NULL, look_at_place, &p));
-        assert_ok(store_dead_scan(s->pair.hub_store, p.table, look_at_place, &p));
+        assert_ok(store_dead_scan(s->pair.hub_store, p.table, NULL, look_at_place, &p));
     }
     store_rollback(s->pair.hub_store);
 }

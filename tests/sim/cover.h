@@ -90,7 +90,9 @@
     X(MODELS, 1, "changes of the model at headquarters")                   \
     X(LEARNED, 0, "models learned by branches and devices")                \
     X(BEHIND, 0, "sessions at a server of an earlier model")               \
-    X(LATER, 0, "groups of a later model that wait at headquarters")
+    X(LATER, 0, "groups of a later model that wait at headquarters")  \
+    X(PURGED, 0, "records that were purged by the end")                    \
+    X(FLOORS, 0, "sessions that began below a floor")
 /* clang-format on */
 
 enum cover {

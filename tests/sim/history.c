@@ -243,6 +243,7 @@ static void look(struct node *node, bool all, bool vague)
                 (unsigned long long)told->oseq,
                 codes[told->code <= RESULT_DISCARDED ? told->code : 0]);
             told->turn = h->turns;
+            told->decided_ms = node_hub_now(node).wall.ms;
             told->life = node->life;
             told->scope = person->scope;
             told->boss = person->all || person->manager;

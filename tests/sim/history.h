@@ -14,6 +14,7 @@
 struct told {
     uint64_t origin, oseq, number; /* of its arrival */
     uint64_t turn;                 /* in which it was decided; 0: it is not */
+    int64_t decided_ms;            /* by headquarters' clock, as seen after the turn */
     uint32_t tag;
     struct dot renamed; /* the dot that it had before a fork */
     uint8_t hash[16];

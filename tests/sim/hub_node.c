@@ -4,6 +4,7 @@
 #include "tests/sim/history.h"
 #include "tests/sim/node.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/purges.h"
 
 enum { RETRY_US = 100000, TICK_PAUSE_US = 1000 };
 
@@ -41,6 +42,7 @@ static void configure(struct node *node)
                                        .log = &node->log};
     memset(node->config.server_key, 7, 32);
     draw_limits(node, &node->config.limits);
+    node->config.retention = purges_retention(node->world);
     if (node_is_branch(node)) {
         node->config.replica = node->replica;
         node->config.pushed = pushed;

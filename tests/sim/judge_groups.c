@@ -209,6 +209,8 @@ static void check_cause(struct judge *j, const struct deed *deed, const struct d
 
 void judge_causes(struct judge *j, const struct deed *deed)
 {
+    if (deed->told->reason == REASON_LAPSED)
+        return; /* decided without what did not come, and says so */
     for (uint32_t m = 0; m < deed->group.mutation_count; m++) {
         const struct mutation *mutation = &deed->group.mutations[m];
         check_cause(j, deed, &mutation->insert);

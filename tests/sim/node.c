@@ -22,6 +22,7 @@ static void logged(void *context, enum log_level level, const char *message)
     }
     world->cover[COVER_FORKS] += strstr(message, "goes on under a new origin") != NULL;
     world->cover[COVER_DIVERGED] += strstr(message, "was restored from a backup") != NULL;
+    world->cover[COVER_FLOORS] += strstr(message, "longer than deletions are kept") != NULL;
     world->cover[COVER_TURNS_FAILED] += strstr(message, "a commit failed") != NULL;
 }
 

@@ -75,7 +75,7 @@ enum { NOWHERE = 4000 };
 static enum err depart_from_nowhere(struct hub *hub, void *context)
 {
     struct play *play = context;
-    return move_depart(hub, play->table, &play->party, NOWHERE);
+    return move_depart(hub, play->table, &play->party, NOWHERE, false);
 }
 
 static enum err child_of_one_nowhere(struct hub *hub, void *context)

@@ -160,7 +160,7 @@ static const struct form forms[] = {
     {MESSAGE_SUBSCRIBE, ERR_OK, "[1,[[4294967295,5]],2,0]"},
     {MESSAGE_SUBSCRIBE, ERR_MALFORMED, "[1,[[4294967296,5]],2,0]"},
 #define WELCOME(buckets, incarnations, marks) \
-    "[" ID16 ",1,1," buckets "," incarnations "," marks ",0,0,-5,0,0,1]"
+    "[" ID16 ",1,1," buckets "," incarnations "," marks ",0,0,-5,0,0,1,[]]"
     {MESSAGE_WELCOME, ERR_OK, WELCOME("[]", "[]", "[]")},
     {MESSAGE_WELCOME, ERR_OK,
      WELCOME("[[1,4," ID16 ",7]]", "[[9,[1,2,3,4]]]", "[[5,0,[2,2,4,9]]]")},
@@ -361,7 +361,7 @@ static void maxima_within_elements(void **state)
         unsigned max, per;
         enum message_type type;
     } cases[] = {
-        {"[" ID16 ",1,1,[],[[9,[", "1", "]]],[],0,0,0,0,0,0]", 65536, 2, MESSAGE_WELCOME},
+        {"[" ID16 ",1,1,[],[[9,[", "1", "]]],[],0,0,0,0,0,0,[]]", 65536, 2, MESSAGE_WELCOME},
     };
     struct message got;
     char json[400];

@@ -239,14 +239,18 @@ static void dead_scan_is_ordered_and_of_the_dead(void **state)
     for (size_t i = 0; i < 5; i++)
         store_kit_put(kit, kit->thing, numbers[i], numbers[i], i % 2 == 0);
     store_kit_put(kit, kit->purchase, 25, 1, true);
-    store_kit_assert_list(store_dead_scan(kit->store, kit->thing, store_kit_list_id, &list), &list,
-                          "30 40 50 ");
+    store_kit_assert_list(store_dead_scan(kit->store, kit->thing, NULL, store_kit_list_id, &list),
+                          &list, "30 40 50 ");
     store_kit_put(kit, kit->thing, 40, 40, false);
     list.stop_after = 1;
-    store_kit_assert_list(store_dead_scan(kit->store, kit->thing, store_kit_list_id, &list), &list,
-                          "30 ");
+    store_kit_assert_list(store_dead_scan(kit->store, kit->thing, NULL, store_kit_list_id, &list),
+                          &list, "30 ");
+    const struct uuid after = store_kit_id(30);
+    list = (struct store_kit_list){0};
+    store_kit_assert_list(store_dead_scan(kit->store, kit->thing, &after, store_kit_list_id, &list),
+                          &list, "50 ");
     list.fail_after = 1;
-    assert_err(store_dead_scan(kit->store, kit->thing, store_kit_list_id, &list), ERR_CLOSED);
+    assert_err(store_dead_scan(kit->store, kit->thing, NULL, store_kit_list_id, &list), ERR_CLOSED);
     store_kit_commit(kit);
 }
 

@@ -96,7 +96,7 @@ static enum err read_all(struct store_kit *kit)
     } while (0)
     assert_ok(store_begin(kit->store, STORE_READ));
     READ(store_row_scan(kit->store, kit->thing, NULL, count_id, &count));
-    READ(store_dead_scan(kit->store, kit->thing, count_id, &count));
+    READ(store_dead_scan(kit->store, kit->thing, NULL, count_id, &count));
     READ(store_log_scan(kit->store, 1, 0, count_log, &count));
     READ(store_side_scan(kit->store, SIDE_META, none, none, count_side, &count));
     for (uint32_t i = 1; i <= 6; i++) {

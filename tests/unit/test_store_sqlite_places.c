@@ -79,7 +79,7 @@ static enum err read_all(struct store_kit *kit, struct store *store, uint32_t *c
     struct store_row row;
     enum err e = store_row_scan(store, kit->thing, NULL, count_id, count);
     if (e == ERR_OK)
-        e = store_dead_scan(store, kit->thing, count_id, count);
+        e = store_dead_scan(store, kit->thing, NULL, count_id, count);
     if (e == ERR_OK)
         e = store_children(store, kit->part, &parent, count_id, count);
     if (e == ERR_OK)

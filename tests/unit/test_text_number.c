@@ -306,6 +306,22 @@ static void money_comes_back(void **state)
     }
 }
 
+static void sizes_are_for_people(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } cases[] = {
+        {0, "0 B"},          {999, "999 B"},         {1000, "1.0 kB"},     {1549, "1.5 kB"},
+        {9999, "9.9 kB"},    {10000, "10 kB"},       {999999, "999 kB"},   {1000000, "1.0 MB"},
+        {34 << 20, "35 MB"}, {2500000000, "2.5 GB"}, {UINT64_MAX, "18 EB"}};
+    char text[TEXT_SIZE_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(text_size(cases[i].bytes, text), cases[i].text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +336,7 @@ int main(void)
         cmocka_unit_test(money_in_minor_units),
         cmocka_unit_test(what_is_no_money),
         cmocka_unit_test(money_comes_back),
+        cmocka_unit_test(sizes_are_for_people),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

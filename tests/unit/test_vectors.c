@@ -125,17 +125,19 @@ static void add_welcome(struct fixture *f)
     static const struct incarnation incarnations[] = {{0xbeef, NULL, 0}, {0xc0ffee, first, 2}};
     static const struct oseq_range ranges[] = {{7, 7}, {9, 12}};
     static const struct mark marks[] = {{0xa1, 5, ranges, 2}};
+    static const struct bucket_position floors[] = {{2, 17}};
     struct message m = {.type = MESSAGE_WELCOME};
 
-    m.as.welcome = (struct message_welcome){
-        id_2, 1, 4, names, 2, incarnations, 2, marks, 1, 3, 1048576, 1714521600000, 0, 0xb0, 1};
+    m.as.welcome = (struct message_welcome){id_2, 1,     4, names,  2,       incarnations,
+                                            2,    marks, 1, 3,      1048576, 1714521600000,
+                                            0,    0xb0,  1, floors, 1};
     add_message(
         f,
         "user id_2, role 1 (rep), scope revision 4, bucket 1 (company), whose head is at 103, and "
         "that of branch id_1, which is not held there, "
         "incarnations 0xbeef (no buckets yet) and 0xc0ffee (bucket 1 from 100, 2 from 40), mark of "
         "origin 0xa1: 1..5, 7, 9..12; archived up to 3, credit 1 MiB, not a fork, from "
-        "a branch that is online and whose list is 0xb0",
+        "a branch that is online and whose list is 0xb0, floor of bucket 2 at 17",
         &m);
 }
 

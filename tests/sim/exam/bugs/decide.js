@@ -27,7 +27,7 @@ module.exports = [
     ]],
   },
   {
-    name: 'causes-not-awaited', area, file: 'server/core/decide.c',
+    name: 'causes-not-awaited', area, file: 'server/core/judging_causes.c',
     why: 'After headquarters was restored, B sends what it built upon A\'s change before A has sent that'
       + ' again: B\'s group is judged without it, and set aside or merged wrongly.',
     edits: [[
@@ -77,7 +77,7 @@ module.exports = [
     ]],
   },
   {
-    name: 'reference-to-parked', area, file: 'server/core/decide.c',
+    name: 'reference-to-parked', area, file: 'server/core/judging_causes.c',
     why: 'A line of a customer that was set aside is applied without its customer.',
     edits: [[
       'if (j->hub->parked_count == 0 || value->kind != VALUE_BLOB || value->as.bytes.size != 16)',

@@ -1,6 +1,31 @@
-#include "server/core/admin_status.h"
+/* status.c - what headquarters tells of itself: counts, and how long it keeps things. */
+#include "server/core/status.h"
 
 #include "server/core/hub_internal.h"
+
+static json_t *days(int64_t kept_ms)
+{
+    return kept_ms > 0 ? json_real((double)kept_ms / (24 * 3600 * 1000)) : json_null();
+}
+
+static enum err fill_retention(struct hub *hub, json_t *answer)
+{
+    uint64_t purged_at;
+    json_t *retention = json_object();
+    json_object_set_new(retention, "horizon_days", days(purge_horizon_ms(hub)));
+    json_object_set_new(retention, "lease_days", days(purge_lease_ms(hub)));
+    json_object_set_new(retention, "archive_days", days(purge_archive_ms(hub)));
+    enum err e = meta_get_u64(hub, "purged_at", 0, &purged_at);
+    json_object_set_new(retention, "last_purge_ms",
+                        e == ERR_OK && purged_at ? json_integer((json_int_t)purged_at)
+                                                 : json_null());
+    json_object_set_new(retention, "records_purged",
+                        json_integer((json_int_t)hub->stats.records_purged));
+    json_object_set_new(retention, "departures_purged",
+                        json_integer((json_int_t)hub->stats.departures_purged));
+    json_object_set_new(answer, "retention", retention);
+    return e;
+}
 
 struct attachments {
     uint64_t whole, bytes, missing;
@@ -23,7 +48,7 @@ static int count_missing(void *context, const uint8_t hash[BLOB_HASH])
     return 0;
 }
 
-enum err admin_status(struct hub *hub, json_t *answer)
+static enum err fill_counts(struct hub *hub, json_t *answer)
 {
     struct hub_stats stats;
     struct attachments found = {0};
@@ -64,6 +89,16 @@ enum err admin_status(struct hub *hub, json_t *answer)
                    {"fallbacks", stats.fallbacks}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         json_object_set_new(answer, numbers[i].name, json_integer((json_int_t)numbers[i].number));
-    json_object_set_new(answer, "model", json_string(hub->model->name));
     return ERR_OK;
+}
+
+enum err status_fill(struct hub *hub, json_t *answer)
+{
+    char history[UUID_TEXT_SIZE];
+    uuid_format(&hub->history, history);
+    json_object_set_new(answer, "history", json_string(history));
+    enum err e = fill_counts(hub, answer);
+    if (e == ERR_OK)
+        e = models_status(hub, answer);
+    return e == ERR_OK ? fill_retention(hub, answer) : e;
 }
