@@ -111,7 +111,7 @@ static enum err take_all(struct hub *hub, uint32_t table_id, take_fn *take)
     arena_init(&row_arena, IDS_MAX);
     enum err e = store_row_scan(hub->store, table, NULL, store_ids_add, &ids);
     if (e == ERR_OK && hub->relay) /* deleted there, but not at headquarters yet */
-        e = store_dead_scan(hub->store, table, store_ids_add, &ids);
+        e = store_dead_scan(hub->store, table, NULL, store_ids_add, &ids);
     for (uint32_t i = 0; e == ERR_OK && i < ids.count; i++) {
         struct store_row row;
         arena_reset(&row_arena);

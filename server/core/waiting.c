@@ -221,7 +221,8 @@ enum err decide_waiting_again(struct hub *hub, const struct dot *dot)
         struct settled_dot first = {0}, *tail = &first;
         e = store_side_delete(hub->store, SIDE_WAITS_FOR, list.keys[i]);
         if (e == ERR_OK)
-            e = decide_again(hub, bytes_of(list.keys[i].data + 20, KEY_ORIGIN_SIZE), false, &tail);
+            e = decide_again(hub, bytes_of(list.keys[i].data + 20, KEY_ORIGIN_SIZE), false, false,
+                             &tail);
         for (const struct settled_dot *s = first.next; e == ERR_OK && s; s = s->next)
             e = decide_waiting(hub, &s->dot);
     }

@@ -91,7 +91,7 @@ void purges_end(struct judge *j)
 
 bool purges_gone(const struct world *world, const struct ledger_record *record)
 {
-    const struct model_table *table = &world->kit->model->tables[record->table];
+    const struct model_table *table = &world->model->tables[record->table];
     sqlite3_stmt *row;
     char sql[200];
     if (purges_retention(world).horizon_ms < 0)
