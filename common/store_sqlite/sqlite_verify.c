@@ -15,14 +15,8 @@ static bool lacks_memory(const char *text)
            (at != NULL && (at[sizeof words - 1] < '0' || at[sizeof words - 1] > '9'));
 }
 
-/* SQLite says so where it lacked the memory for a page as well, and does not say why. */
-static bool is_unsure(const char *text)
-{
-    return text != NULL && strstr(text, "failed to get page") != NULL;
-}
-
-/* unsure: NULL, or set, with nothing reported any more, where looking once more may say something else. */
-static enum err check_once(sqlite3 *db, store_sqlite_problem_fn *fn, void *context, bool *unsure)
+/* fn NULL: only whether there is anything. */
+static enum err check_once(sqlite3 *db, store_sqlite_problem_fn *fn, void *context)
 {
     sqlite3_stmt *statement = NULL;
     enum err err = ERR_OK;
@@ -31,26 +25,23 @@ static enum err check_once(sqlite3 *db, store_sqlite_problem_fn *fn, void *conte
         const char *text = (const char *)sqlite3_column_text(statement, 0);
         if (text != NULL && strcmp(text, "ok") == 0)
             continue;
-        if (unsure != NULL && err == ERR_OK && is_unsure(text)) {
-            *unsure = true;
-            break;
-        }
         if (lacks_memory(text)) {
             err = err == ERR_OK ? ERR_NOMEM : err;
             continue;
         }
-        fn(context, text);
+        if (fn != NULL)
+            fn(context, text);
         err = ERR_CORRUPT;
     }
     native = sqlite_store_finalize(statement, native);
     return err == ERR_OK && native != SQLITE_OK ? sqlite_store_code(native) : err;
 }
 
+/* Damage is found again; what SQLite says when it lacks memory for a page, in whatever words, is not. */
 enum err sqlite_store_check_integrity(sqlite3 *db, store_sqlite_problem_fn *fn, void *context)
 {
-    bool unsure = false;
-    enum err err = check_once(db, fn, context, &unsure);
-    return err == ERR_OK && unsure ? check_once(db, fn, context, NULL) : err;
+    enum err err = check_once(db, NULL, NULL);
+    return err == ERR_CORRUPT ? check_once(db, fn, context) : err;
 }
 
 struct verifier {
