@@ -72,7 +72,7 @@ bool push_wants(const struct uplink *u)
            status.outbox_count > 0;
 }
 
-static bool all_acknowledged(const struct uplink *u)
+bool push_all_acknowledged(const struct uplink *u)
 {
     struct replica_status status;
     replica_status(u->config.replica, &status);
@@ -83,12 +83,12 @@ static bool all_acknowledged(const struct uplink *u)
 
 bool push_finished(const struct uplink *u)
 {
-    return u->push.discards_known && all_acknowledged(u);
+    return u->push.discards_known && push_all_acknowledged(u);
 }
 
 bool push_verified(const struct uplink *u)
 {
-    return u->push.acknowledged >= u->push.verify_upto || all_acknowledged(u);
+    return u->push.acknowledged >= u->push.verify_upto || push_all_acknowledged(u);
 }
 
 enum err push_begin(struct uplink *u, const struct message_welcome *m)

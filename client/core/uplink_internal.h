@@ -118,6 +118,8 @@ enum err runs_next(struct uplink *u, struct buf *out);
 /* Whether a checkpoint may come: its mark says which numbers are decided, not whose groups they are. A
  * copy of this replica may have used the same numbers, so those go up first and are compared there. */
 bool push_verified(const struct uplink *u);
+/* Whether the server has all that the outbox holds, and has compared it. */
+bool push_all_acknowledged(const struct uplink *u);
 /* What has to be verified, by the mark of the WELCOME. */
 enum err push_begin(struct uplink *u, const struct message_welcome *m);
 
