@@ -371,8 +371,18 @@ static void close_after_start(struct hub *hub)
             peer_fail(hub, peer, ERR_CLOSED, "headquarters has started again");
 }
 
+/* A number that stands for the buckets that are held here. */
+static uint64_t held_buckets(const struct hub *hub)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < hub->bucket_count; i++)
+        sum += hub->buckets[i]->number * 0x9E3779B97F4A7C15ULL + 1;
+    return sum;
+}
+
 void hub_installed(struct hub *hub, const struct message_checkpoint *checkpoint, struct hub_now now)
 {
+    uint64_t held = held_buckets(hub);
     hub->now = now;
     close_after_start(hub);
     if (checkpoint->live != FEED_LIVE)
@@ -386,7 +396,8 @@ void hub_installed(struct hub *hub, const struct message_checkpoint *checkpoint,
     }
     feed_all(hub, checkpoint);
     hub->scope_due |= replica_people_changed(hub->relay->replica);
-    if (hub_renew_rights(hub) != ERR_OK) /* store errors show in the next turn */
+    hub->scope_due |= held != held_buckets(hub); /* who may see one that came now connects again */
+    if (hub_renew_rights(hub) != ERR_OK)         /* store errors show in the next turn */
         log_write(hub->config.log, LOG_LEVEL_ERROR, "rights could not be looked at");
     relay_published(hub);
 }

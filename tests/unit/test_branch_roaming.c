@@ -378,6 +378,30 @@ static void a_branch_with_nothing_to_give_says_so(void **state)
     pair_done(&c.p);
 }
 
+/* Anna is at Omsk when she comes to belong there; what is hers comes to Omsk a moment later, and reaches her although she
+ * stays. */
+static void who_stays_hears_of_buckets_that_come(void **state)
+{
+    struct country c;
+    (void)state;
+    country_open(&c, 13);
+    pair_cut(&c.p, c.anna);
+    struct uuid id = hands_customer(&c.p, c.maria, "Acme", hands_user(&c.p, "anna"));
+    pair_say(&c.p, c.maria);
+    pair_cut(&c.p, c.omsk->link);
+    pair_go_live(&c.p, c.omsk->link);
+    user_goes(&c, "anna", "Omsk");
+    pair_cut(&c.p, c.omsk->link);
+    c.anna->at = c.omsk;
+    pair_go_live(&c.p, c.anna);
+    pair_go_live(&c.p, c.omsk->link);
+    for (int i = 0; i < 3 && !c.anna->up; i++)
+        pair_go_live(&c.p, c.anna);
+    assert_string_equal(pair_cell(&c.p, c.anna, "party", id, "name"), "Acme");
+    pair_assert_equal(&c.p, c.anna);
+    pair_done(&c.p);
+}
+
 /* Group 12 waited; when it is decided, two ranges grow together, and the mark is newer with fewer of them. */
 static void a_mark_whose_holes_close_is_newer(void **state)
 {
@@ -419,6 +443,7 @@ int main(void)
         cmocka_unit_test(what_was_decided_under_another_number_is_settled_for_its_author),
         cmocka_unit_test(who_brings_what_a_branch_was_told_of_is_heard),
         cmocka_unit_test(a_branch_with_nothing_to_give_says_so),
+        cmocka_unit_test(who_stays_hears_of_buckets_that_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
