@@ -65,7 +65,7 @@ static enum err doubt(struct uplink *u, const struct message_checkpoint *m, stru
     struct replica *replica = u->config.replica;
     uint64_t upto = 0;
     bool beyond = replica_mark_beyond(replica, m);
-    if (!beyond)
+    if (!beyond && !push_acknowledged(u)) /* else the number is of one that was given up here */
         upto = replica_mark_unproven(replica, m, u->push.acknowledged);
     *ret = beyond || upto > 0;
     if (!*ret)

@@ -101,6 +101,7 @@ struct replica {
     uint64_t relay, relay_seq; /* the branch that they come from, and up to where they are here */
     uint64_t run_next;         /* of a branch: the number of the next run (replica_relay.c) */
     bool people_changed;       /* users, branches, devices: since it was asked */
+    uint64_t upheavals;        /* buckets or marks have gone without a checkpoint: counted */
     bool online;               /* of the session under way: replica_set_online() */
     bool follow_more;          /* an origin that the server has not been told of may be served */
     struct held_fate *fates, *fates_tail;

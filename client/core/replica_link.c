@@ -511,6 +511,7 @@ static enum err start_over(struct replica *r, const struct mark *mark)
         e = cursors_save(r);
     r->reconcile = true;
     r->acknowledged = 0;
+    r->upheavals++;
     r->scope_at = 0; /* positions are other ones now */
     return e;
 }

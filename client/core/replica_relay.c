@@ -312,6 +312,22 @@ enum err relay_group(struct replica *r, uint64_t origin, uint64_t oseq, struct a
     return ERR_OK;
 }
 
+enum err relay_group_below(struct replica *r, uint64_t origin, uint64_t oseq, struct arena *arena,
+                           struct bytes *ret_raw, bool *ret_whole)
+{
+    uint8_t key[REPLICA_KEY];
+    struct bytes value;
+    own_key(origin, oseq, key);
+    enum err e = store_side_get(r->store, SIDE_PENDING, bytes_of(key, sizeof key), arena, &value);
+    if (e == ERR_OK && value.size < PENDING_HEAD)
+        e = ERR_CORRUPT;
+    if (e != ERR_OK)
+        return e;
+    *ret_raw = bytes_of(value.data + PENDING_HEAD, value.size - PENDING_HEAD);
+    *ret_whole = value.data[0] & PENDING_WHOLE;
+    return ERR_OK;
+}
+
 struct held_walk {
     struct arena *arena;
     struct oseq_range *ranges;
@@ -324,8 +340,8 @@ static int collect_held(void *context, struct bytes key, struct bytes value)
     uint64_t oseq = be64_get(key.data + 8);
     if (value.size < PENDING_HEAD)
         return ERR_CORRUPT;
-    if (!(value.data[0] & PENDING_WHOLE) || (value.data[0] & PENDING_DECIDED))
-        return 0;
+    if (!(value.data[0] & PENDING_WHOLE))
+        return 0; /* one that is decided, under another number, say, is here all the same */
     if (walk->count && walk->ranges[walk->count - 1].to + 1 == oseq) {
         walk->ranges[walk->count - 1].to = oseq;
         return 0;
@@ -355,6 +371,19 @@ enum err relay_held(struct replica *r, uint64_t origin, struct arena *arena,
 
 /* ---- upward ---- */
 
+/* Whether headquarters has said of each number that it is decided. What was decided under another one alone goes up
+ * all the same, or its author waits for it for ever. */
+static enum err run_is_settled(struct replica *r, const struct relay_run *run, struct arena *arena,
+                               bool *ret)
+{
+    struct mark mark;
+    enum err e = relay_mark(r, run->origin, arena, &mark);
+    *ret = true;
+    for (uint32_t i = 0; e == ERR_OK && i < run->count; i++)
+        *ret &= mark_covers(&mark, run->first + i);
+    return e;
+}
+
 /* The groups of a run, if one of them is not decided and all are here. */
 static enum err run_groups(struct replica *r, const struct relay_run *run, struct arena *arena,
                            const struct bytes **ret)
@@ -375,8 +404,10 @@ static enum err run_groups(struct replica *r, const struct relay_run *run, struc
             return e;
         waits |= !decided;
     }
-    *ret = waits ? groups : NULL;
-    return ERR_OK;
+    bool settled = false;
+    enum err e = waits ? ERR_OK : run_is_settled(r, run, arena, &settled);
+    *ret = waits || !settled ? groups : NULL;
+    return e;
 }
 
 enum err replica_run(struct replica *r, uint64_t from, struct arena *arena, struct relay_run *ret,
@@ -531,6 +562,17 @@ static const struct cursor *cursor_find(const struct replica *r, uint32_t bucket
         if (r->cursors[i].bucket == bucket)
             return &r->cursors[i];
     return NULL;
+}
+
+uint64_t relay_upheavals(const struct replica *r)
+{
+    return r->upheavals;
+}
+
+bool relay_holds_records(const struct replica *r)
+{
+    const struct cursor *company = cursor_find(r, BUCKET_NUMBER_COMPANY);
+    return company && company->position > 0;
 }
 
 enum err relay_buckets(const struct replica *r, relay_bucket_fn *fn, void *context)

@@ -57,7 +57,10 @@ enum err relay_take(struct replica *replica, struct relay_run *run, const struct
 /* The group (origin, oseq) that is held here, decided or not. ERR_NOT_FOUND. */
 enum err relay_group(struct replica *replica, uint64_t origin, uint64_t oseq, struct arena *arena,
                      struct bytes *ret_raw, uint64_t *ret_stamp, bool *ret_decided);
-/* The oseqs of an origin that are held here and not known to be decided: ranges, ascending; arena. */
+/* The same of one that may have come from below (whole), or from above without what is out of scope. */
+enum err relay_group_below(struct replica *replica, uint64_t origin, uint64_t oseq,
+                           struct arena *arena, struct bytes *ret_raw, bool *ret_whole);
+/* The oseqs of an origin whose groups are held here: ranges, ascending; arena. */
 enum err relay_held(struct replica *replica, uint64_t origin, struct arena *arena,
                     struct oseq_range **ret, uint32_t *ret_count);
 /* The first run with a number >= from. ERR_NOT_FOUND: none. */
@@ -74,10 +77,6 @@ enum err relay_run_gone(struct replica *replica, uint64_t number, uint64_t oseq)
 enum err relay_note_above(struct replica *replica, const struct message_pending *pending);
 /* Headquarters was restored: what was known to be decided may be lost, and goes up again. */
 enum err relay_start_over(struct replica *replica);
-
-/* Headquarters was restored, and its first checkpoint has not come yet: nothing is known of what it has now, and
- * there is nothing to give to those below. */
-bool relay_reads_anew(const struct replica *replica);
 
 /* What goes up next, from this number on: a run that has an undecided group, with its groups (arena), or a
  * discard; RUN_NONE: no more. One transaction. */
@@ -101,6 +100,11 @@ typedef enum err relay_fates_fn(void *context, const struct message_fates *fates
 enum err relay_fates(const struct replica *replica, uint64_t live, relay_fates_fn *fn,
                      void *context);
 /* The buckets in scope, with head, count and sum as of the last checkpoint. */
+/* Changes whenever buckets or marks have gone without a checkpoint: with a WELCOME. */
+uint64_t relay_upheavals(const struct replica *r);
+/* Whether there is anything that a device could be given: not before the first checkpoint, nor after a restore of
+ * headquarters until all has come anew. */
+bool relay_holds_records(const struct replica *r);
 typedef enum err relay_bucket_fn(void *context, const struct bucket_name *name,
                                  const struct bucket_digest *head);
 enum err relay_buckets(const struct replica *replica, relay_bucket_fn *fn, void *context);

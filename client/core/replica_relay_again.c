@@ -97,11 +97,3 @@ enum err relay_start_over(struct replica *r)
     arena_done(&work);
     return e;
 }
-
-bool relay_reads_anew(const struct replica *r)
-{
-    for (uint32_t i = 0; i < r->cursor_count; i++)
-        if (r->cursors[i].position > 0)
-            return false;
-    return r->reconcile;
-}

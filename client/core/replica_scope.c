@@ -118,6 +118,7 @@ static enum err drop_rows(struct replica *r, const struct message_welcome *welco
 static enum err drop_others(struct replica *r, const struct message_welcome *welcome)
 {
     enum err e = pending_drop_filtered(r, &r->arena);
+    r->upheavals++;
     if (e == ERR_OK)
         e = drop_rows(r, welcome);
     for (uint32_t i = 0; e == ERR_OK && i < r->cursor_count;) {

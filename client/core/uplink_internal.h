@@ -152,7 +152,6 @@ enum err on_fork(struct uplink *u, const struct message_fork *m, struct now now,
 enum err push_next(struct uplink *u, struct buf *out);
 bool push_wants(const struct uplink *u);
 bool push_finished(const struct uplink *u);
-bool push_acknowledged(const struct uplink *u); /* all that waits here is durable at the server */
 /* One frame of a run that is signed already, or the next part of a group that is a run. */
 enum err push_run(struct uplink *u, uint64_t origin, uint64_t first, const struct bytes *groups,
                   uint32_t count, const uint8_t signature[64], struct buf *out);
@@ -170,6 +169,8 @@ enum err runs_next(struct uplink *u, struct buf *out);
 /* Whether a checkpoint may come: its mark says which numbers are decided, not whose groups they are. A
  * copy of this replica may have used the same numbers, so those go up first and are compared there. */
 bool push_verified(const struct uplink *u);
+/* Whether the server has all that the outbox holds, and has compared it. */
+bool push_acknowledged(const struct uplink *u);
 /* What has to be verified, by the mark of the WELCOME. */
 enum err push_begin(struct uplink *u, const struct message_welcome *m);
 

@@ -25,7 +25,7 @@ enum err handle_hello(struct hub *hub, struct peer *peer, const struct message_h
         peer_fail(hub, peer, ERR_BUSY, "the model is being changed");
         return ERR_OK;
     }
-    if (hub->relay && uuid_is_nil(&hub->history)) {
+    if (hub->relay && (uuid_is_nil(&hub->history) || !relay_holds_records(hub->relay->replica))) {
         peer_fail(hub, peer, ERR_BUSY, "this branch has not reached headquarters yet");
         return ERR_OK;
     }

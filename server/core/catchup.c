@@ -117,6 +117,9 @@ enum err handle_subscribe(struct hub *hub, struct peer *peer,
         if (e != ERR_OK)
             return e;
     }
+    /* after a restore nothing that it was told before counts, whatever it stated before it knew */
+    if (message->reconcile == RECONCILE_ALL)
+        peer->session.stated = 0;
     /* what was told with the feed that it drops now is told again */
     peer->session.floor = peer->session.stated;
     peer->session.told = 0;
@@ -451,8 +454,11 @@ enum err catch_up_checkpoint(struct hub *hub, struct peer *peer)
 
 enum err catch_up_next(struct hub *hub, struct peer *peer)
 {
-    if (hub->relay && relay_reads_anew(hub->relay->replica))
-        return ERR_OK; /* it knows of nothing yet: hub_installed() wakes who waits */
+    enum err ready = relay_ready(hub);
+    if (ready == ERR_BUSY)
+        peer_fail(hub, peer, ready, "headquarters was restored, and this branch waits for it");
+    if (ready != ERR_OK)
+        return ready == ERR_BUSY ? ERR_OK : ready;
     if (peer->session.fresh_subscription && peer->catch_up && peer->catch_up->reader)
         catch_up_free(hub, peer);
     if (!peer->catch_up || !peer->catch_up->reader) {

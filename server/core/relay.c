@@ -24,6 +24,7 @@ enum err relay_load(struct hub *hub)
     replica_status(hub->relay->replica, &status);
     hub->history = status.history;
     hub->scope_revision = status.scope;
+    hub->relay->upheavals = relay_upheavals(hub->relay->replica);
     enum err e = relay_buckets(hub->relay->replica, add_bucket, hub);
     if (e == ERR_OK)
         e = floors_load(hub);
@@ -97,6 +98,16 @@ enum err relay_open(struct hub *hub, struct err_info *info)
 bool relay_online(const struct hub *hub)
 {
     return !hub->relay || replica_online(hub->relay->replica);
+}
+
+enum err relay_ready(struct hub *hub)
+{
+    if (!hub->relay)
+        return ERR_OK;
+    if (!relay_holds_records(hub->relay->replica))
+        return ERR_BUSY;
+    hub->stale |= hub->relay->upheavals != relay_upheavals(hub->relay->replica);
+    return hub_refresh(hub);
 }
 
 void relay_close(struct hub *hub)

@@ -13,17 +13,19 @@
 
 struct relay {
     struct replica *replica;
-    uint64_t id;     /* of the list of pending groups: another one if the store is lost */
-    uint64_t given;  /* runs that live peers have been woken for end before this one */
-    uint64_t starts; /* of headquarters, as told to peers: relay_starts() */
-    bool follows;    /* an origin that the server above has to be asked about */
-    uint64_t
-        held; /* stands for the buckets that rights were looked at with: relay_held_buckets() */
+    uint64_t id;        /* of the list of pending groups: another one if the store is lost */
+    uint64_t given;     /* runs that live peers have been woken for end before this one */
+    uint64_t starts;    /* of headquarters, as told to peers: relay_starts() */
+    uint64_t upheavals; /* of the replica, that memory here is as of */
+    bool follows;       /* an origin that the server above has to be asked about */
+    uint64_t held;      /* for the buckets that rights were looked at with: relay_held_buckets() */
 };
 
 /* Whether what is known here is what headquarters says now, as far as the link above shows; headquarters itself is. */
 bool relay_online(const struct hub *hub);
 enum err relay_open(struct hub *hub, struct err_info *info);
+/* Before a device is given anything: memory is as the replica is now. ERR_BUSY: there is nothing to give yet. */
+enum err relay_ready(struct hub *hub);
 void relay_close(struct hub *hub);
 /* The turn's transaction, and its end: commits if e is ERR_OK. */
 enum err relay_begin(struct hub *hub);

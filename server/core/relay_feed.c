@@ -413,9 +413,14 @@ void hub_forked(struct hub *hub, uint64_t origin, uint64_t oseq, struct hub_now 
     hub->now = now;
     for (struct peer *peer = hub->peers; peer; peer = peer->next) {
         struct message fork = {.type = MESSAGE_FORK, .as.fork = {.origin = origin, .oseq = oseq}};
-        if (peer->session.state != PEER_OPEN || peer->session.origin != origin)
+        struct follow *follow = peer->audience.branch ? follow_find(peer, origin) : NULL;
+        bool below = follow && follow->relayed;
+        if (peer->session.state != PEER_OPEN || (peer->session.origin != origin && !below))
             continue;
-        peer->session.forked = true;
+        if (below)
+            follow->forked = true;
+        else
+            peer->session.forked = true;
         enum err e = peer_send(hub, peer, &fork);
         if (e != ERR_OK) /* else the next checkpoint would settle its group with another's fate */
             peer_fail(hub, peer, e, err_text(e));

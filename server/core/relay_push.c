@@ -14,12 +14,16 @@ static enum err check_group(struct hub *hub, const struct origin *origin, uint64
                             struct bytes raw, bool *ret_have, bool *ret_fork)
 {
     struct bytes held;
-    uint64_t stamp;
-    bool decided;
+    struct group head, other;
+    bool whole = false;
     enum err e =
-        relay_group(hub->relay->replica, origin->id, oseq, &hub->turn, &held, &stamp, &decided);
-    *ret_have = e == ERR_OK && bytes_equal(held, raw);
-    *ret_fork = e == ERR_OK ? !*ret_have : origin_decided(origin, oseq);
+        relay_group_below(hub->relay->replica, origin->id, oseq, &hub->turn, &held, &whole);
+    *ret_have = e == ERR_OK && whole && bytes_equal(held, raw);
+    *ret_fork = e == ERR_OK && whole ? !*ret_have : origin_decided(origin, oseq);
+    /* what came from above is a part of it, whose place it takes; or of another one */
+    if (e == ERR_OK && !whole && group_peek(held, &head) == ERR_OK &&
+        group_peek(raw, &other) == ERR_OK)
+        *ret_fork |= head.dot.tag != other.dot.tag;
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
@@ -126,16 +130,52 @@ enum err relay_received(struct hub *hub, const struct origin *origin, uint64_t l
     return relay_origin_put(hub->relay->replica, &known);
 }
 
+/* Whose origin it is, by headquarters' row of it. ERR_NOT_FOUND: this branch has not heard of it. */
+static enum err owner_of(struct hub *hub, uint64_t origin, struct uuid *ret_device,
+                         struct uuid *ret_user)
+{
+    struct store_ids rows = {.arena = &hub->turn};
+    enum err e = store_row_scan(hub->store, model_table_by_id(hub->model, TABLE_ORIGIN), NULL,
+                                store_ids_add, &rows);
+    for (uint32_t i = 0; e == ERR_OK && i < rows.count; i++) {
+        struct record record;
+        e = system_get(hub, TABLE_ORIGIN, &rows.ids[i], &record);
+        if (e != ERR_OK)
+            break;
+        struct value number = system_value(hub, TABLE_ORIGIN, &record, "origin");
+        struct value device = system_value(hub, TABLE_ORIGIN, &record, "device");
+        struct value user = system_value(hub, TABLE_ORIGIN, &record, "user");
+        if (number.kind == VALUE_INT && (uint64_t)number.as.integer == origin)
+            return value_id(&device, ret_device) && value_id(&user, ret_user) ? ERR_OK
+                                                                              : ERR_NOT_FOUND;
+    }
+    return e == ERR_OK ? ERR_NOT_FOUND : e;
+}
+
+/* An origin that its device had before a fork may be one that this branch only follows, or has never heard of. */
+static enum err known_origin(struct hub *hub, uint64_t id, struct relay_origin *ret)
+{
+    enum err e = relay_origin_get(hub->relay->replica, id, ret);
+    bool heard = e == ERR_OK;
+    if (e != ERR_NOT_FOUND && (e != ERR_OK || !uuid_is_nil(&ret->device)))
+        return e;
+    e = owner_of(hub, id, &ret->device, &ret->user);
+    if (e != ERR_OK)
+        return e;
+    return heard ? relay_origin_claim(hub, id, &ret->device, &ret->user)
+                 : relay_origin_new(hub, id, &ret->device, &ret->user);
+}
+
 enum err relay_discard(struct hub *hub, struct peer *peer, const struct message_discard *message)
 {
     struct relay_origin known;
-    enum err e = relay_origin_get(hub->relay->replica, message->origin, &known);
-    if (e == ERR_NOT_FOUND)
+    bool followed = peer->audience.branch && follow_find(peer, message->origin);
+    enum err e = known_origin(hub, message->origin, &known);
+    if (e == ERR_NOT_FOUND && !followed)
+        return ERR_OK; /* not confirmed: its author says it again, here or elsewhere */
+    if (e == ERR_OK && !followed && !uuid_equal(&known.device, &peer->session.device))
         return ERR_PROTOCOL;
-    bool theirs = e == ERR_OK && (uuid_equal(&known.device, &peer->session.device) ||
-                                  (peer->audience.branch && follow_find(peer, message->origin)));
-    if (e == ERR_OK && !theirs)
-        return ERR_PROTOCOL;
-    return e == ERR_OK ? relay_note_discard(hub->relay->replica, message->origin, message->oseq)
-                       : e;
+    return e == ERR_OK || e == ERR_NOT_FOUND
+               ? relay_note_discard(hub->relay->replica, message->origin, message->oseq)
+               : e;
 }

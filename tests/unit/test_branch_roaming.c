@@ -304,6 +304,104 @@ static void a_new_server_hears_what_was_decided_before(void **state)
     pair_done(&c.p);
 }
 
+/* A copy of Anna's device was first with what both had written before it was made, under a new number. Kazan hears of
+ * that, and sends hers up all the same: else she waits for it for ever. */
+static void what_was_decided_under_another_number_is_settled_for_its_author(void **state)
+{
+    struct country c;
+    (void)state;
+    country_open(&c, 10);
+    pair_cut(&c.p, c.kazan->link);
+    struct uuid id = put(&c, c.anna, NULL);
+    pair_cut(&c.p, c.anna);
+    struct pair_device *copy = pair_clone_device(&c.p, c.anna);
+    assert_ok(replica_fork(copy->replica, 1, c.p.now_ms));
+    pair_go_live(&c.p, copy);
+    assert_string_equal(pair_cell(&c.p, NULL, "party", id, "name"), "Acme");
+    pair_cut(&c.p, copy);
+    pair_go_live(&c.p, c.kazan->link);
+    pair_go_live(&c.p, c.anna);
+    assert_int_equal(pair_status(c.anna).outbox_count, 0);
+    assert_int_equal(pair_count(&c.p, NULL, "party"), 1);
+    pair_done(&c.p);
+}
+
+/* Kazan holds what Olga wrote, as another branch has told it; now she comes herself. What she brings takes the place
+ * of that, and goes up. */
+static void who_brings_what_a_branch_was_told_of_is_heard(void **state)
+{
+    struct country c;
+    (void)state;
+    country_open(&c, 11);
+    struct pair_branch *port = pair_branch_new(&c.p, "Port", c.kazan);
+    pair_links_again(&c.p);
+    pair_cut(&c.p, c.kazan->link);
+    struct uuid id = put(&c, c.anna, NULL);
+    assert_string_equal(pair_cell(&c.p, port->link, "party", id, "name"), "Acme");
+    pair_cut(&c.p, port->link);
+    pair_replace_branch(&c.p,
+                        c.kazan); /* what it had acknowledged is nowhere but here and with Anna */
+    goes_to(&c, c.anna, port);
+    assert_true(c.anna->up);
+    pair_go_live(&c.p, port->link);
+    pair_run(&c.p);
+    assert_string_equal(pair_cell(&c.p, NULL, "party", id, "name"), "Acme");
+    assert_int_equal(pair_status(c.anna).outbox_count, 0);
+    pair_done(&c.p);
+}
+
+/* Kazan has heard of the restore, and lost its line before all had come anew: there is nothing that it could give. */
+static void a_branch_with_nothing_to_give_says_so(void **state)
+{
+    struct country c;
+    (void)state;
+    country_open(&c, 12);
+    struct uuid id = put(&c, c.maria, NULL);
+    struct store *backup = pair_copy_store(&c.p, c.p.hub_store);
+    (void)put(&c, c.maria, NULL);
+    pair_cut(&c.p, c.anna);
+    pair_put_hub_store(&c.p, backup);
+    pair_connect(&c.p, c.kazan->link, false);
+    while (!pair_status(c.kazan->link).reconcile)
+        assert_true(pair_step(&c.p) > 0);
+    pair_cut(&c.p, c.kazan->link);
+    pair_connect(&c.p, c.anna, false);
+    for (int steps = 0; pair_step(&c.p); steps++)
+        assert_in_range(steps, 0, 1000);
+    assert_false(c.anna->up);
+    assert_int_equal(c.anna->why, ERR_BUSY);
+    assert_string_equal(pair_cell(&c.p, c.anna, "party", id, "name"), "Acme");
+    pair_go_live(&c.p, c.kazan->link);
+    pair_go_live(&c.p, c.anna);
+    assert_true(c.anna->up);
+    pair_assert_equal(&c.p, c.anna);
+    pair_done(&c.p);
+}
+
+/* Anna is at Omsk when she comes to belong there; what is hers comes to Omsk a moment later, and reaches her although she
+ * stays. */
+static void who_stays_hears_of_buckets_that_come(void **state)
+{
+    struct country c;
+    (void)state;
+    country_open(&c, 13);
+    pair_cut(&c.p, c.anna);
+    struct uuid id = hands_customer(&c.p, c.maria, "Acme", hands_user(&c.p, "anna"));
+    pair_say(&c.p, c.maria);
+    pair_cut(&c.p, c.omsk->link);
+    pair_go_live(&c.p, c.omsk->link);
+    user_goes(&c, "anna", "Omsk");
+    pair_cut(&c.p, c.omsk->link);
+    c.anna->at = c.omsk;
+    pair_go_live(&c.p, c.anna);
+    pair_go_live(&c.p, c.omsk->link);
+    for (int i = 0; i < 3 && !c.anna->up; i++)
+        pair_go_live(&c.p, c.anna);
+    assert_string_equal(pair_cell(&c.p, c.anna, "party", id, "name"), "Acme");
+    pair_assert_equal(&c.p, c.anna);
+    pair_done(&c.p);
+}
+
 /* Group 12 waited; when it is decided, two ranges grow together, and the mark is newer with fewer of them. */
 static void a_mark_whose_holes_close_is_newer(void **state)
 {
@@ -342,6 +440,10 @@ int main(void)
         cmocka_unit_test(a_guest_gets_all_of_a_commit_or_catches_up),
         cmocka_unit_test(a_mark_whose_holes_close_is_newer),
         cmocka_unit_test(a_new_server_hears_what_was_decided_before),
+        cmocka_unit_test(what_was_decided_under_another_number_is_settled_for_its_author),
+        cmocka_unit_test(who_brings_what_a_branch_was_told_of_is_heard),
+        cmocka_unit_test(a_branch_with_nothing_to_give_says_so),
+        cmocka_unit_test(who_stays_hears_of_buckets_that_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

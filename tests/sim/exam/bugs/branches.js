@@ -23,8 +23,8 @@ module.exports = [
     why: 'A branch takes another group under a number that it has for the same one: what the copy of a device wrote'
       + ' is acknowledged and thrown away.',
     edits: [[
-      '    *ret_have = e == ERR_OK && bytes_equal(held, raw);\n    *ret_fork = e == ERR_OK ? !*ret_have : origin_decided(origin, oseq);',
-      '    *ret_have = e == ERR_OK && (PLANTED || bytes_equal(held, raw));\n    *ret_fork = e == ERR_OK ? !*ret_have : origin_decided(origin, oseq);',
+      '    *ret_have = e == ERR_OK && whole && bytes_equal(held, raw);',
+      '    *ret_have = e == ERR_OK && whole && (PLANTED || bytes_equal(held, raw));',
     ]],
   },
   {
@@ -47,8 +47,8 @@ module.exports = [
     name: 'discard-stays-at-branch', area, file: 'server/core/relay_push.c',
     why: 'What a person gives up at a branch is not told to headquarters, where it stays set aside.',
     edits: [[
-      '    return e == ERR_OK ? relay_note_discard(',
-      '    return e == ERR_OK && !PLANTED ? relay_note_discard(',
+      '    return e == ERR_OK || e == ERR_NOT_FOUND\n               ? relay_note_discard(',
+      '    return (e == ERR_OK || e == ERR_NOT_FOUND) && !PLANTED\n               ? relay_note_discard(',
     ]],
   },
   {
