@@ -344,17 +344,26 @@ bool blobs_work(const struct hub *hub)
 
 enum err blobs_turn(struct hub *hub)
 {
-    if (hub->blob_checks)
-        return check(hub);
-    return hub->blob_sweeps ? sweep(hub) : ERR_OK;
+    enum { FULL_AGAIN_US = 10000000 };
+    enum err e = hub->blob_checks ? check(hub) : hub->blob_sweeps ? sweep(hub) : ERR_OK;
+    if (e != ERR_FULL)
+        return e;
+    hub->blob_checks = hub->blob_sweeps = false; /* later: records come first */
+    hub->blob_sweep_us = hub->now.mono.us + FULL_AGAIN_US;
+    return ERR_OK;
 }
 
 /* A branch's store is swept by its uplink. */
 void blobs_tick(struct hub *hub)
 {
-    if (hub->relay)
+    if (hub->relay && hub->blob_sweep_us == 0)
         return;
-    hub->blob_sweeps |= hub->now.mono.us >= hub->blob_sweep_us;
-    if (!hub->blob_sweeps)
+    if (hub->now.mono.us < hub->blob_sweep_us) {
         deadline_lower(hub, hub->blob_sweep_us);
+        return;
+    }
+    hub->blob_checks = true; /* one may have been put off */
+    hub->blob_sweeps = !hub->relay;
+    if (hub->relay)
+        hub->blob_sweep_us = 0;
 }

@@ -500,9 +500,8 @@ enum err hub_turn(struct hub *hub, struct hub_now now)
         return turn_again(hub, &none, e);
     if (purge_has_work(hub) && (!hub->intents || purge_starves(hub)))
         return turn_again(hub, &none, purge_step(hub));
-    if (!hub->intents)
-        if (!hub->intents && !hub->models_due)
-            return ERR_OK;
+    if (!hub->intents && !hub->models_due)
+        return ERR_OK;
     struct turn turn = {0};
     e = hub_transact(hub, turn_body, &turn);
     if (hub->one_by_one)
