@@ -529,13 +529,6 @@ uint32_t route_bucket(struct replica *r, const struct model_table *table,
     return found ? (uint32_t)found->number : 0;
 }
 
-enum err shown_row(struct replica *r, const struct model_table *table, const struct uuid *id,
-                   struct arena *arena, struct store_row *ret)
-{
-    enum err e = store_row_get(r->store, table, id, arena, ret);
-    return e == ERR_OK && !r->bootstrapped && ret->position > 0 ? ERR_NOT_FOUND : e;
-}
-
 enum err replica_get(struct replica *r, const struct model_table *table, const struct uuid *id,
                      struct arena *arena, struct replica_record *ret)
 {

@@ -375,6 +375,13 @@ enum err write_view(struct replica *r, const struct mutation *mutation, const st
     return e == ERR_OK ? store_row_put(r->store, table, &mutation->id, &row) : e;
 }
 
+enum err shown_row(struct replica *r, const struct model_table *table, const struct uuid *id,
+                   struct arena *arena, struct store_row *ret)
+{
+    enum err e = store_row_get(r->store, table, id, arena, ret);
+    return e == ERR_OK && !r->bootstrapped && ret->position > 0 ? ERR_NOT_FOUND : e;
+}
+
 enum err write_read(struct replica *r, const struct model_table *table, const struct uuid *id,
                     bool dead, struct store_row *ret_row, struct record *ret, struct err_info *info)
 {

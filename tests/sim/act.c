@@ -293,7 +293,7 @@ void act(struct world *world, const struct action *action)
     struct seeded_rng dice;
     seeded_rng_start(&dice, action->dice);
     struct node *node = whom(world, action);
-    if (action->kind != ACTION_NIGHT)
+    if (action->kind != ACTION_NIGHT && action->kind != ACTION_MODEL)
         branches_wake(world);
     if (action->kind != ACTION_WRITE)
         say(world, "%s: %s", node->name, action_text((enum action_kind)action->kind));

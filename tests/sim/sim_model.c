@@ -58,12 +58,17 @@ const char sim_model_json[] =
     "[" COLUMN(1, text, text) MERGE(append) REQUIRED
     "}]},"
     "{\"id\":20,\"name\":\"memo\",\"delete\":\"manual\",\"bucket\":\"company\",\"columns\":"
-    "[" COLUMN(1, body, text) "}," COLUMN(2, visits, integer)
-        MERGE(counter) "}]},"
-                       "{\"id\":21,\"name\":\"tariff\",\"delete\":\"revives\",\"bucket\":"
-                       "\"company\",\"write\":\"manager\","
-                       "\"columns\":[" COLUMN(1, label, text) "}]},"
-    "{\"id\":22,\"name\":\"photo\",\"delete\":\"wins\",\"bucket\":\"inherit\","
-    "\"parent\":\"account\",\"columns\":[" COLUMN(1, account, reference) ",\"target\":"
-    "\"account\",\"required\":true}," COLUMN(2, what, text) "}," COLUMN(3, picture, blob)
-        MERGE(append) "}]}]}";
+    "[" COLUMN(1, body, text) "}," COLUMN(2, visits, integer) MERGE(
+        counter) "}]},"
+                 "{\"id\":21,\"name\":\"tariff\",\"delete\":\"revives\",\"bucket\":"
+                 "\"company\",\"write\":\"manager\","
+                 "\"columns\":[" COLUMN(
+                     1, label, text) "}]},"
+                                     "{\"id\":22,\"name\":\"photo\",\"delete\":\"wins\",\"bucket\":"
+                                     "\"inherit\","
+                                     "\"parent\":\"account\",\"columns\":[" COLUMN(
+                                         1, account,
+                                         reference) ",\"target\":"
+                                                    "\"account\",\"required\":true}," COLUMN(
+                                                        2, what, text) "}," COLUMN(3, picture, blob)
+                                                        MERGE(append) "}]}]}";

@@ -273,7 +273,8 @@ static void a_device_speaks_for_itself_alone(void **state)
     expect(&t, discard_of(&m, origin_of(t.anna), 0), ERR_PROTOCOL);
     expect(&t, discard_of(&m, origin_of(t.boris), 1), ERR_PROTOCOL);
     again(&t);
-    hostile_send(&t.h, discard_of(&m, 12345, 1)); /* never heard of here: its author says it elsewhere */
+    hostile_send(&t.h,
+                 discard_of(&m, 12345, 1)); /* never heard of here: its author says it elsewhere */
     hostile_settle(&t.h);
     assert_int_equal(t.h.failure, ERR_OK);
     assert_int_equal(run_end(&t), end);
