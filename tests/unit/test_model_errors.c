@@ -408,7 +408,7 @@ static void damaged_files_never_crash(void **state)
         models += err == ERR_OK;
         model_free(model);
     }
-    assert_true(models > 0 && models < rounds);
+    assert_true(models < rounds && (models > 0 || slow != NULL)); /* few rounds may spoil all */
     free(json);
 }
 

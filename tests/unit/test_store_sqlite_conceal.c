@@ -166,6 +166,7 @@ static void a_later_model_finds_them(void **state)
             "\"name\":\"of\",\"type\":\"reference\",\"target\":\"thing\",\"required\":true,"
             "\"label\":{\"en\":\"Of\"}}]}");
     struct store_kit other = *kit;
+    arena_init(&other.arena, 1 << 20);
     struct store_sqlite_options options = kit->options;
     options.path = path;
     other.model = before;
@@ -200,6 +201,7 @@ static void a_later_model_finds_them(void **state)
     assert_ok(store_row_get(other.store, piece, &child, &kit->arena, &row));
     store_rollback(other.store);
     store_close(other.store);
+    arena_done(&other.arena);
     model_free(before);
     model_free(after);
 }
