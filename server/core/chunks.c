@@ -187,6 +187,9 @@ static int add_row(void *context, uint64_t position, const struct model_table *t
     build->entries++;
     if (e == ERR_NOT_FOUND && build->anew)
         return 0;
+    struct version_head head;
+    if (e == ERR_OK && version_peek(row.version, &head) != ERR_OK)
+        return ERR_CORRUPT; /* kept for many, it would keep failing after the store is mended */
     if (e == ERR_OK)
         e = page_write_row(&hub->writer, position, table, id, &row);
     else if (e == ERR_NOT_FOUND)
