@@ -6,7 +6,7 @@
 #include "common/store_sqlite/sqlite_store.h"
 #include "tests/lib/store_kit.h"
 
-enum { OWN = 1, CAME = 2 };
+enum { OWN = 1, CAME = 2, SCHEMA_TEXT = 20000 };
 
 static int setup(void **state)
 {
@@ -136,6 +136,55 @@ static void other_handles_follow(void **state)
     store_close(meanwhile);
 }
 
+/* The schema, as another program reads it after its own change (may be NULL); without quotes, which SQLite adds. */
+static void schema(struct store_kit *kit, const char *change, char (*ret)[SCHEMA_TEXT])
+{
+    sqlite3 *db;
+    sqlite3_stmt *row;
+    assert_int_equal(sqlite3_open(kit->path, &db), SQLITE_OK);
+    if (change)
+        assert_int_equal(sqlite3_exec(db, change, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(
+            db,
+            "SELECT group_concat(type||' '||name||' of '||tbl_name||"
+            "': '||replace(sql,char(34),''),char(10)) FROM (SELECT * FROM sqlite_schema"
+            " ORDER BY type,name)",
+            -1, &row, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_step(row), SQLITE_ROW);
+    (void)snprintf(*ret, sizeof *ret, "%s", (const char *)sqlite3_column_text(row, 0));
+    (void)sqlite3_finalize(row);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* Tables, indexes and what somebody else has added are as before, and work. */
+static void the_schema_is_as_before(void **state)
+{
+    struct store_kit *kit = *state;
+    static const char *const changes[] = {
+        NULL, "CREATE INDEX \"their index\" ON thing (name)",
+        "CREATE TRIGGER theirs AFTER INSERT ON thing BEGIN SELECT 1; END"};
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        char before[SCHEMA_TEXT], now[SCHEMA_TEXT];
+        schema(kit, changes[i], &before);
+        store_kit_begin(kit);
+        assert_ok(store_conceal(kit->store));
+        put(kit, CAME, 7 + i);
+        store_kit_commit(kit);
+        schema(kit, NULL, &now);
+        assert_non_null(strstr(now, "table satchel_first_thing of satchel_first_thing"));
+        assert_non_null(strstr(now, "view thing of thing"));
+        assert_ok(store_sqlite_verify(kit->store, NULL, NULL));
+        store_kit_begin(kit);
+        assert_ok(store_reveal(kit->store));
+        store_kit_commit(kit);
+        schema(kit, NULL, &now);
+        assert_string_equal(now, before);
+        assert_int_equal(counted(kit), 1);
+    }
+}
+
 static const char model_format[] =
     "{\"name\":\"kit\",\"version\":%d,\"tables\":[{\"id\":16,\"name\":\"thing\",\"label\":{\"en\":"
     "\"Thing\"},\"delete\":\"revives\",\"bucket\":\"company\",\"title\":\"name\",\"columns\":["
@@ -213,6 +262,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_transaction_that_is_undone_changes_no_names, setup,
                                         store_kit_teardown),
         cmocka_unit_test_setup_teardown(other_handles_follow, setup, store_kit_teardown),
+        cmocka_unit_test_setup_teardown(the_schema_is_as_before, setup, store_kit_teardown),
         cmocka_unit_test_setup_teardown(a_later_model_finds_them, setup, store_kit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
