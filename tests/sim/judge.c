@@ -285,7 +285,7 @@ static void check_conflict(struct judge *j, const struct model_table *table, con
 }
 
 static void check_record(struct judge *j, struct oracle *oracle, const struct model_table *table,
-                         const struct uuid *id, bool vague)
+                         const struct uuid *id, bool vague, bool late)
 {
     struct held held;
     struct oracle_record record;
@@ -296,7 +296,8 @@ static void check_record(struct judge *j, struct oracle *oracle, const struct mo
         return;
     }
     oracle_record(oracle, table, id, &record);
-    if (record.present && !held.present && (record.dead || vague) && purges_may_have(j, table, id))
+    if (record.present && !held.present &&
+        (late || ((record.dead || vague) && purges_may_have(j, table, id))))
         j->world->cover[COVER_PURGED]++;
     else if (record.present != held.present)
         broken(j->world, "the merge", "%s is %s, and should %sbe", what,
@@ -375,6 +376,24 @@ static void tell_tree(struct judge *j, const struct part *parts, uint32_t count)
     }
 }
 
+/* A late write to a record that belongs to another brings both back, for the naive merge. If they had been purged, it
+ * made a conflict record where deletes win (SPEC 13.4), and is in effect as well. */
+static bool written_when_gone(const struct judge *j, const struct part *parts, uint32_t count)
+{
+    int64_t horizon_ms = purges_retention(j->world).horizon_ms, deleted_ms = INT64_MAX;
+    for (uint32_t i = 0; horizon_ms >= 0 && i < count; i++)
+        for (uint32_t m = 0; m < parts[i].group.mutation_count; m++) {
+            const struct mutation *mutation = &parts[i].group.mutations[m];
+            int64_t at_ms = parts[i].deed->told->decided_ms;
+            if (mutation->op == MUTATION_DELETE && at_ms < deleted_ms)
+                deleted_ms = at_ms;
+            if (mutation->op == MUTATION_UPDATE && deleted_ms < INT64_MAX &&
+                mutation->table->delete_policy == DELETE_WINS && at_ms - deleted_ms >= horizon_ms)
+                return true;
+        }
+    return false;
+}
+
 static void judge_tree(struct judge *j, const struct model_table *table, const struct uuid *root)
 {
     const struct model *model = j->world->model;
@@ -395,6 +414,7 @@ static void judge_tree(struct judge *j, const struct model_table *table, const s
             if (!seen_before(parts, i, m))
                 take_stamps(j, parts[i].group.mutations[m].table, &parts[i].group.mutations[m].id,
                             parts, count);
+    bool late = written_when_gone(j, parts, count);
     oracle_init(&oracle, model, ops, count, &j->tree);
     for (uint32_t i = 0; i < count && !vague; i++)
         if (oracle.reason[i] != REASON_NONE) {
@@ -408,7 +428,7 @@ static void judge_tree(struct judge *j, const struct model_table *table, const s
         for (uint32_t m = 0; m < parts[i].group.mutation_count && !j->world->failed; m++)
             if (!seen_before(parts, i, m))
                 check_record(j, &oracle, parts[i].group.mutations[m].table,
-                             &parts[i].group.mutations[m].id, vague);
+                             &parts[i].group.mutations[m].id, vague, late);
     if (j->world->failed && j->world->story)
         tell_tree(j, parts, count);
 }
