@@ -49,19 +49,28 @@ static enum err read_text(sqlite3 *db, const struct store_sqlite_options *option
     return tells ? sqlite_store_code(native) : ERR_NOT_FOUND;
 }
 
-enum err store_sqlite_model(const struct store_sqlite_options *options, bool as_it_is,
-                            struct model **ret_model, struct err_info *info)
+enum err store_sqlite_model_text(const struct store_sqlite_options *options, bool as_it_is,
+                                 struct buf *out, struct err_info *info)
 {
     sqlite3 *db = NULL;
-    struct buf text;
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     flags |= options->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
-    buf_init(&text, MODEL_WHOLE_MAX);
     int native = sqlite3_open_v2(options->path, &db, flags, options->vfs);
-    enum err err = native == SQLITE_OK      ? read_text(db, options, as_it_is, &text)
+    enum err err = native == SQLITE_OK      ? read_text(db, options, as_it_is, out)
                    : native == SQLITE_NOMEM ? ERR_NOMEM
                                             : ERR_NOT_FOUND;
     (void)sqlite3_close(db);
+    if (err != ERR_OK && err != ERR_NOT_FOUND)
+        (void)err_set(info, err, "'%s' cannot be read: %s", options->path, err_text(err));
+    return err;
+}
+
+enum err store_sqlite_model(const struct store_sqlite_options *options, bool as_it_is,
+                            struct model **ret_model, struct err_info *info)
+{
+    struct buf text;
+    buf_init(&text, MODEL_WHOLE_MAX);
+    enum err err = store_sqlite_model_text(options, as_it_is, &text, info);
     if (err == ERR_OK) {
         err = as_it_is ? model_parse_given(buf_view(&text), ret_model, info)
                        : model_parse_whole(buf_view(&text), NULL, ret_model, info);
@@ -71,8 +80,6 @@ enum err store_sqlite_model(const struct store_sqlite_options *options, bool as_
                           "'%s': its model is of a later program: %.300s. Update this program",
                           options->path, why.message);
         }
-    } else if (err != ERR_NOT_FOUND) {
-        (void)err_set(info, err, "'%s' cannot be read: %s", options->path, err_text(err));
     }
     buf_done(&text);
     return err;

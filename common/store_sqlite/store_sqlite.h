@@ -15,6 +15,7 @@
 #ifndef COMMON_STORE_SQLITE_STORE_SQLITE_H
 #define COMMON_STORE_SQLITE_STORE_SQLITE_H
 
+#include "common/buf.h"
 #include "common/store.h"
 
 struct sqlite3;
@@ -69,6 +70,9 @@ enum err store_sqlite_open(const struct store_sqlite_options *options, const str
  * model_parse_whole() says; ERR_BUSY, ERR_IO, ERR_NOMEM. */
 enum err store_sqlite_model(const struct store_sqlite_options *options, bool as_it_is,
                             struct model **ret_model, struct err_info *info);
+/* Its text, as model_parse_given() takes it, appended to out. Errors: as above, without those of parsing. */
+enum err store_sqlite_model_text(const struct store_sqlite_options *options, bool as_it_is,
+                                 struct buf *out, struct err_info *info);
 
 /* The connection, for reports and the read-only SQL command: of a reader, within its transaction.
  * Never write through it. */

@@ -30,9 +30,8 @@ struct node *act_add_node(struct world *world, bool serves, int32_t upstream,
 
 /* act_models.c: the models of a kit. */
 enum err models_open(struct kit *kit, struct err_info *info);
-/* That of the kit which is this one; otherwise an invariant is broken. */
-const struct model *models_known(struct world *world, const struct node *node,
-                                 const struct model *model);
+/* That of the kit which has this text; otherwise an invariant is broken. */
+const struct model *models_known(struct world *world, const struct node *node, struct bytes text);
 /* Whether the server's model is an earlier one than the node's. */
 bool models_behind(const struct world *world, const struct node *server, const struct node *node);
 /* Headquarters takes the next one over. */

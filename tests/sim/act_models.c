@@ -40,11 +40,10 @@ enum err models_open(struct kit *kit, struct err_info *info)
     return e;
 }
 
-const struct model *models_known(struct world *world, const struct node *node,
-                                 const struct model *model)
+const struct model *models_known(struct world *world, const struct node *node, struct bytes text)
 {
     for (int i = 0; i < SIM_MODELS; i++)
-        if (memcmp(world->kit->models[i]->hash, model->hash, 32) == 0)
+        if (bytes_equal(world->kit->models[i]->text, text))
             return world->kit->models[i];
     broken(world, "models are headquarters'", "%s has a model that nobody made", node->name);
     return world->kit->models[0];

@@ -113,11 +113,12 @@ static enum err open_store(struct node *node)
                                                  .keeps_log = node->serves,
                                                  .cache_bytes = 2 << 20,
                                                  .wal_autocheckpoint_pages = 100};
-    struct model *own = NULL;
-    enum err e = store_sqlite_model(&options, false, &own, &info);
+    struct buf text;
+    buf_init(&text, MODEL_WHOLE_MAX);
+    enum err e = store_sqlite_model_text(&options, false, &text, &info);
     if (e == ERR_OK)
-        node->model = models_known(node->world, node, own);
-    model_free(own);
+        node->model = models_known(node->world, node, buf_view(&text));
+    buf_done(&text);
     if (e == ERR_OK && node->world->failed)
         e = ERR_BUG;
     if (e == ERR_OK)
