@@ -13,12 +13,7 @@ const { seedFromEnvironment } = require('./random.js');
 const seed = seedFromEnvironment();
 const seconds = Number(process.env.SATCHEL_FAULT_SECONDS) || 15;
 
-test.after(async () => {
-  await lib.cleanUp();
-  // Now and then the process did not end after all that (2 of 6 runs of 100 s beside other tests): a handle of the
-  // harness that nothing waits for. The verdict is out by then.
-  setTimeout(() => process.exit(), 3000).unref();
-});
+test.after(lib.cleanUp);
 
 const TOPOLOGIES = ['direct', 'through a branch', 'through two'];
 

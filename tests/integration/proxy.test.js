@@ -138,3 +138,18 @@ test('clogged and unclogged: late, but nothing is lost', () => through({ kind: '
     proxy.unclog();
     await until(() => got.bytes === 10000, 'all');
   }));
+
+test('a reset in the moment of an end leaves no socket open', () => through({ kind: 'none' },
+  async ({ client, got, proxy, server }) => {
+    client.write(data);
+    await until(() => got.bytes === 10000, 'all');
+    const [connection] = proxy.connections;
+    const closed = [connection.client, connection.server].map((socket) => new Promise((resolve) => {
+      socket.on('close', resolve);
+    }));
+    connection.server.end();
+    connection.client.end();
+    connection.reset();
+    await until(() => server.seen[0].end || server.seen[0].error, 'the end');
+    await Promise.race([Promise.all(closed), pause(2000).then(() => assert.fail('a socket stays open'))]);
+  }));
