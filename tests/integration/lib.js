@@ -195,6 +195,18 @@ class Device {
     return ['--dir', this.dir, ...args];
   }
 
+  // How often the text is in the bytes of the files, free pages and logs included.
+  countOf(text) {
+    let count = 0;
+    for (const name of fs.readdirSync(this.dir)) {
+      const bytes = fs.readFileSync(path.join(this.dir, name));
+      for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) {
+        count++;
+      }
+    }
+    return count;
+  }
+
   start(...args) {
     return start('satchel', this.args(args), { env: this.env });
   }

@@ -4,26 +4,12 @@
 
 const test = require('node:test');
 const assert = require('node:assert/strict');
-const fs = require('node:fs');
-const path = require('node:path');
 const lib = require('./lib.js');
 
 const CUSTOMERS = 20;
 const CANARY = 'canary-tsq';
 
 test.after(lib.cleanUp);
-
-// How often the canary is in the files of a replica that no program has open: free pages and write-ahead log, too.
-function canariesIn(device) {
-  let count = 0;
-  for (const name of fs.readdirSync(device.dir)) {
-    const bytes = fs.readFileSync(path.join(device.dir, name));
-    for (let at = bytes.indexOf(CANARY); at >= 0; at = bytes.indexOf(CANARY, at + 1)) {
-      count++;
-    }
-  }
-  return count;
-}
 
 const holds = async (device) => [await device.one('SELECT count(*) FROM party'),
   await device.one('SELECT count(*) FROM contact')];
@@ -83,7 +69,7 @@ test('a team, and who stands in for whom', async (t) => {
     assert.deepEqual(await holds(bert), none);
     assert.equal((await server.json('team', 'list')).teams[0].records, CUSTOMERS);
     await refused(server, 3, /20 records are this team's alone/, 'team', 'remove', 'Key accounts');
-    assert.equal(canariesIn(bert), 0);
+    assert.equal(bert.countOf(CANARY), 0);
   });
 
   await t.test('an owner who is not of the team is refused, and told so', async () => {
@@ -99,13 +85,13 @@ test('a team, and who stands in for whom', async (t) => {
   await t.test('who leaves, connected, keeps nothing', async () => {
     const live = carl.live();
     await live.saw('caught_up');
-    assert.ok(canariesIn(carl) > CUSTOMERS);
+    assert.ok(carl.countOf(CANARY) > CUSTOMERS);
     await server.must('team', 'leave', 'Key accounts', 'carl');
     await live.saw('caught_up', 2); // told at once: it has come back
     live.kill('SIGTERM');
     await live.done;
     assert.deepEqual(await holds(carl), none);
-    assert.equal(canariesIn(carl), 0);
+    assert.equal(carl.countOf(CANARY), 0);
     assert.deepEqual(await holds(anna), all);
   });
 
@@ -123,7 +109,7 @@ test('a team, and who stands in for whom', async (t) => {
     live.kill('SIGTERM');
     await live.done;
     assert.deepEqual(await holds(bert), none);
-    assert.equal(canariesIn(bert), 0);
+    assert.equal(bert.countOf(CANARY), 0);
     await anna.sync();
     assert.equal(await anna.one(`SELECT website FROM party WHERE name='${CANARY} 5'`), 'bert.example');
     const users = (await server.json('user', 'list')).users;
@@ -140,7 +126,7 @@ test('a team, and who stands in for whom', async (t) => {
     await server.must('user', 'substitute', 'anna', '--end');
     await bert.sync();
     assert.deepEqual(await holds(bert), none);
-    assert.equal(canariesIn(bert), 0);
+    assert.equal(bert.countOf(CANARY), 0);
   });
 
   await t.test('a portfolio goes on, counted before', async () => {
