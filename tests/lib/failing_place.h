@@ -6,6 +6,7 @@
  *             arise, in rounds as many as there are places, not as there are calls. What has failed does not
  *             again in the same program; with SATCHEL_EACH_STORY=1 in the environment (./dev coverage), not again in
  *             the same story.
+ *             Under a tool that makes everything slow (SATCHEL_SLOW_TOOL) a place is the return address alone.
  * Kinds:      PLACE_ERRORS: allocations (of arenas and buffers too), calls of a store, of the cipher library, of
  *             randomness. PLACE_DAMAGE: what a store hands out is empty, a byte shorter or a byte longer than what
  *             was put there, each once per place. PLACE_NATIVE: calls of SQLite.

@@ -112,10 +112,10 @@ void stage_each_fault(struct stage *s, const char *name, unsigned sources, step_
                       step_fn *step, step_fn *check)
 {
     for (int source = 0; source < STAGE_SOURCES; source++) {
-        uint64_t k = 1, rounds = 0;
+        uint64_t k = 1, rounds = 0, part = unit_rounds(48);
         if (!(sources & 1u << source) || (source == STAGE_MEMORY && !failing_alloc_works()))
             continue;
-        for (bool met = true; met && rounds < STAGE_ROUNDS; k += 1 + k / 48, rounds++) {
+        for (bool met = true; met && rounds < STAGE_ROUNDS; k += 1 + k / part, rounds++) {
             if (prepare)
                 prepare(s);
             met = fails_at(s, (enum stage_source)source, k, step);

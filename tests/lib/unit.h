@@ -48,6 +48,12 @@ static inline unsigned unit_rounds(unsigned n)
     return getenv("SATCHEL_SLOW_TOOL") == NULL ? n : (n + 9) / 10;
 }
 
+/* 1, or n under such a tool: of what is tried one after the other, each n-th. */
+static inline unsigned unit_step(unsigned n)
+{
+    return getenv("SATCHEL_SLOW_TOOL") == NULL ? 1 : n;
+}
+
 /* A literal with NUL bytes inside it, as a view. */
 #define BYTES(literal) bytes_of(literal, sizeof(literal) - 1)
 

@@ -338,7 +338,7 @@ static void check(const char *table)
     seeded_rng_init(&rng, 1);
     first = rng.state;
     story_init(&h->story, NULL);
-    for (uint64_t seed = first; seed < first + HISTORIES; seed++) {
+    for (uint64_t seed = first; seed < first + unit_rounds(HISTORIES); seed++) {
         uint8_t order[OPS];
 
         make_history(h, table, seed);

@@ -2,11 +2,12 @@
  * beneath them are written, moved to other customers and deleted, offline and live, with cuts and restarts. In
  * the end each device holds exactly what its user may see, and headquarters' books add up.
  *
- * SATCHEL_SEED replays one history; SATCHEL_ROUNDS says how many are tried.
+ * tests/lib/histories.h: how to replay one.
  * ctest: timeout=900 */
 #include <stdio.h>
 
 #include "tests/lib/hands.h"
+#include "tests/lib/histories.h"
 
 enum { PEOPLE = 5, STEPS = 150, RECORDS_MAX = 80, ROUNDS = 8 };
 
@@ -282,15 +283,8 @@ static void play(uint64_t seed, uint64_t sums[3])
 static void customers_change_hands(void **state)
 {
     (void)state;
-    const char *seed = getenv("SATCHEL_SEED"), *rounds = getenv("SATCHEL_ROUNDS");
-    uint64_t first = seed ? strtoull(seed, NULL, 10) : 1;
-    uint64_t count = rounds ? strtoull(rounds, NULL, 10) : seed ? 1 : 60;
     uint64_t sums[3] = {0};
-    for (uint64_t i = first; i < first + count; i++) {
-        if (count > 1 && getenv("SATCHEL_TELL"))
-            print_message("SATCHEL_SEED=%llu\n", (unsigned long long)i);
-        play(i, sums);
-    }
+    uint64_t count = histories_play(60, play, sums);
     print_message("%llu histories: %llu texts, %llu moves, %llu groups refused\n",
                   (unsigned long long)count, (unsigned long long)sums[0],
                   (unsigned long long)sums[1], (unsigned long long)sums[2]);

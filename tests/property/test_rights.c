@@ -4,7 +4,7 @@
  * was never allowed to see its customer since it was written, on the wire or in the bytes of the files of a replica,
  * is a leak. In the end each device holds what its user may see, and no file a text of anything else.
  *
- * SATCHEL_SEED replays one history; SATCHEL_ROUNDS says how many are tried.
+ * tests/lib/histories.h: how to replay one.
  * ctest: timeout=900 */
 #include <stdio.h>
 #include <sys/stat.h>
@@ -14,6 +14,7 @@
 #include "common/store_sqlite/store_sqlite.h"
 #include "protocol/frame.h"
 #include "tests/lib/hands.h"
+#include "tests/lib/histories.h"
 
 enum {
     PEOPLE = 6,
@@ -504,15 +505,8 @@ static void play(uint64_t seed, uint64_t sums[4])
 static void nobody_learns_what_they_may_not_see(void **state)
 {
     (void)state;
-    const char *seed = getenv("SATCHEL_SEED"), *rounds = getenv("SATCHEL_ROUNDS");
-    uint64_t first = seed ? strtoull(seed, NULL, 10) : 1;
-    uint64_t count = rounds ? strtoull(rounds, NULL, 10) : seed ? 1 : 40;
     uint64_t sums[4] = {0};
-    for (uint64_t i = first; i < first + count; i++) {
-        if (count > 1 && getenv("SATCHEL_TELL"))
-            print_message("SATCHEL_SEED=%llu\n", (unsigned long long)i);
-        play(i, sums);
-    }
+    uint64_t count = histories_play(40, play, sums);
     print_message("%llu histories: %llu texts, %llu moves, %llu changes of rights, %llu refused\n",
                   (unsigned long long)count, (unsigned long long)sums[0],
                   (unsigned long long)sums[1], (unsigned long long)sums[2],

@@ -128,7 +128,7 @@ static void each_call_fails(int which)
     static const enum err errors[] = {ERR_BUSY, ERR_FULL, ERR_NOMEM, ERR_IO};
     uint64_t calls = calls_of(which);
     uint32_t met = 0, plays = 0;
-    for (uint64_t k = 1; k <= calls; k++) {
+    for (uint64_t k = 1; k <= calls; k += unit_step(7)) {
         struct play play;
         play_start(&play);
         store_mem_fail_at(chosen(&play, which), k, errors[k % 4]);
@@ -165,7 +165,7 @@ static void memory_is_short_until_the_end_of_a_turn(void **state)
         skip();
     uint32_t plays = 0;
     bool met = true;
-    for (uint64_t k = 1; met; k++, plays++) {
+    for (uint64_t k = 1; met; k += unit_step(7), plays++) {
         struct play play;
         play_start(&play);
         play.run.shortage_at = k;

@@ -142,7 +142,7 @@ static void old_or_new_never_between(void **state)
     admin(&p, "{\"do\":\"user-add\",\"login\":\"anna\"}");
     close_place(&p);
     sim_disk_sync_all(template);
-    for (uint64_t at = 1, hit = 1; hit; at++)
+    for (uint64_t at = 1, hit = 1; hit; at += unit_step(3))
         for (int survivors = 0; survivors < SIM_DISK_SURVIVORS_COUNT; survivors += 2) {
             p.disk = sim_disk_copy(template, at);
             assert_ok(open_place(&p, false));
@@ -186,7 +186,7 @@ static void errors_leave_it_whole(void **state)
     sim_disk_sync_all(template);
     static const int codes[] = {SQLITE_FULL, SQLITE_IOERR_WRITE};
     for (int c = 0; c < 2; c++)
-        for (uint64_t at = 1, hit = 1; hit; at++) {
+        for (uint64_t at = 1, hit = 1; hit; at += unit_step(3)) {
             p.disk = sim_disk_copy(template, at);
             assert_ok(open_place(&p, false));
             const struct sim_disk_fault fault = {.calls = SIM_DISK_BIT(SIM_DISK_WRITE) |

@@ -186,7 +186,7 @@ static void each_allocation(struct store_kit *kit, const char *name, question *a
     struct answer right = {.kit = kit};
     uint64_t k = 1, refused = 0;
     assert_ok(ask(&right));
-    for (bool hit = failing_alloc_works(); hit; k++) {
+    for (bool hit = failing_alloc_works(); hit; k += unit_step(5)) {
         struct answer answer = {.kit = kit};
         failing_alloc_start(k);
         enum err e = ask(&answer);

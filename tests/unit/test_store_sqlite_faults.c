@@ -211,7 +211,7 @@ static void nothing_is_built_upon_a_commit_whose_sync_failed(void **state)
         .calls = SIM_DISK_BIT(SIM_DISK_SYNC), .at = 1, .effect = SIM_DISK_SYNC_LOSES};
     struct store_kit *kit = *state;
 
-    for (uint64_t seed = 0; seed < 40; seed++) {
+    for (uint64_t seed = 0; seed < 40; seed += unit_step(4)) {
         kit->options.wal_autocheckpoint_pages =
             seed % 2 == 0 ? 0 : 1; /* the log begins anew, too */
         open_on_disk(kit, seed);
@@ -293,7 +293,7 @@ static void commits_that_may_come_later_go_from_the_end_or_stay(void **state)
     struct store_kit *kit = *state;
     uint32_t fewest = LATER_LAST;
 
-    for (uint64_t seed = 0; seed < 120; seed++) {
+    for (uint64_t seed = 0; seed < 120; seed += unit_step(4)) {
         commit_later(kit, seed);
         after_power_cut(kit, (enum sim_disk_survivors)(seed % SIM_DISK_SURVIVORS_COUNT), seed);
         uint32_t left = count_first(kit);
@@ -315,7 +315,7 @@ static void a_failed_sync_after_commits_that_may_come_later(void **state)
         .calls = SIM_DISK_BIT(SIM_DISK_SYNC), .at = 1, .effect = SIM_DISK_SYNC_LOSES};
     struct store_kit *kit = *state;
 
-    for (uint64_t seed = 0; seed < 120; seed++) {
+    for (uint64_t seed = 0; seed < 120; seed += unit_step(4)) {
         commit_later(kit, seed);
         assert_ok(store_begin(kit->store, STORE_WRITE));
         store_kit_put(kit, kit->thing, LATER_LAST, LATER_LAST, false);
@@ -425,7 +425,7 @@ static void running_out_of_memory_is_told_and_harmless(void **state)
     if (!failing_alloc_works())
         skip();
     kit->options.synchronous = STORE_SQLITE_OFF;
-    for (uint64_t k = 1; hit; k++) {
+    for (uint64_t k = 1; hit; k += unit_step(5)) {
         struct store *reader = NULL;
         close_store(kit);
         (void)unlink(kit->path);

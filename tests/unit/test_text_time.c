@@ -88,13 +88,14 @@ static void days_of_known_dates(void **state)
 static void every_day_follows_the_one_before(void **state)
 {
     static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int year = 1, month = 1, day = 1;
+    int year = 1, month = 1, day = 1, part = (int)unit_step(19);
 
     (void)state;
     for (int32_t days = -719162; days <= 2932896; days++) {
         bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-        bool look = days % 7 == 0 || day == 1 || day >= 28; /* not each: formatting takes time */
-        char expected[32];
+        /* not each: formatting takes time */
+        bool look = (days % 7 == 0 || day == 1 || day >= 28) && year % part == 0;
+        char expected[40];
         int32_t parsed;
 
         if (look) {

@@ -331,7 +331,7 @@ static void test_random_changes_are_refused_or_canonical(void **state)
     arena_init(&arena, 1 << 20);
     buf_init(&out, 1 << 20);
     assert_ok(version_encode(kit->customer, &version, &kit->out));
-    for (int i = 0; i < 60000; i++) {
+    for (unsigned i = 0; i < unit_rounds(60000); i++) {
         uint64_t changes = 1 + seeded_below(&rng, 3);
         size_t size = kit->out.size;
         uint8_t *copy = malloc(size);
@@ -368,7 +368,7 @@ static void test_random_bytes_are_survived(void **state)
 
     seeded_rng_init(&rng, 43);
     arena_init(&arena, 1 << 20);
-    for (int i = 0; i < 60000; i++) {
+    for (unsigned i = 0; i < unit_rounds(60000); i++) {
         size_t size = (size_t)seeded_below(&rng, 120);
         uint8_t bytes[120];
 
