@@ -165,7 +165,7 @@ static void memory_is_short_until_the_end_of_a_turn(void **state)
         skip();
     uint32_t plays = 0;
     bool met = true;
-    for (uint64_t k = 1; met; k += unit_step(7), plays++) {
+    for (uint64_t k = 1; met; k += unit_step(2), plays++) {
         struct play play;
         play_start(&play);
         play.run.shortage_at = k;
