@@ -758,18 +758,21 @@ struct satchel_status {
     enum satchel_server_model server_model;
     uint32_t server_model_version; /* 0: not known yet */
     const char *server_model_why;  /* STRANGE: what is the matter, and what to do; else "" */
-    /* What takes place on the disk, in bytes; 0 where this SQLite cannot tell. */
     uint64_t file_bytes, free_bytes, wal_bytes; /* free: of the file, to be used again */
+};
+
+/* Strings belong to the handle. */
+SATCHEL_API enum satchel_code satchel_status(struct satchel *handle, struct satchel_status *ret);
+
+/* What takes how much of the file, in bytes; 0 where this SQLite cannot tell. */
+struct satchel_sizes {
     uint64_t records_bytes, conflicts_bytes;
     uint64_t deleted, deleted_bytes; /* records that were deleted, until headquarters purges them */
     uint64_t own_groups_bytes;       /* what waits to be sent, and the sent-log */
-    uint64_t pending_bytes;          /* changes that are not decided, and copies beneath them */
-    uint64_t parked_bytes;
+    uint64_t pending_bytes, parked_bytes; /* not decided, with copies beneath; set aside */
 };
-
-/* Strings belong to the handle. Reads the whole file for its sizes. */
-SATCHEL_API enum satchel_code satchel_status(struct satchel *handle,
-                                             struct satchel_status *ret_status);
+/* Reads the whole file. SATCHEL_E_NOMEM, SATCHEL_E_IO, SATCHEL_E_BUSY. */
+SATCHEL_API enum satchel_code satchel_sizes(struct satchel *handle, struct satchel_sizes *ret);
 
 struct satchel_verification {
     uint64_t buckets, records;    /* that were read */

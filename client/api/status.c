@@ -163,23 +163,37 @@ static enum err fill_model(struct satchel *h, struct satchel_status *ret)
 static enum err fill_sizes(struct satchel *h, struct satchel_status *ret)
 {
     struct store_sizes sizes;
-    enum err e = store_sqlite_sizes(h->store, &sizes);
+    enum err e = store_sqlite_sizes(h->store, false, &sizes);
     if (e != ERR_OK)
         return e;
     ret->file_bytes = sizes.file_bytes;
     ret->free_bytes = sizes.free_bytes;
     ret->wal_bytes = sizes.wal_bytes;
-    ret->records_bytes = sizes.areas[STORE_AREA_RECORDS].bytes;
-    ret->conflicts_bytes = sizes.areas[STORE_AREA_CONFLICTS].bytes;
-    ret->deleted = sizes.areas[STORE_AREA_DELETED].rows;
-    ret->deleted_bytes = sizes.areas[STORE_AREA_DELETED].bytes;
-    ret->own_groups_bytes = sizes.areas[STORE_AREA_OWN_GROUPS].bytes;
-    ret->pending_bytes = sizes.areas[STORE_AREA_PENDING].bytes;
-    ret->parked_bytes = sizes.areas[STORE_AREA_PARKED].bytes;
     return ERR_OK;
 }
 
-enum satchel_code satchel_status(struct satchel *handle, struct satchel_status *ret_status)
+enum satchel_code satchel_sizes(struct satchel *handle, struct satchel_sizes *ret)
+{
+    struct store_sizes sizes;
+    enum err e = api_start(handle);
+    if (e == ERR_OK)
+        e = api_read_begin(handle);
+    if (e != ERR_OK)
+        return api_end(handle, e);
+    e = store_sqlite_sizes(handle->store, true, &sizes);
+    api_read_end(handle);
+    if (e == ERR_OK)
+        *ret = (struct satchel_sizes){.records_bytes = sizes.areas[STORE_AREA_RECORDS].bytes,
+                                      .conflicts_bytes = sizes.areas[STORE_AREA_CONFLICTS].bytes,
+                                      .deleted = sizes.areas[STORE_AREA_DELETED].rows,
+                                      .deleted_bytes = sizes.areas[STORE_AREA_DELETED].bytes,
+                                      .own_groups_bytes = sizes.areas[STORE_AREA_OWN_GROUPS].bytes,
+                                      .pending_bytes = sizes.areas[STORE_AREA_PENDING].bytes,
+                                      .parked_bytes = sizes.areas[STORE_AREA_PARKED].bytes};
+    return api_end(handle, e);
+}
+
+enum satchel_code satchel_status(struct satchel *handle, struct satchel_status *ret)
 {
     struct satchel_status status = {0};
     enum err e = api_start(handle);
@@ -204,6 +218,6 @@ enum satchel_code satchel_status(struct satchel *handle, struct satchel_status *
         e = fill_sizes(handle, &status);
     api_read_end(handle);
     if (e == ERR_OK)
-        *ret_status = status;
+        *ret = status;
     return api_end(handle, e);
 }

@@ -33,29 +33,36 @@ static void print_attachments(const struct satchel_status *s)
                s->attachments_unnamed);
 }
 
-static const char *size_text(uint64_t bytes, char out[32])
+static void print_part(const char *label, uint64_t bytes)
 {
-    cli_size(bytes, out);
-    return out;
+    char size[32];
+    cli_size(bytes, size);
+    printf("%s %s", label, size);
 }
 
-static void print_sizes(const struct satchel_status *s)
+/* sizes: NULL: not asked for. */
+static void print_sizes(const struct satchel_status *s, const struct satchel_sizes *sizes)
 {
-    char text[32];
-    printf("On the disk        %s", size_text(s->file_bytes + s->wal_bytes, text));
-    printf(": records %s", size_text(s->records_bytes, text));
-    if (s->conflicts_bytes > 0)
-        printf(", conflicts %s", size_text(s->conflicts_bytes, text));
-    printf(", own changes %s (%" PRIu64 " wait, %" PRIu64 " kept)",
-           size_text(s->own_groups_bytes, text), s->saved_here + s->at_branch + s->at_server,
-           s->sent_log);
-    if (s->deleted > 0)
-        printf(", %" PRIu64 " deleted records %s", s->deleted, size_text(s->deleted_bytes, text));
-    printf(", free %s", size_text(s->free_bytes, text));
-    printf(", write-ahead log %s\n", size_text(s->wal_bytes, text));
+    print_part("On the disk       ", s->file_bytes + s->wal_bytes);
+    if (sizes) {
+        print_part(": records", sizes->records_bytes);
+        if (sizes->conflicts_bytes > 0)
+            print_part(", conflicts", sizes->conflicts_bytes);
+        print_part(", own changes", sizes->own_groups_bytes);
+        printf(" (%" PRIu64 " wait, %" PRIu64 " kept)", s->saved_here + s->at_branch + s->at_server,
+               s->sent_log);
+        if (sizes->deleted > 0) {
+            printf(", %" PRIu64, sizes->deleted);
+            print_part(" deleted records", sizes->deleted_bytes);
+        }
+    }
+    print_part(sizes ? ", free" : ": free", s->free_bytes);
+    print_part(", write-ahead log", s->wal_bytes);
+    puts(sizes ? "" : "  (satchel status --sizes tells more)");
 }
 
-static void print(struct cli *cli, const struct satchel_status *s)
+static void print(struct cli *cli, const struct satchel_status *s,
+                  const struct satchel_sizes *sizes)
 {
     char at[32];
     cli_time(s->last_exchange_ms, at);
@@ -95,30 +102,29 @@ static void print(struct cli *cli, const struct satchel_status *s)
     else
         printf("Server             none: 'satchel enroll TICKET'\n");
     printf("Directory          %s\n", s->directory);
-    print_sizes(s);
+    print_sizes(s, sizes);
     if (s->clock_offset_ms > 60000 || s->clock_offset_ms < -60000)
         printf("This device's clock differs from the server's by %" PRId64 " s\n",
                s->clock_offset_ms / 1000);
 }
 
-static json_t *sizes_json(const struct satchel_status *s)
+static json_t *sizes_json(const struct satchel_status *s, const struct satchel_sizes *sizes)
 {
-    const struct {
-        const char *name;
-        uint64_t number;
-    } numbers[] = {{"file_bytes", s->file_bytes},
-                   {"free_bytes", s->free_bytes},
-                   {"wal_bytes", s->wal_bytes},
-                   {"records_bytes", s->records_bytes},
-                   {"conflicts_bytes", s->conflicts_bytes},
-                   {"deleted", s->deleted},
-                   {"deleted_bytes", s->deleted_bytes},
-                   {"own_groups_bytes", s->own_groups_bytes},
-                   {"pending_bytes", s->pending_bytes},
-                   {"parked_bytes", s->parked_bytes}};
-    json_t *json = json_object();
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        json_object_set_new(json, numbers[i].name, json_integer((json_int_t)numbers[i].number));
+    json_t *json =
+        json_pack("{s:I, s:I, s:I}", "file_bytes", (json_int_t)s->file_bytes, "free_bytes",
+                  (json_int_t)s->free_bytes, "wal_bytes", (json_int_t)s->wal_bytes);
+    json_t *areas =
+        sizes ? json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "records_bytes",
+                          (json_int_t)sizes->records_bytes, "conflicts_bytes",
+                          (json_int_t)sizes->conflicts_bytes, "deleted", (json_int_t)sizes->deleted,
+                          "deleted_bytes", (json_int_t)sizes->deleted_bytes, "own_groups_bytes",
+                          (json_int_t)sizes->own_groups_bytes, "pending_bytes",
+                          (json_int_t)sizes->pending_bytes, "parked_bytes",
+                          (json_int_t)sizes->parked_bytes)
+              : json_object();
+    if (!json || !areas || json_object_update(json, areas))
+        cli_out_of_memory();
+    json_decref(areas);
     return json;
 }
 
@@ -126,15 +132,23 @@ static int run(struct cli *cli, int argc, char **argv)
 {
     static const char *const models[] = {"same", "earlier", "strange"};
     struct satchel_status s;
-    int failed = args_parse(cli, &command_status, NULL, 0, &argc, argv, 0, 0);
+    struct satchel_sizes measured, *sizes = NULL;
+    bool measure = false;
+    const struct option options[] = {{"sizes", OPTION_FLAG, &measure}};
+    int failed = args_parse(cli, &command_status, options, 1, &argc, argv, 0, 0);
     if (!failed)
         failed = cli_open(cli, true);
     if (failed)
         return failed;
     if (satchel_status(cli->handle, &s) != SATCHEL_OK)
         return cli_failed(cli);
+    if (measure) {
+        sizes = &measured;
+        if (satchel_sizes(cli->handle, sizes) != SATCHEL_OK)
+            return cli_failed(cli);
+    }
     if (!cli->json) {
-        print(cli, &s);
+        print(cli, &s, sizes);
         return EXIT_DONE;
     }
     json_t *json = json_pack(
@@ -169,13 +183,14 @@ static int run(struct cli *cli, int argc, char **argv)
     json_object_set_new(json, "model_version", json_integer(s.model_version));
     json_object_set_new(json, "server_model", json_string(models[s.server_model]));
     json_object_set_new(json, "server_model_why", json_string(s.server_model_why));
-    json_object_set_new(json, "database", sizes_json(&s));
+    json_object_set_new(json, "database", sizes_json(&s, sizes));
     cli_print_json(json);
     return EXIT_DONE;
 }
 
-const struct command command_status = {"status", "", "what is saved where, and what waits",
+const struct command command_status = {"status", "[--sizes]", "what is saved where, and what waits",
                                        "Needs no network: it says what this device knows.\n"
+                                       "--sizes   what takes how much of the file, which is read\n"
                                        "\n"
                                        "examples:\n"
                                        "  satchel status\n"

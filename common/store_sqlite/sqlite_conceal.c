@@ -13,12 +13,19 @@
 #include "common/store_sqlite/sqlite_store.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define HIDDEN "satchel_first_"
 
 const char *sqlite_store_prefix(const struct sqlite_store *s)
 {
     return s->raw ? HIDDEN : "";
+}
+
+const char *sqlite_store_shown_name(const char *table)
+{
+    size_t size = sizeof HIDDEN - 1;
+    return strncmp(table, HIDDEN, size) == 0 ? table + size : table;
 }
 
 static void use_names(struct sqlite_store *s, bool raw)

@@ -21,8 +21,9 @@ static const struct {
     {"conflict", STORE_AREA_CONFLICTS},
 };
 
-static enum store_area area_of(const struct sqlite_store *s, const char *table)
+static enum store_area area_of(const struct sqlite_store *s, const char *name)
 {
+    const char *table = sqlite_store_shown_name(name);
     for (size_t i = 0; i < sizeof areas / sizeof *areas; i++)
         if (strcmp(areas[i].table, table) == 0)
             return areas[i].area;
@@ -91,7 +92,7 @@ static enum err wal_size(struct sqlite_store *s, uint64_t *ret)
     return ERR_OK;
 }
 
-enum err store_sqlite_sizes(struct store *store, struct store_sizes *ret)
+enum err store_sqlite_sizes(struct store *store, bool by_area, struct store_sizes *ret)
 {
     struct sqlite_store *s = sqlite_store_of(store);
     struct store_sizes sizes = {.measured = false};
@@ -104,7 +105,7 @@ enum err store_sqlite_sizes(struct store *store, struct store_sizes *ret)
         err = sqlite_store_query_int(s, "PRAGMA freelist_count", &unused, NULL);
     if (err == ERR_OK)
         err = wal_size(s, &sizes.wal_bytes);
-    if (err == ERR_OK)
+    if (err == ERR_OK && by_area)
         err = measure(s, &sizes);
     sizes.file_bytes = (uint64_t)(pages * page_size);
     sizes.free_bytes = (uint64_t)(unused * page_size);

@@ -142,6 +142,8 @@ bool sqlite_store_is_of_table(const struct sqlite_store *s, size_t statement);
 
 /* What stands before a table's name in SQL. */
 const char *sqlite_store_prefix(const struct sqlite_store *s);
+/* The model's name of a table of the file, which may be concealed. */
+const char *sqlite_store_shown_name(const char *table);
 /* Finds out whether the tables are concealed; from now on statements are about the tables themselves (raw), or
  * about what is shown. */
 enum err sqlite_store_name_tables(struct sqlite_store *s, bool raw);

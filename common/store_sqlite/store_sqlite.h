@@ -118,11 +118,11 @@ struct store_size {
 struct store_sizes {
     uint64_t file_bytes, free_bytes,
         wal_bytes; /* free: of the file, to be used again or given back */
-    bool measured; /* false: this SQLite cannot tell the areas */
+    bool measured; /* false: the areas were not asked for, or this SQLite cannot tell them */
     struct store_size areas[STORE_AREA_COUNT];
 };
-/* Within a transaction. Reads the file once. ERR_NOMEM, ERR_IO, ERR_CORRUPT. */
-enum err store_sqlite_sizes(struct store *store, struct store_sizes *ret);
+/* Within a transaction. by_area: the areas as well, for which the file is read once. ERR_NOMEM, ERR_IO, ERR_CORRUPT. */
+enum err store_sqlite_sizes(struct store *store, bool by_area, struct store_sizes *ret);
 
 /* For a moment when nobody waits: moves the log into the database file if enough has gathered (1 MiB),
  * so that commits need not. No transaction may be open on the handle. ERR_IO, ERR_CORRUPT end it. */

@@ -13,7 +13,7 @@ static enum err sizes(struct store *store, struct store_sizes *ret)
     enum err e = store_begin(store, STORE_READ);
     if (e != ERR_OK)
         return e;
-    e = store_sqlite_sizes(store, ret);
+    e = store_sqlite_sizes(store, false, ret);
     store_rollback(store);
     return e;
 }

@@ -66,6 +66,8 @@ static void print_sizes(const struct store_sizes *sizes)
     printf("%14s  %-10s the file", "", text_size(sizes->file_bytes, size));
     printf(", %s of it free", text_size(sizes->free_bytes, size));
     printf("; its write-ahead log %s\n", text_size(sizes->wal_bytes, size));
+    if (!sizes->measured)
+        puts("                satcheld status --sizes tells what takes how much");
 }
 
 static void print_retention(const json_t *answer)
@@ -97,13 +99,14 @@ static json_t *sizes_json(const struct store_sizes *sizes)
 }
 
 /* By a reader of this process: a running server is not kept from its work. */
-static enum err measure(struct house *house, struct store_sizes *ret, struct err_info *info)
+static enum err measure(struct house *house, bool by_area, struct store_sizes *ret,
+                        struct err_info *info)
 {
     enum err e = house_open(house, HOUSE_LOOK, NULL, info);
     if (e == ERR_OK)
         e = store_begin(house->store, STORE_READ);
     if (e == ERR_OK) {
-        e = store_sqlite_sizes(house->store, ret);
+        e = store_sqlite_sizes(house->store, by_area, ret);
         store_rollback(house->store);
     }
     if (e != ERR_OK && info->code != e)
@@ -171,7 +174,10 @@ static void print_branch(const struct house *house, const json_t *answer, bool r
 int command_status(int argc, char **argv)
 {
     struct common_options common = {0};
-    const struct option options[] = {OPTIONS_COMMON(&common)};
+    bool by_area = false;
+    const struct option options[] = {OPTIONS_COMMON(&common),
+                                     {"sizes", OPTION_FLAG, &by_area, NULL,
+                                      "what takes how much of the file, which is read", 0, 0}};
     const struct usage usage = {"satcheld status",
                                 "",
                                 "Tells what the server holds and does.",
@@ -192,7 +198,7 @@ int command_status(int argc, char **argv)
         e = ask(&house, ask_for("status"), false, &answer, &running, &info);
     struct store_sizes sizes;
     if (e == ERR_OK)
-        e = measure(&house, &sizes, &info);
+        e = measure(&house, by_area, &sizes, &info);
     if (e == ERR_OK && common.json) {
         json_object_set_new(answer, "running", json_boolean(running));
         json_object_set_new(answer, "database", sizes_json(&sizes));

@@ -21,11 +21,11 @@ class Years {
   // A start of headquarters so many days later, which has purged.
   async pass(server, days) {
     await server.stop();
-    const before = (await server.json('status')).retention.last_purge_ms;
+    const before = (await server.json('status', '--sizes')).retention.last_purge_ms;
     this.days += days;
     this.clock.shift(this.days * DAY_MS);
     await server.start();
-    await lib.until('a purge', async () => (await server.json('status')).retention.last_purge_ms !== before);
+    await lib.until('a purge', async () => (await server.json('status', '--sizes')).retention.last_purge_ms !== before);
   }
 }
 
@@ -51,16 +51,16 @@ test('months pass', async (t) => {
   const written = await boris.add('party', 'name=Written');
 
   await t.test('status says what there is', async () => {
-    const status = await server.json('status');
+    const status = await server.json('status', '--sizes');
     assert.equal(status.database.deleted.rows, 2);
     assert.ok(status.database.file_bytes > status.database.records.bytes);
     assert.ok(status.database.audit.rows >= 3);
     assert.equal(status.retention.horizon_days, 90);
-    const text = (await server.must('status')).out;
+    const text = (await server.must('status', '--sizes')).out;
     assert.match(text, /deleted records, until they are purged/);
     assert.match(text, /kept for 90 days/);
-    assert.match((await anna.must('status')).out, /On the disk .*records .*2 deleted records/);
-    const mine = (await anna.json('status')).database;
+    assert.match((await anna.must('status', '--sizes')).out, /On the disk .*records .*2 deleted records/);
+    const mine = (await anna.json('status', '--sizes')).database;
     assert.ok(mine.file_bytes > 0 && mine.records_bytes > 0 && mine.own_groups_bytes > 0);
     assert.equal(mine.deleted, 2);
   });
@@ -68,11 +68,11 @@ test('months pass', async (t) => {
   await t.test('what was deleted goes after the horizon', async () => {
     await years.pass(server, 6); // the heads of this day are noted, as a sixteenth of the horizon has passed
     await years.pass(server, 80);
-    assert.equal((await server.json('status')).database.deleted.rows, 2);
+    assert.equal((await server.json('status', '--sizes')).database.deleted.rows, 2);
     await years.pass(server, 20);
-    assert.equal((await server.json('status')).database.deleted.rows, 0);
+    assert.equal((await server.json('status', '--sizes')).database.deleted.rows, 0);
     await anna.sync();
-    assert.equal((await anna.json('status')).database.deleted, 0);
+    assert.equal((await anna.json('status', '--sizes')).database.deleted, 0);
   });
 
   await t.test('a laptop from a drawer reads anew, and keeps what was written on it', async () => {
@@ -103,7 +103,7 @@ test('months pass', async (t) => {
     await server.stop();
     const compacted = await server.json('compact');
     assert.ok(compacted.ok && compacted.after_bytes <= compacted.before_bytes, JSON.stringify(compacted));
-    assert.equal((await server.json('status')).database.free_bytes, 0);
+    assert.equal((await server.json('status', '--sizes')).database.free_bytes, 0);
     await server.start();
     await lib.settle(anna, boris);
   });
