@@ -250,8 +250,11 @@ static enum err take_marks(struct install *in)
         enum err e = newly_covered(in, mark, &oseqs, &count);
         for (uint32_t k = 0; e == ERR_OK && k < count; k++) {
             e = cover_group(in, oseqs[k]);
-            if (e == ERR_NOT_FOUND)
-                e = ERR_OK; /* discarded here meanwhile */
+            if (e ==
+                ERR_NOT_FOUND) { /* discarded here meanwhile, or before headquarters was restored */
+                const struct group_result *result = result_of(in, oseqs[k]);
+                e = result && result->code == RESULT_PARKED ? discard_again(r, oseqs[k]) : ERR_OK;
+            }
         }
         if (e == ERR_OK)
             e = mark_combine(r, mark, false);
@@ -403,8 +406,12 @@ static int collect_archived(void *context, struct bytes key, struct bytes value)
 static enum err forget_archived(struct install *in, uint64_t upto)
 {
     struct replica *r = in->r;
-    if (upto == 0 || r->sent_count == 0)
-        return ERR_OK;
+    enum err e = ERR_OK;
+    if (upto > r->discards_archived)
+        e = discards_forget(r, upto, &in->arena);
+    r->discards_archived = upto;
+    if (upto == 0 || r->sent_count == 0 || e != ERR_OK)
+        return e;
     struct archive list = {.r = r, .upto = upto, .capacity = 10000};
     list.oseqs = arena_calloc(&in->arena, list.capacity, sizeof *list.oseqs);
     if (!list.oseqs)
@@ -412,8 +419,8 @@ static enum err forget_archived(struct install *in, uint64_t upto)
     uint8_t from[REPLICA_KEY], to[REPLICA_KEY];
     own_key(r->origin, 0, from);
     own_key(r->origin, UINT64_MAX, to);
-    enum err e = store_side_scan(r->store, SIDE_OUTBOX, bytes_of(from, sizeof from),
-                                 bytes_of(to, sizeof to), collect_archived, &list);
+    e = store_side_scan(r->store, SIDE_OUTBOX, bytes_of(from, sizeof from), bytes_of(to, sizeof to),
+                        collect_archived, &list);
     for (uint32_t i = 0; e == ERR_OK && i < list.count; i++) {
         own_key(r->origin, list.oseqs[i], from);
         e = store_side_delete(r->store, SIDE_OUTBOX, bytes_of(from, sizeof from));

@@ -93,7 +93,8 @@ struct replica {
     struct uuid history;
     struct own_mark mark;
     uint64_t outbox_count, sent_count, parked_count, attention_count, acknowledged;
-    struct cursor *cursors; /* ascending by bucket */
+    uint64_t discards_archived; /* what was given up up to this one is forgotten */
+    struct cursor *cursors;     /* ascending by bucket */
     uint32_t cursor_count, cursor_capacity;
     struct hash_map bucket_keys; /* route_key -> number */
     struct hash_map
@@ -241,7 +242,11 @@ enum err base_show(struct replica *r, const struct model_table *table, const str
 /* Parked groups: replica_parked.c. */
 enum err parked_put(struct replica *r, uint64_t oseq, const struct group_result *result,
                     int64_t wall_ms, struct arena *arena);
-enum err parked_drop(struct replica *r, uint64_t origin, uint64_t oseq);
+/* What was given up and told is to be told again: all of it, or one own group that came to be set aside anew. */
+enum err discards_again(struct replica *r);
+enum err discard_again(struct replica *r, uint64_t oseq);
+/* Those of the present origin up to this one are archived: nobody will ask for them. Some at a time. */
+enum err discards_forget(struct replica *r, uint64_t upto, struct arena *arena);
 /* Headquarters was restored, and this is its mark: own groups that were set aside and that it does not know go
  * back to the outbox, as decided ones that pending_again() finds there. */
 enum err parked_again(struct replica *r, const struct mark *mark);

@@ -422,6 +422,13 @@ static enum err diverges(struct replica *r, const struct message_welcome *welcom
         return ERR_BUSY;
     for (uint32_t i = known.count; i < welcome->incarnations_count && !*ret; i++)
         *ret = ahead_of(r, &welcome->incarnations[i]);
+    if (same <
+        welcome
+            ->incarnations_count) { /* what was told moves no position: it may be lost all the same */
+        e = discards_again(r);
+        if (e != ERR_OK)
+            return e;
+    }
     return keep_starts(r, welcome, &known, behind);
 }
 

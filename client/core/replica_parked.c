@@ -2,14 +2,21 @@
  *
  * Stored:     PARKED (origin, oseq) -> result u8, reason u8, at BE8, detail size BE2, detail; if the reason is
  *             PURGED size BE4 and the inserts of replica_kept.c; group;
- *             META "discard/" + origin BE8 + oseq BE8: given up here, the server not told yet. */
+ *             META "discard/" + origin BE8 + oseq BE8: given up here; empty: to be told, DISCARD_TOLD: the server has
+ *             confirmed it. It stays until the group is archived: a restored headquarters has forgotten it. */
 #include "client/core/replica_kept.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PARKED_HEAD = 12, DISCARD_PREFIX = 8, DISCARD_KEY = DISCARD_PREFIX + REPLICA_KEY };
+enum {
+    PARKED_HEAD = 12,
+    DISCARD_PREFIX = 8,
+    DISCARD_KEY = DISCARD_PREFIX + REPLICA_KEY,
+    DISCARD_MAX = 1000
+};
+#define DISCARD_TOLD bytes_of("1", 1)
 
 static void discard_key(uint64_t origin, uint64_t oseq, uint8_t out[DISCARD_KEY])
 {
@@ -79,13 +86,6 @@ enum err parked_put(struct replica *r, uint64_t oseq, const struct group_result 
         e = store_side_delete(r->store, SIDE_OUTBOX, bytes_of(key, sizeof key));
     r->parked_count++;
     return e;
-}
-
-enum err parked_drop(struct replica *r, uint64_t origin, uint64_t oseq)
-{
-    uint8_t key[DISCARD_KEY];
-    discard_key(origin, oseq, key);
-    return store_side_delete(r->store, SIDE_META, bytes_of(key, sizeof key));
 }
 
 struct parked_walk {
@@ -382,37 +382,53 @@ enum err replica_parked_discard(struct replica *r, uint64_t oseq, struct err_inf
     return e;
 }
 
+/* ---- what was given up ---- */
+
 struct discard_walk {
-    struct arena *arena;
+    bool told; /* those that are; else those that are to be told */
+    uint64_t upto;
     struct replica_discard *items;
-    uint32_t count, capacity;
+    uint32_t count;
 };
 
 static int collect_discard(void *context, struct bytes key, struct bytes value)
 {
     struct discard_walk *walk = context;
-    (void)value;
-    if (key.size != DISCARD_KEY)
+    if (key.size != DISCARD_KEY || (value.size > 0) != walk->told)
         return 0;
-    if (walk->count == walk->capacity)
+    const struct replica_discard discard = {be64_get(key.data + DISCARD_PREFIX),
+                                            be64_get(key.data + DISCARD_PREFIX + 8)};
+    if (discard.oseq > walk->upto)
+        return 0;
+    if (walk->count == DISCARD_MAX)
         return STORE_STOP;
-    walk->items[walk->count++] = (struct replica_discard){be64_get(key.data + DISCARD_PREFIX),
-                                                          be64_get(key.data + DISCARD_PREFIX + 8)};
+    walk->items[walk->count++] = discard;
     return 0;
+}
+
+/* Within a transaction. At most DISCARD_MAX; origin 0: all. */
+static enum err collect_discards(struct replica *r, uint64_t origin, struct arena *arena,
+                                 struct discard_walk *walk)
+{
+    uint8_t from[DISCARD_KEY], to[DISCARD_KEY];
+    discard_key(origin, 0, from);
+    discard_key(origin ? origin : UINT64_MAX, UINT64_MAX, to);
+    walk->count = 0;
+    walk->items = arena_calloc(arena, DISCARD_MAX, sizeof *walk->items);
+    if (!walk->items)
+        return ERR_NOMEM;
+    return store_side_scan(r->store, SIDE_META, bytes_of(from, sizeof from),
+                           bytes_of(to, sizeof to), collect_discard, walk);
 }
 
 enum err replica_discards(struct replica *r, struct arena *arena,
                           const struct replica_discard **ret, uint32_t *ret_count)
 {
-    struct discard_walk walk = {.arena = arena, .capacity = 1000};
-    walk.items = arena_calloc(arena, walk.capacity, sizeof *walk.items);
-    if (!walk.items)
-        return ERR_NOMEM;
+    struct discard_walk walk = {.upto = UINT64_MAX};
     enum err e = replica_enter(r, STORE_READ);
     if (e != ERR_OK)
         return e;
-    e = store_side_scan(r->store, SIDE_META, bytes_of_text("discard/"), bytes_of_text("discard0"),
-                        collect_discard, &walk);
+    e = collect_discards(r, 0, arena, &walk);
     store_rollback(r->store);
     if (e != ERR_OK)
         return e;
@@ -421,41 +437,66 @@ enum err replica_discards(struct replica *r, struct arena *arena,
     return ERR_OK;
 }
 
-struct discard_search {
-    uint64_t oseq;
-    uint8_t key[DISCARD_KEY];
-    bool found;
-};
-
-static int find_discard(void *context, struct bytes key, struct bytes value)
+static enum err discard_put(struct replica *r, const struct replica_discard *discard,
+                            struct bytes value)
 {
-    struct discard_search *search = context;
-    (void)value;
-    if (key.size != DISCARD_KEY || be64_get(key.data + DISCARD_PREFIX + 8) != search->oseq)
-        return 0;
-    memcpy(search->key, key.data, DISCARD_KEY);
-    search->found = true;
-    return STORE_STOP;
+    uint8_t key[DISCARD_KEY];
+    discard_key(discard->origin, discard->oseq, key);
+    return store_side_put(r->store, SIDE_META, bytes_of(key, sizeof key), value);
+}
+
+enum err discards_again(struct replica *r)
+{
+    struct discard_walk walk = {.told = true, .upto = UINT64_MAX};
+    enum err e = ERR_OK;
+    do {
+        e = collect_discards(r, 0, &r->arena, &walk);
+        for (uint32_t i = 0; e == ERR_OK && i < walk.count; i++)
+            e = discard_put(r, &walk.items[i], bytes_of(NULL, 0));
+    } while (e == ERR_OK && walk.count == DISCARD_MAX);
+    return e;
+}
+
+enum err discards_forget(struct replica *r, uint64_t upto, struct arena *arena)
+{
+    struct discard_walk walk = {.told = true, .upto = upto};
+    enum err e = collect_discards(r, r->origin, arena, &walk);
+    for (uint32_t i = 0; e == ERR_OK && i < walk.count; i++) {
+        uint8_t key[DISCARD_KEY];
+        discard_key(walk.items[i].origin, walk.items[i].oseq, key);
+        e = store_side_delete(r->store, SIDE_META, bytes_of(key, sizeof key));
+    }
+    return e;
+}
+
+enum err discard_again(struct replica *r, uint64_t oseq)
+{
+    uint8_t key[DISCARD_KEY];
+    struct bytes value;
+    discard_key(r->origin, oseq, key);
+    enum err e = store_side_get(r->store, SIDE_META, bytes_of(key, sizeof key), &r->arena, &value);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    return discard_put(r, &(struct replica_discard){r->origin, oseq}, bytes_of(NULL, 0));
 }
 
 /* An answer names no origin: when it is none of the present one's, it is an earlier one's (before a
  * fork). */
-static enum err drop_discard(struct replica *r, uint64_t origin, uint64_t oseq)
+static enum err discard_told(struct replica *r, uint64_t origin, uint64_t oseq)
 {
     uint8_t key[DISCARD_KEY];
     struct bytes value;
     discard_key(origin, oseq, key);
     enum err e = store_side_get(r->store, SIDE_META, bytes_of(key, sizeof key), &r->arena, &value);
     if (e == ERR_OK)
-        return parked_drop(r, origin, oseq);
-    if (e != ERR_NOT_FOUND)
-        return e;
-    struct discard_search search = {.oseq = oseq};
-    e = store_side_scan(r->store, SIDE_META, bytes_of_text("discard/"), bytes_of_text("discard0"),
-                        find_discard, &search);
-    return e == ERR_OK && search.found
-               ? store_side_delete(r->store, SIDE_META, bytes_of(search.key, sizeof search.key))
-               : e;
+        return discard_put(r, &(struct replica_discard){origin, oseq}, DISCARD_TOLD);
+    struct discard_walk walk = {.upto = UINT64_MAX};
+    if (e == ERR_NOT_FOUND)
+        e = collect_discards(r, 0, &r->arena, &walk);
+    for (uint32_t i = 0; e == ERR_OK && i < walk.count; i++)
+        if (walk.items[i].oseq == oseq)
+            return discard_put(r, &walk.items[i], DISCARD_TOLD);
+    return e;
 }
 
 enum err replica_discarded(struct replica *r, uint64_t origin, uint64_t oseq)
@@ -463,7 +504,5 @@ enum err replica_discarded(struct replica *r, uint64_t origin, uint64_t oseq)
     enum err e = replica_enter(r, STORE_WRITE);
     if (e != ERR_OK)
         return e;
-    e = drop_discard(r, origin, oseq);
-    e = replica_leave(r, e);
-    return e;
+    return replica_leave(r, discard_told(r, origin, oseq));
 }

@@ -19,39 +19,14 @@ static bool has_draft(struct node *node, const uint8_t key[16])
     return !lacks;
 }
 
-struct giving {
-    const struct ledger *l;
-    bool up;
-};
-
-static void look_at_token(void *context, uint32_t tx, uint32_t op)
-{
-    struct giving *g = context;
-    (void)op;
-    g->up |= tx < g->l->tx_count && g->l->txs[tx].discarded;
-}
-
-/* Headquarters forgets with a restore that it was told to give a group up (OPEN.md). */
-static bool given_up(const struct world *world, struct bytes group)
-{
-    struct giving g = {world->ledger, false};
-    if (world->cover[COVER_RESTORES])
-        tokens_each(group, look_at_token, &g);
-    return g.up;
-}
-
 void drafts_end(struct world *world)
 {
     sqlite3_stmt *row;
     if (sqlite3_prepare_v2(store_sqlite_handle(world->nodes[0].store),
-                           "SELECT k,v FROM satchel_parked", -1, &row, NULL) != SQLITE_OK)
+                           "SELECT k FROM satchel_parked", -1, &row, NULL) != SQLITE_OK)
         return;
     while (sqlite3_step(row) == SQLITE_ROW && !world->failed) {
         const uint8_t *key = sqlite3_column_blob(row, 0);
-        struct bytes value =
-            bytes_of(sqlite3_column_blob(row, 1), (size_t)sqlite3_column_bytes(row, 1));
-        if (given_up(world, value))
-            continue;
         for (uint32_t i = 1; i < world->node_count && sqlite3_column_bytes(row, 0) == 16; i++) {
             struct node *node = &world->nodes[i];
             struct replica_status status;

@@ -372,6 +372,43 @@ static void a_branch_brings_back_what_headquarters_lost(void **state)
     pair_done(&t.p);
 }
 
+static enum err see_first(void *context, const struct parked_group *parked)
+{
+    *(uint64_t *)context = parked->dot.oseq;
+    return ERR_OK;
+}
+
+/* The same, and the group is one that its author has given up: the branch brings it before its author comes. */
+static void what_was_given_up_is_given_up_again(void **state)
+{
+    struct town t;
+    struct err_info info;
+    uint64_t oseq = 0;
+    (void)state;
+    town_open(&t, 13);
+    struct store *backup = pair_copy_store(&t.p, t.p.hub_store);
+    pair_insert(&t.p, t.boris, "territory", "name", "Not his to write");
+    pair_say(&t.p, t.boris);
+    assert_ok(replica_parked(t.boris->replica, see_first, &oseq));
+    assert_int_not_equal(oseq, 0);
+    pair_cut(&t.p, t.boris);
+    assert_ok(replica_parked_discard(t.boris->replica, oseq, &info));
+    pair_go_live(&t.p, t.boris);
+    pair_go_live(&t.p, t.boris);
+    assert_int_equal(t.p.hub->parked_count, 0);
+    pair_put_hub_store(&t.p, backup);
+    pair_cut(&t.p, t.boris);
+    pair_go_live(&t.p, t.kazan->link);
+    assert_int_equal(t.p.hub->parked_count, 1);
+    pair_go_live(&t.p, t.boris);
+    pair_go_live(&t.p, t.boris);
+    assert_int_equal(t.p.hub->parked_count, 0);
+    pair_go_live(&t.p, t.anna);
+    pair_go_live(&t.p, t.maria);
+    assert_all_settled(&t);
+    pair_done(&t.p);
+}
+
 static void a_revoked_device_is_not_let_in(void **state)
 {
     struct town t;
@@ -494,6 +531,7 @@ int main(void)
         cmocka_unit_test(a_branch_that_lost_its_disk_is_built_anew),
         cmocka_unit_test(copies_of_a_device_are_told_apart_at_a_branch),
         cmocka_unit_test(a_branch_brings_back_what_headquarters_lost),
+        cmocka_unit_test(what_was_given_up_is_given_up_again),
         cmocka_unit_test(a_revoked_device_is_not_let_in),
         cmocka_unit_test(changes_pass_through_a_chain_of_servers),
         cmocka_unit_test(large_groups_and_many_pass_a_branch),

@@ -1,5 +1,6 @@
 /* Groups that were set aside and are tried again: every kind of change upon what is shown then, or nothing at all; and
  * what is given up after the replica went on under another origin. */
+#include "server/core/hub_internal.h"
 #include "tests/lib/pair_copy.h"
 
 static const char model[] =
@@ -251,6 +252,52 @@ static void what_is_given_up_under_an_older_origin_is_told_once(void **state)
     act_end(&a);
 }
 
+static int count_kept(void *context, struct bytes key, struct bytes value)
+{
+    (void)key;
+    (void)value;
+    ++*(uint32_t *)context;
+    return 0;
+}
+
+/* Of what was given up, as it stands in the store. */
+static uint32_t kept_discards(struct pair_device *device)
+{
+    uint32_t count = 0;
+    assert_ok(store_begin(device->store, STORE_READ));
+    assert_ok(store_side_scan(device->store, SIDE_META, bytes_of_text("discard/"),
+                              bytes_of_text("discard0"), count_kept, &count));
+    store_rollback(device->store);
+    return count;
+}
+
+/* Headquarters forgets with a restore what it was told; who waits for such a group would wait for good. */
+static void a_restored_headquarters_is_told_again(void **state)
+{
+    (void)state;
+    struct act a;
+    struct err_info info = {0};
+    act_start(&a, 106);
+    struct store *backup = pair_copy_store(&a.p, a.p.hub_store);
+    assert_ok(replica_parked_discard(a.rep->replica, a.oseq, &info));
+    sync_all(&a);
+    assert_int_equal(a.p.hub->parked_count, 0);
+    pair_put_hub_store(&a.p, backup);
+    assert_int_equal(a.p.hub->parked_count, 1);
+    sync_all(&a);
+    assert_int_equal(a.p.hub->parked_count, 0);
+    assert_int_equal(discards_of(a.rep), 0);
+    assert_int_equal(kept_discards(a.rep), 1);
+    char archived[120];
+    (void)snprintf(archived, sizeof archived, "{\"do\":\"archived\",\"marks\":{\"%016llx\":%llu}}",
+                   (unsigned long long)status_of(a.rep).origin, (unsigned long long)a.oseq);
+    pair_admin(&a.p, archived);
+    pair_insert(&a.p, a.rep, "item", "name", "After the backup");
+    sync_all(&a);
+    assert_int_equal(kept_discards(a.rep), 0);
+    act_end(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +306,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_made_leaves_it_as_it_was),
         cmocka_unit_test(a_retry_is_part_of_the_open_transaction),
         cmocka_unit_test(what_is_given_up_under_an_older_origin_is_told_once),
+        cmocka_unit_test(a_restored_headquarters_is_told_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
