@@ -1,4 +1,5 @@
 #include "protocol/message_blob.h"
+#include "protocol/message_result.h"
 
 #include "common/text.h"
 #include "protocol/group.h"
@@ -12,8 +13,6 @@
 enum {
     MARK_RANGES_MAX = 10000,
     INCARNATION_BUCKETS_MAX = 65536,
-    RESULT_DETAIL_MAX = 500,
-    MESSAGE_FIELDS_MAX = 1 << 16, /* of a newer peer; what is beyond ours is skipped */
 };
 
 /* --- List elements -------------------------------------------------------------------------------
@@ -21,14 +20,6 @@ enum {
  * An element is an array with its fields in order, `bytes` alone is a plain binary. Nested lists
  * are flat: ranges [from, to, from, to ...], positions [bucket, position, ...]. As with messages,
  * fields beyond the known ones are skipped. */
-
-/* What exceeds a maximum is an error and no assertion: counts grow with what peers do. It stays in
- * out->error, as buf's own errors do. */
-static void pack_check(struct buf *out, bool right, enum err error)
-{
-    if (!right && out->error == ERR_OK)
-        out->error = error;
-}
 
 static void pack_ranges(struct buf *out, const struct oseq_range *ranges, uint32_t count)
 {
@@ -68,16 +59,6 @@ static enum err unpack_range(struct unpacker *u, struct oseq_range *ret)
         err = unpack_uint(u, UINT64_MAX, &ret->to);
     if (err == ERR_OK && (ret->from == 0 || ret->from > ret->to))
         err = ERR_MALFORMED;
-    return err;
-}
-
-static enum err unpack_u32(struct unpacker *u, uint32_t *ret)
-{
-    uint64_t value;
-    enum err err = unpack_uint(u, UINT32_MAX, &value);
-
-    if (err == ERR_OK)
-        *ret = (uint32_t)value;
     return err;
 }
 
@@ -250,43 +231,6 @@ static enum err decode_mark(struct unpacker *u, struct arena *arena, void *ret)
     return ERR_OK;
 }
 
-static void encode_group_result(const void *element, struct buf *out)
-{
-    const struct group_result *result = element;
-
-    pack_check(out, result->detail.size <= RESULT_DETAIL_MAX, ERR_TOO_LARGE);
-    pack_check(out, utf8_valid(result->detail), ERR_INVALID);
-    pack_array(out, 5);
-    pack_uint(out, result->oseq);
-    pack_uint(out, result->count);
-    pack_uint(out, result->code);
-    pack_uint(out, result->reason);
-    pack_text(out, result->detail);
-}
-
-static enum err decode_group_result(struct unpacker *u, struct arena *arena, void *ret)
-{
-    struct group_result *result = ret;
-    enum err err = unpack_uint(u, UINT64_MAX, &result->oseq);
-
-    if (err == ERR_OK)
-        err = unpack_uint(u, UINT64_MAX, &result->count);
-    if (err == ERR_OK)
-        err = unpack_u32(u, &result->code);
-    if (err == ERR_OK)
-        err = unpack_u32(u, &result->reason);
-    if (err == ERR_OK)
-        err = unpack_text(u, RESULT_DETAIL_MAX, &result->detail);
-    (void)arena;
-    if (err != ERR_OK)
-        return err;
-    if (result->oseq == 0 || result->count == 0 || result->count - 1 > UINT64_MAX - result->oseq ||
-        result->code < RESULT_APPLIED || result->code > RESULT_DISCARDED ||
-        !utf8_valid(result->detail))
-        return ERR_MALFORMED;
-    return ERR_OK;
-}
-
 static void encode_range_name(const void *element, struct buf *out)
 {
     pack_uint(out, ((const struct range_name *)element)->number);
@@ -369,7 +313,7 @@ struct element {
     X(bucket_digest, 4)   \
     X(incarnation, 2)     \
     X(mark, 3)            \
-    X(group_result, 5)    \
+    X(group_result, 0)    \
     X(range_name, 0)      \
     X(range_count, 2)     \
     X(origin_floor, 2)    \

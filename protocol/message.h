@@ -70,13 +70,15 @@ enum result_code {
     RESULT_DISCARDED = 5
 };
 
-/* The result of a run of the receiver's own groups, all alike. */
+/* The result of a run of the receiver's own groups, or of an origin that it follows, all alike. */
 struct group_result {
     uint64_t oseq, count;
     uint32_t code;       /* enum result_code */
     uint32_t reason;     /* enum reason (merge.h) */
     struct bytes detail; /* UTF-8: which column and record, for people; may be empty */
+    struct bytes tags;   /* in FATES to a branch: BE4 of each group, 0: unreadable; empty: not told */
 };
+enum { RESULT_TAG_SIZE = 4, RESULT_TAGS_MAX = 65536 /* of one result, and of one message */ };
 
 /* An origin that is followed, and up to where its fates are known. */
 struct origin_floor {

@@ -1,9 +1,9 @@
 /* replica_fates.c - what headquarters has decided of others: their groups leave the pending layer, with the
  * checkpoint that has what became of them.
  *
- * A branch keeps, besides, what it has to tell its devices: MARK origin -> as of the own one, RECEIPT
- * (origin, first oseq) -> count BE8, code u8, reason BE4, detail; and the groups that came from below,
- * until they are archived.
+ * A branch keeps, besides, what it has to tell its devices: MARK origin -> as of the own one, the results
+ * (replica_results.c); and the groups that came from below, until they are archived. One whose number is that of
+ * another group, as headquarters has decided it, is kept as well: its author is told to renumber it (relay_forks).
  * Source:     SPEC.md 12.3, 12.5. */
 #include "client/core/replica_install.h"
 #include "client/core/replica_relay.h"
@@ -53,6 +53,8 @@ static enum err copy_fate(struct held_fate *fate, const struct message_fates *m)
     for (uint32_t i = 0; e == ERR_OK && i < m->results_count; i++) {
         results[i] = m->results[i];
         e = arena_copy(&fate->arena, m->results[i].detail, &results[i].detail);
+        if (e == ERR_OK)
+            e = arena_copy(&fate->arena, m->results[i].tags, &results[i].tags);
     }
     fate->fates = *m;
     fate->fates.marks = mark;
@@ -93,7 +95,12 @@ struct covered {
     const struct mark *mark;
     uint64_t archived;
     struct arena *arena;
-    uint64_t *decided; /* oseqs */
+    const struct group_result *results; /* of a branch: all that it was told of the origin */
+    uint32_t result_count;
+    struct decided {
+        uint64_t oseq;
+        bool taken; /* by another group */
+    } * decided;
     struct archived {
         uint64_t oseq, run;
     } * archive;
@@ -104,12 +111,22 @@ struct covered {
 static bool is_renamed(const struct message_fates *fates, uint64_t oseq, struct bytes value)
 {
     struct group head;
-    for (uint32_t i = 0; i < fates->renamed_count; i++)
-        if (fates->renamed[i].number == oseq)
-            return group_peek(bytes_of(value.data + PENDING_HEAD, value.size - PENDING_HEAD),
-                              &head) == ERR_OK &&
-                   head.dot.tag == fates->renamed[i].count;
+    for (uint32_t i = 0; i < fates->renamed_count; i++) /* those of copies have the same number */
+        if (fates->renamed[i].number == oseq &&
+            group_peek(bytes_of(value.data + PENDING_HEAD, value.size - PENDING_HEAD), &head) ==
+                ERR_OK &&
+            head.dot.tag == fates->renamed[i].count)
+            return true;
     return false;
+}
+
+/* Whether it came from below, and is not the group that headquarters has decided under its number. */
+static bool is_taken(const struct covered *list, uint64_t oseq, struct bytes value)
+{
+    struct bytes raw = bytes_of(value.data + PENDING_HEAD, value.size - PENDING_HEAD);
+    return (value.data[0] & PENDING_WHOLE) &&
+           relay_identity_of(list->results, list->result_count, list->mark->origin, oseq, raw) ==
+               RELAY_OTHER;
 }
 
 static int collect_covered(void *context, struct bytes key, struct bytes value)
@@ -119,13 +136,15 @@ static int collect_covered(void *context, struct bytes key, struct bytes value)
     if (value.size < PENDING_HEAD)
         return ERR_CORRUPT;
     bool decided = value.data[0] & PENDING_DECIDED;
-    if (!decided && (mark_covers(list->mark, oseq) || is_renamed(list->fates, oseq, value))) {
-        uint64_t *grown = arena_extend(list->arena, list->decided, list->decided_count,
-                                       &list->decided_capacity, sizeof *grown);
+    bool renamed = !decided && is_renamed(list->fates, oseq, value);
+    if (!decided && (renamed || mark_covers(list->mark, oseq))) {
+        struct decided *grown = arena_extend(list->arena, list->decided, list->decided_count,
+                                             &list->decided_capacity, sizeof *grown);
         if (!grown)
             return ERR_NOMEM;
         list->decided = grown;
-        grown[list->decided_count++] = oseq;
+        grown[list->decided_count++] =
+            (struct decided){oseq, !renamed && is_taken(list, oseq, value)};
         decided = true;
     }
     if (!decided || oseq > list->archived)
@@ -158,9 +177,11 @@ static enum err pending_delete(struct replica *r, uint64_t origin, uint64_t oseq
     return e == ERR_OK ? relay_run_gone(r, run, oseq) : e;
 }
 
-static enum err leave(struct install *in, const struct message_fates *fates, uint64_t oseq)
+static enum err leave(struct install *in, const struct message_fates *fates,
+                      const struct decided *decided)
 {
     struct replica *r = in->r;
+    uint64_t oseq = decided->oseq;
     uint64_t origin = fates->marks[0].origin;
     struct group *group;
     struct bytes value;
@@ -168,7 +189,7 @@ static enum err leave(struct install *in, const struct message_fates *fates, uin
     own_key(origin, oseq, key);
     enum err e = outbox_group(r, origin, oseq, &group);
     if (e == ERR_OK)
-        e = install_leave(in, group, in_effect(fates, oseq));
+        e = install_leave(in, group, !decided->taken && in_effect(fates, oseq));
     if (e == ERR_MODEL || e == ERR_LIMIT || e == ERR_CORRUPT)
         e = ERR_OK; /* it was never shown */
     arena_reset(&in->entry);
@@ -188,7 +209,7 @@ static enum err leave(struct install *in, const struct message_fates *fates, uin
     buf_append(&r->encode, value.data, value.size);
     if (r->encode.error != ERR_OK)
         return r->encode.error;
-    r->encode.data[0] |= PENDING_DECIDED;
+    r->encode.data[0] |= PENDING_DECIDED | (decided->taken ? PENDING_TAKEN : 0);
     return store_side_put(r->store, SIDE_PENDING, bytes_of(key, sizeof key), buf_view(&r->encode));
 }
 
@@ -217,9 +238,10 @@ enum err install_forget(struct install *in, const struct dot *dot)
     return pending_delete(r, dot->origin, dot->oseq, run);
 }
 
-static enum err take_fate(struct install *in, const struct message_fates *fates)
+static enum err take_fate(struct install *in, struct held_fate *fate)
 {
     struct replica *r = in->r;
+    const struct message_fates *fates = &fate->fates;
     const struct mark *mark = &fates->marks[0];
     if (mark->origin == r->origin)
         return ERR_OK;
@@ -228,20 +250,34 @@ static enum err take_fate(struct install *in, const struct message_fates *fates)
     own_key(mark->origin, UINT64_MAX, to);
     struct covered list = {
         .fates = fates, .mark = mark, .archived = fates->archived, .arena = &in->arena};
-    enum err e = store_side_scan(r->store, SIDE_PENDING, bytes_of(from, sizeof from),
-                                 bytes_of(to, sizeof to), collect_covered, &list);
-    for (uint32_t i = 0; e == ERR_OK && i < list.decided_count; i++)
-        e = leave(in, fates, list.decided[i]);
+    enum err e = ERR_OK;
+    if (r->config.branch)
+        e = relay_results_from(r->store, mark->origin, 0, &in->arena, &list.results,
+                               &list.result_count);
+    if (e == ERR_OK)
+        e = store_side_scan(r->store, SIDE_PENDING, bytes_of(from, sizeof from),
+                            bytes_of(to, sizeof to), collect_covered, &list);
+    for (uint32_t i = 0; e == ERR_OK && i < list.decided_count; i++) {
+        e = leave(in, fates, &list.decided[i]);
+        if (list.decided[i].taken && !fate->forked)
+            fate->forked = list.decided[i].oseq;
+    }
     for (uint32_t i = 0; e == ERR_OK && i < list.archive_count; i++)
         e = pending_delete(r, mark->origin, list.archive[i].oseq, list.archive[i].run);
-    return e == ERR_OK && r->config.branch ? relay_note_fate(r, fates, &in->arena) : e;
+    return e;
 }
 
+/* A branch notes all first: results may come in several messages, and tell whose groups they are. */
 enum err install_fates(struct install *in)
 {
+    struct replica *r = in->r;
     enum err e = ERR_OK;
-    for (struct held_fate *fate = in->r->fates; e == ERR_OK && fate; fate = fate->next)
+    for (struct held_fate *fate = r->fates; r->config.branch && e == ERR_OK && fate;
+         fate = fate->next)
+        if (fate->fates.live == in->checkpoint->live && fate->fates.marks[0].origin != r->origin)
+            e = relay_note_fate(r, &fate->fates, &in->arena);
+    for (struct held_fate *fate = r->fates; e == ERR_OK && fate; fate = fate->next)
         if (fate->fates.live == in->checkpoint->live)
-            e = take_fate(in, &fate->fates);
+            e = take_fate(in, fate);
     return e;
 }

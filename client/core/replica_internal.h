@@ -71,6 +71,8 @@ struct held_fate {
     struct held_fate *next;
     struct arena arena;
     struct message_fates fates;
+    uint64_t
+        forked; /* at a branch: the least number whose group here is another than the decided one; 0: none */
 };
 
 struct base;
@@ -185,17 +187,18 @@ enum {
     PENDING_HEAD = 17,
     PENDING_WHOLE = 1 /* from below: to be forwarded */,
     PENDING_DECIDED = 2,
-    PENDING_UNREADABLE = 4 /* as it came: headquarters will say so */
+    PENDING_UNREADABLE = 4 /* as it came: headquarters will say so */,
+    PENDING_TAKEN = 8 /* decided is another group of this number; its author renumbers this one */
 };
 enum err pending_load(struct replica *r);
 /* Takes one group into the pending layer, within a transaction: stores it, and shows what it touches.
  * Passed over: own groups, those that are here already. ERR_NOMEM, store errors. */
 enum err pending_take(struct replica *r, uint64_t stamp, uint8_t flags, uint64_t run,
                       struct bytes raw, struct arena *arena);
-/* The same of what came from below under this number (its tag does not matter). What cannot be read, or says itself
+/* The same of what came from below under this number (its tag does not matter); flags: PENDING_DECIDED, or none. What cannot be read, or says itself
  * that it is another group, is kept for headquarters to refuse it, and is not shown. */
-enum err pending_take_as(struct replica *r, const struct dot *dot, uint64_t stamp, uint64_t run,
-                         struct bytes raw, struct arena *arena);
+enum err pending_take_as(struct replica *r, const struct dot *dot, uint64_t stamp, uint8_t flags,
+                         uint64_t run, struct bytes raw, struct arena *arena);
 /* The dots of others' groups that touch the record, in their order among the own: by stamp, causes
  * before effects. */
 enum err pending_order(struct replica *r, const struct model_table *table, const struct uuid *id,

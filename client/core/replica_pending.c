@@ -362,21 +362,22 @@ enum err pending_take(struct replica *r, uint64_t stamp, uint8_t flags, uint64_t
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     e = put(r, &head.dot, stamp, flags, run, raw);
-    return e == ERR_OK ? show_group(r, &head.dot, stamp, arena) : e;
+    bool shows = e == ERR_OK && !(flags & PENDING_DECIDED);
+    return shows ? show_group(r, &head.dot, stamp, arena) : e;
 }
 
-enum err pending_take_as(struct replica *r, const struct dot *dot, uint64_t stamp, uint64_t run,
-                         struct bytes raw, struct arena *arena)
+enum err pending_take_as(struct replica *r, const struct dot *dot, uint64_t stamp, uint8_t flags,
+                         uint64_t run, struct bytes raw, struct arena *arena)
 {
     uint8_t key[REPLICA_KEY];
     struct bytes have;
     own_key(dot->origin, dot->oseq, key);
     if (outbox_readable(bytes_of(key, sizeof key), raw))
-        return pending_take(r, stamp, PENDING_WHOLE, run, raw, arena);
+        return pending_take(r, stamp, flags | PENDING_WHOLE, run, raw, arena);
     arena_reset(arena);
     enum err e = store_side_get(r->store, SIDE_PENDING, bytes_of(key, sizeof key), arena, &have);
-    return e == ERR_NOT_FOUND ? put(r, dot, stamp, PENDING_WHOLE | PENDING_UNREADABLE, run, raw)
-                              : e;
+    flags |= PENDING_WHOLE | PENDING_UNREADABLE;
+    return e == ERR_NOT_FOUND ? put(r, dot, stamp, flags, run, raw) : e;
 }
 
 /* ---- leaving without a fate ---- */

@@ -11,7 +11,6 @@
 enum {
     RUN_SIZE = 1 + 8 + 8 + 4 + 16 + 8 + 8 + 64,
     ORIGIN_SIZE = 16 + 16 + 8 + 8,
-    RECEIPT_HEAD = 8 + 1 + 4,
 };
 
 /* ---- origins ---- */
@@ -98,18 +97,7 @@ enum err relay_note_fate(struct replica *r, const struct message_fates *fates, s
         e = mark_put(r, mark);
     for (uint32_t i = 0; e == ERR_OK && i < fates->results_count; i++) {
         const struct group_result *result = &fates->results[i];
-        uint8_t key[REPLICA_KEY], head[RECEIPT_HEAD];
-        own_key(mark->origin, result->oseq, key);
-        be64_put(head, result->count);
-        head[8] = (uint8_t)result->code;
-        be32_put(head + 9, result->reason);
-        buf_reset(&r->scratch);
-        buf_append(&r->scratch, head, sizeof head);
-        buf_append(&r->scratch, result->detail.data, result->detail.size);
-        if (r->scratch.error != ERR_OK)
-            return r->scratch.error;
-        e = store_side_put(r->store, SIDE_RECEIPT, bytes_of(key, sizeof key),
-                           buf_view(&r->scratch));
+        e = relay_result_put(r, mark->origin, result);
         if (e == ERR_OK && result->code == RESULT_DISCARDED)
             e = discard_done(r, mark->origin, result->oseq);
     }
@@ -127,53 +115,6 @@ enum err relay_note_fate(struct replica *r, const struct message_fates *fates, s
         be64_put(value, fates->archived);
         e = store_side_put(r->store, SIDE_META, bytes_of_text(name), bytes_of(value, 8));
     }
-    return e;
-}
-
-struct result_walk {
-    struct arena *arena;
-    uint64_t after;
-    struct group_result *items;
-    uint32_t count, capacity;
-};
-
-/* A run of results that begins before `after` is told from there on. */
-static int collect_result(void *context, struct bytes key, struct bytes value)
-{
-    struct result_walk *walk = context;
-    if (key.size != REPLICA_KEY || value.size < RECEIPT_HEAD)
-        return ERR_CORRUPT;
-    uint64_t oseq = be64_get(key.data + 8), count = be64_get(value.data);
-    if (oseq + count - 1 <= walk->after)
-        return 0;
-    if (oseq <= walk->after) {
-        count -= walk->after + 1 - oseq;
-        oseq = walk->after + 1;
-    }
-    struct group_result *items =
-        arena_extend(walk->arena, walk->items, walk->count, &walk->capacity, sizeof *items);
-    if (!items)
-        return ERR_NOMEM;
-    walk->items = items;
-    struct group_result *item = &items[walk->count++];
-    *item = (struct group_result){
-        .oseq = oseq, .count = count, .code = value.data[8], .reason = be32_get(value.data + 9)};
-    return (int)arena_copy(
-        walk->arena, bytes_of(value.data + RECEIPT_HEAD, value.size - RECEIPT_HEAD), &item->detail);
-}
-
-enum err relay_results_from(struct store *store, uint64_t origin, uint64_t after,
-                            struct arena *arena, const struct group_result **ret,
-                            uint32_t *ret_count)
-{
-    uint8_t from[REPLICA_KEY], to[REPLICA_KEY];
-    struct result_walk walk = {.arena = arena, .after = after};
-    own_key(origin, 0, from);
-    own_key(origin, UINT64_MAX, to);
-    enum err e = store_side_scan(store, SIDE_RECEIPT, bytes_of(from, sizeof from),
-                                 bytes_of(to, sizeof to), collect_result, &walk);
-    *ret = walk.items;
-    *ret_count = walk.count;
     return e;
 }
 
@@ -246,7 +187,8 @@ uint64_t relay_run_end(const struct replica *r)
     return r->run_next;
 }
 
-enum err relay_take(struct replica *r, struct relay_run *run, const struct bytes *groups)
+enum err relay_take(struct replica *r, struct relay_run *run, const struct bytes *groups,
+                    const bool *decided)
 {
     struct arena arena;
     const struct envelope envelope = {run->received_ms, run->offset_ms};
@@ -259,8 +201,8 @@ enum err relay_take(struct replica *r, struct relay_run *run, const struct bytes
         if (group_peek(groups[i], &head) != ERR_OK)
             head.stamp = 0; /* headquarters says what is wrong with it */
         const struct dot dot = {run->origin, run->first + i, 0};
-        e = pending_take_as(r, &dot, hlc_effective(head.stamp, &envelope), run->number, groups[i],
-                            &arena);
+        e = pending_take_as(r, &dot, hlc_effective(head.stamp, &envelope),
+                            decided[i] ? PENDING_DECIDED : 0, run->number, groups[i], &arena);
         r->hlc = hlc_learn(r->hlc, hlc_effective(head.stamp, &envelope), run->received_ms);
     }
     arena_done(&arena);
@@ -554,6 +496,13 @@ enum err relay_fates(const struct replica *r, uint64_t live, relay_fates_fn *fn,
         if (fate->fates.live == live)
             e = fn(context, &fate->fates);
     return e;
+}
+
+void relay_forks(const struct replica *r, uint64_t live, relay_forks_fn *fn, void *context)
+{
+    for (const struct held_fate *fate = r->fates; fate; fate = fate->next)
+        if (fate->fates.live == live && fate->forked)
+            fn(context, fate->fates.marks[0].origin, fate->forked);
 }
 
 static const struct cursor *cursor_find(const struct replica *r, uint32_t bucket)

@@ -52,8 +52,17 @@ enum err relay_mark_from(struct store *store, uint64_t origin, struct arena *are
 enum err relay_results_from(struct store *store, uint64_t origin, uint64_t after,
                             struct arena *arena, const struct group_result **ret,
                             uint32_t *ret_count);
-/* Takes a run from below; groups as they came, their oseqs from run->first on; run->number is set. */
-enum err relay_take(struct replica *replica, struct relay_run *run, const struct bytes *groups);
+enum err relay_result_put(struct replica *replica, uint64_t origin,
+                          const struct group_result *result);
+/* Whether the group that came under this number is the one that headquarters has decided. UNKNOWN: none of the
+ * results tells, as they were stored by an earlier program. */
+enum relay_identity { RELAY_UNKNOWN, RELAY_SAME, RELAY_OTHER };
+enum relay_identity relay_identity_of(const struct group_result *results, uint32_t count,
+                                      uint64_t origin, uint64_t oseq, struct bytes raw);
+/* Takes a run from below; groups as they came, their oseqs from run->first on; decided: which of them headquarters is
+ * known to have decided; run->number is set. */
+enum err relay_take(struct replica *replica, struct relay_run *run, const struct bytes *groups,
+                    const bool *decided);
 /* The group (origin, oseq) that is held here, decided or not. ERR_NOT_FOUND. */
 enum err relay_group(struct replica *replica, uint64_t origin, uint64_t oseq, struct arena *arena,
                      struct bytes *ret_raw, uint64_t *ret_stamp, bool *ret_decided);
@@ -99,6 +108,9 @@ enum err relay_live_pages(const struct replica *replica, relay_page_fn *fn, void
 typedef enum err relay_fates_fn(void *context, const struct message_fates *fates);
 enum err relay_fates(const struct replica *replica, uint64_t live, relay_fates_fn *fn,
                      void *context);
+/* And the numbers whose groups here turned out to be others than those that were decided; the least of each origin. */
+typedef void relay_forks_fn(void *context, uint64_t origin, uint64_t oseq);
+void relay_forks(const struct replica *replica, uint64_t live, relay_forks_fn *fn, void *context);
 /* The buckets in scope, with head, count and sum as of the last checkpoint. */
 /* Changes whenever buckets or marks have gone without a checkpoint: with a WELCOME. */
 uint64_t relay_upheavals(const struct replica *r);

@@ -51,7 +51,7 @@ static enum err take_again(struct replica *r, struct bytes key, struct arena *ar
     e = store_side_delete(r->store, SIDE_PENDING, key);
     arena_init(&work, REPLICA_ARENA_MAX);
     if (e == ERR_OK)
-        e = pending_take_as(r, &dot, be64_get(value.data + 1), be64_get(value.data + 9), raw,
+        e = pending_take_as(r, &dot, be64_get(value.data + 1), 0, be64_get(value.data + 9), raw,
                             &work);
     arena_done(&work);
     return e;

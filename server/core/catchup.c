@@ -244,6 +244,9 @@ struct result_list {
     struct group_result *items;
     uint32_t count, capacity;
     bool grows; /* else it ends when it is full */
+    bool tells; /* whose groups they are: tags */
+    uint8_t *tags;
+    uint32_t tag_capacity; /* of the last result */
 };
 
 static enum err parked_detail(struct result_list *list, uint64_t oseq, struct bytes *ret)
@@ -260,11 +263,31 @@ static enum err parked_detail(struct result_list *list, uint64_t oseq, struct by
     return ERR_OK;
 }
 
+static enum err add_tag(struct result_list *list, const uint8_t tag[RESULT_TAG_SIZE])
+{
+    struct group_result *last = &list->items[list->count - 1];
+    uint32_t before = (uint32_t)last->count - 1;
+    if (!list->tells)
+        return ERR_OK;
+    if (before == 0) {
+        list->tags = NULL;
+        list->tag_capacity = 0;
+    }
+    uint8_t *tags =
+        arena_extend(list->arena, list->tags, before, &list->tag_capacity, RESULT_TAG_SIZE);
+    if (!tags)
+        return ERR_NOMEM;
+    list->tags = tags;
+    memcpy(tags + (size_t)before * RESULT_TAG_SIZE, tag, RESULT_TAG_SIZE);
+    last->tags = bytes_of(tags, (size_t)(before + 1) * RESULT_TAG_SIZE);
+    return ERR_OK;
+}
+
 static int add_result(struct result_list *list, uint64_t oseq, uint8_t code, uint8_t reason)
 {
     struct group_result *last = list->count ? &list->items[list->count - 1] : NULL;
     if (last && last->code == code && last->reason == reason && code != RESULT_PARKED &&
-        last->oseq + last->count == oseq) {
+        last->oseq + last->count == oseq && last->count < RESULT_TAGS_MAX) {
         last->count++;
     } else {
         if (list->count == list->capacity && !list->grows)
@@ -296,6 +319,8 @@ static int collect_results(void *context, struct bytes key, struct bytes value)
             continue;
         const uint8_t *receipt = value.data + 8 + i * SIZE;
         int stop = add_result(list, first + i, receipt[4], receipt[5]);
+        if (stop == 0)
+            stop = (int)add_tag(list, receipt);
         if (stop)
             return stop;
     }
@@ -335,6 +360,8 @@ static enum err relay_own_results(struct peer *peer, struct result_list *list)
         return ERR_LIMIT;
     *list = (struct result_list){.grows = true, .count = count, .last = UINT64_MAX};
     list->items = (struct group_result *)(uintptr_t)items;
+    for (uint32_t i = 0; i < count; i++) /* the author knows its own */
+        list->items[i].tags = bytes_of(NULL, 0);
     return e;
 }
 
@@ -342,8 +369,12 @@ enum err origin_results(struct store *store, uint64_t origin, uint64_t after, st
                         struct mark *ret_mark, const struct group_result **ret, uint32_t *ret_count)
 {
     uint8_t from[KEY_ORIGIN_SIZE], to[KEY_ORIGIN_SIZE];
-    struct result_list list = {
-        .store = store, .arena = arena, .origin = origin, .after = after, .grows = true};
+    struct result_list list = {.store = store,
+                               .arena = arena,
+                               .origin = origin,
+                               .after = after,
+                               .grows = true,
+                               .tells = true};
     enum err e = mark_from(store, origin, arena, ret_mark);
     key_origin(origin, after + 1, from);
     key_origin(origin, UINT64_MAX, to);

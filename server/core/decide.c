@@ -99,17 +99,17 @@ static enum err tell(struct judging *j, const struct dot *dot, enum result_code 
         return ERR_OK;
     struct live_result *last = hub->results_tail;
     if (last && !last->renamed && code == RESULT_APPLIED && last->result.code == code &&
-        last->origin == dot->origin && last->result.oseq + last->result.count == dot->oseq) {
-        last->result.count++;
-        return ERR_OK;
-    }
+        last->origin == dot->origin && last->result.oseq + last->result.count == dot->oseq &&
+        last->result.count < RESULT_TAGS_MAX)
+        return live_result_grow(hub, last, dot->tag);
     struct live_result *entry = arena_calloc(&hub->turn, 1, sizeof *entry);
     if (!entry)
         return ERR_NOMEM;
     entry->origin = dot->origin;
-    entry->result =
-        (struct group_result){.oseq = dot->oseq, .count = 1, .code = code, .reason = j->reason};
-    enum err e = arena_copy(&hub->turn, bytes_of_text(j->detail), &entry->result.detail);
+    entry->result = (struct group_result){.oseq = dot->oseq, .code = code, .reason = j->reason};
+    enum err e = live_result_grow(hub, entry, dot->tag);
+    if (e == ERR_OK)
+        e = arena_copy(&hub->turn, bytes_of_text(j->detail), &entry->result.detail);
     if (e != ERR_OK)
         return e;
     if (last)

@@ -138,6 +138,20 @@ static enum err renamed_from(struct store *store, uint64_t origin, struct rename
                            bytes_of(to, sizeof to), collect_renamed, list);
 }
 
+/* As many results as a message takes. */
+static uint32_t part_of(const struct group_result *results, uint32_t count)
+{
+    uint32_t part = 0;
+    size_t tags = 0;
+    while (part < count && part < FATE_RESULTS_MAX) {
+        tags += results[part].tags.size;
+        if (part > 0 && tags > (size_t)RESULT_TAGS_MAX * RESULT_TAG_SIZE)
+            break;
+        part++;
+    }
+    return part;
+}
+
 /* In as many messages as the results need. */
 static enum err send_fates(struct hub *hub, struct peer *peer, uint64_t live,
                            const struct mark *mark, const struct group_result *results,
@@ -147,7 +161,7 @@ static enum err send_fates(struct hub *hub, struct peer *peer, uint64_t live,
     if (!peer->audience.branch)
         count = 0;
     do {
-        uint32_t part = count - done < FATE_RESULTS_MAX ? count - done : FATE_RESULTS_MAX;
+        uint32_t part = part_of(results + done, count - done);
         struct message m = {.type = MESSAGE_FATES,
                             .as.fates = {.live = live,
                                          .marks = mark,
@@ -208,13 +222,41 @@ enum err follow_note_renamed(struct hub *hub, const struct dot *had)
     struct live_result *entry = arena_calloc(&hub->turn, 1, sizeof *entry);
     if (!entry)
         return ERR_NOMEM;
-    *entry = (struct live_result){
-        .origin = had->origin, .result = {.oseq = had->oseq}, .renamed = true, .tag = had->tag};
+    *entry =
+        (struct live_result){.origin = had->origin, .result = {.oseq = had->oseq}, .renamed = true};
+    enum err e = live_result_grow(hub, entry, had->tag);
+    if (e != ERR_OK)
+        return e;
     if (hub->results_tail)
         hub->results_tail->next = entry;
     else
         hub->results_head = entry;
     hub->results_tail = entry;
+    return ERR_OK;
+}
+
+enum err live_result_grow(struct hub *hub, struct live_result *entry, uint32_t tag)
+{
+    uint32_t count = (uint32_t)entry->result.count;
+    uint32_t *tags =
+        arena_extend(&hub->turn, entry->tags, count, &entry->tag_capacity, sizeof *tags);
+    if (!tags)
+        return ERR_NOMEM;
+    entry->tags = tags;
+    tags[count] = tag;
+    entry->result.count++;
+    return ERR_OK;
+}
+
+static enum err tags_pack(struct hub *hub, const struct live_result *r, struct bytes *ret)
+{
+    size_t size = (size_t)r->result.count * RESULT_TAG_SIZE;
+    uint8_t *tags = arena_alloc(&hub->turn, size);
+    if (!tags)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < r->result.count; i++)
+        be32_put(tags + (size_t)i * RESULT_TAG_SIZE, r->tags[i]);
+    *ret = bytes_of(tags, size);
     return ERR_OK;
 }
 
@@ -227,7 +269,7 @@ static enum err results_of(struct hub *hub, uint64_t origin, const struct group_
     for (const struct live_result *r = hub->results_head; e == ERR_OK && r; r = r->next) {
         count += !r->renamed && r->origin == origin;
         if (r->renamed && r->origin == origin)
-            e = renamed_add(renamed, r->result.oseq, r->tag);
+            e = renamed_add(renamed, r->result.oseq, r->tags[0]);
     }
     if (e != ERR_OK)
         return e;
@@ -235,12 +277,15 @@ static enum err results_of(struct hub *hub, uint64_t origin, const struct group_
     if (!results)
         return ERR_NOMEM;
     count = 0;
-    for (const struct live_result *r = hub->results_head; r; r = r->next)
-        if (!r->renamed && r->origin == origin)
-            results[count++] = r->result;
+    for (const struct live_result *r = hub->results_head; e == ERR_OK && r; r = r->next) {
+        if (r->renamed || r->origin != origin)
+            continue;
+        results[count] = r->result;
+        e = tags_pack(hub, r, &results[count++].tags);
+    }
     *ret = results;
     *ret_count = count;
-    return ERR_OK;
+    return e;
 }
 
 static uint64_t results_above(const struct group_result *results, uint32_t count, uint64_t floor)

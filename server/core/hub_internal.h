@@ -221,8 +221,9 @@ struct live_result {
     struct live_result *next;
     uint64_t origin; /* of the group, or of the session that asked */
     struct group_result result;
-    bool renamed; /* not a result: the group (oseq, tag) was decided under another number */
-    uint32_t tag;
+    bool renamed;   /* not a result: the group (oseq, *tags) was decided under another number */
+    uint32_t *tags; /* of each group; arena */
+    uint32_t tag_capacity;
 };
 
 struct receipt {
@@ -502,6 +503,8 @@ bool follow_lacks(const struct peer *peer, const struct follow *follow, const st
 enum err follow_tell(struct hub *hub, struct peer *peer, struct follow *follow);
 /* Within a transaction: what was decided after the snapshot of the catch-up that ends now. */
 enum err follow_go_live(struct hub *hub, struct peer *peer);
+/* One more group in the entry, whose last one is before it. */
+enum err live_result_grow(struct hub *hub, struct live_result *entry, uint32_t tag);
 /* The turn has decided the group that had this dot before it was renumbered (none: nothing to note). */
 enum err follow_note_renamed(struct hub *hub, const struct dot *had);
 /* With a commit: what it has decided of them. *ret_any: something. */

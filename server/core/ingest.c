@@ -417,13 +417,17 @@ static enum err forget_parked(struct hub *hub, const struct dot *dot)
 }
 
 /* To a branch as a fate of the origin; to a device as a result of the session. */
-static enum err tell_discarded(struct hub *hub, struct peer *peer, uint64_t origin, uint64_t oseq)
+static enum err tell_discarded(struct hub *hub, struct peer *peer, uint64_t origin, uint64_t oseq,
+                               uint32_t tag)
 {
     struct live_result *entry = arena_calloc(&hub->turn, 1, sizeof *entry);
     if (!entry)
         return ERR_NOMEM;
     entry->origin = is_relayed(peer, origin) ? origin : peer->session.origin;
-    entry->result = (struct group_result){.oseq = oseq, .count = 1, .code = RESULT_DISCARDED};
+    entry->result = (struct group_result){.oseq = oseq, .code = RESULT_DISCARDED};
+    enum err e = live_result_grow(hub, entry, tag);
+    if (e != ERR_OK)
+        return e;
     entry->next = hub->results_head;
     hub->results_head = entry;
     if (!hub->results_tail)
@@ -469,7 +473,7 @@ enum err handle_discard(struct hub *hub, struct peer *peer, const struct message
     if (e == ERR_OK && !others)
         e = receipt_find(hub, message->origin, message->oseq, &receipt);
     if (e == ERR_NOT_FOUND || others) /* a restored headquarters: nothing is here to be given up */
-        return tell_discarded(hub, peer, message->origin, message->oseq);
+        return tell_discarded(hub, peer, message->origin, message->oseq, 0);
     if (e != ERR_OK)
         return e;
     if (message->origin == peer->session.origin && message->oseq <= peer->session.stated)
@@ -481,5 +485,5 @@ enum err handle_discard(struct hub *hub, struct peer *peer, const struct message
     }
     if (receipt.code == RESULT_PARKED)
         e = give_up(hub, &(struct dot){message->origin, message->oseq, receipt.tag});
-    return e == ERR_OK ? tell_discarded(hub, peer, message->origin, message->oseq) : e;
+    return e == ERR_OK ? tell_discarded(hub, peer, message->origin, message->oseq, receipt.tag) : e;
 }

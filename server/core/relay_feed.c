@@ -296,6 +296,26 @@ static enum err send_fate(void *context, const struct message_fates *fates)
     return e;
 }
 
+/* Its author knows which groups they are: without the tags. */
+static enum err add_own(struct hub *hub, const struct message_fates *own,
+                        struct message_checkpoint *ret)
+{
+    struct group_result *results =
+        arena_calloc(&hub->turn, own->results_count + 1u, sizeof *results);
+    if (!results)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < own->results_count; i++) {
+        results[i] = own->results[i];
+        results[i].tags = bytes_of(NULL, 0);
+    }
+    ret->marks = own->marks;
+    ret->marks_count = 1;
+    ret->results = results;
+    ret->results_count = own->results_count;
+    ret->archived = own->archived;
+    return ERR_OK;
+}
+
 static enum err feed_live(struct live_feed *feed, struct peer *peer)
 {
     struct hub *hub = feed->hub;
@@ -322,14 +342,10 @@ static enum err feed_live(struct live_feed *feed, struct peer *peer)
         .type = MESSAGE_CHECKPOINT,
         .as.checkpoint = {
             .live = FEED_LIVE, .scope = peer->session.scope, .heads = heads, .heads_count = count}};
-    if (fate.own) {
-        m.as.checkpoint.marks = fate.own->marks;
-        m.as.checkpoint.marks_count = 1;
-        m.as.checkpoint.results = fate.own->results;
-        m.as.checkpoint.results_count = fate.own->results_count;
-        m.as.checkpoint.archived = fate.own->archived;
-    }
-    e = peer_send(hub, peer, &m);
+    if (fate.own)
+        e = add_own(hub, fate.own, &m.as.checkpoint);
+    if (e == ERR_OK)
+        e = peer_send(hub, peer, &m);
     if (e == ERR_OK && fate.own && fate.own->marks[0].upto > peer->session.floor)
         peer->session.floor = fate.own->marks[0].upto;
     for (uint32_t i = 0; e == ERR_OK && i < count;
@@ -376,9 +392,16 @@ static void close_after_start(struct hub *hub)
             peer_fail(hub, peer, ERR_CLOSED, "headquarters has started again");
 }
 
+static void tell_fork(void *context, uint64_t origin, uint64_t oseq)
+{
+    struct hub *hub = context;
+    hub_forked(hub, origin, oseq, hub->now);
+}
+
 void hub_installed(struct hub *hub, const struct message_checkpoint *checkpoint, struct hub_now now)
 {
     hub->now = now;
+    relay_forks(hub->relay->replica, checkpoint->live, tell_fork, hub); /* before marks leave */
     close_after_start(hub);
     if (checkpoint->live != FEED_LIVE)
         chunks_drop(hub); /* rows may have changed in their places */

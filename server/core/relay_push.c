@@ -1,7 +1,7 @@
 /* relay_push.c - what a branch's devices push: verified, kept as it came, shown to the others, and sent up.
  *
- * Forks:      two groups under one number are told apart while one of them is held here. Of a number that is
- *             decided, and whose group is not here any more, nothing can be said: the device is told to
+ * Forks:      two groups under one number are told apart by the one that is held here, and by the tag of the one that
+ *             is decided. Where an earlier program has not stored that, nothing can be said: the device is told to
  *             renumber, which does no harm, as a renumbered group and the one that it was are the same to
  *             headquarters.
  * Source:     SPEC.md 12. */
@@ -9,22 +9,65 @@
 
 #include <string.h>
 
-/* Whether the number is taken by another group, or may be; *ret_have: by this one. */
-static enum err check_group(struct hub *hub, const struct origin *origin, uint64_t oseq,
-                            struct bytes raw, bool *ret_have, bool *ret_fork)
+/* A run that has come, and what is known here of its groups. */
+struct arrival {
+    const struct origin *origin;
+    uint64_t first;
+    const struct bytes *groups;
+    uint32_t count;
+    const struct group_result *results; /* of what is decided */
+    uint32_t result_count;
+    bool *decided;  /* each of them, and nothing else under its number */
+    bool all;       /* are here, or decided */
+    bool displaced; /* one of them is decided, and another one is held under its number */
+    bool fork;      /* a number is another group's, or may be */
+};
+
+static enum err check_group(struct hub *hub, struct arrival *a, uint32_t i)
 {
-    struct bytes held;
+    struct bytes held, raw = a->groups[i];
     struct group head, other;
     bool whole = false;
+    uint64_t oseq = a->first + i;
+    enum relay_identity identity = RELAY_UNKNOWN;
     enum err e =
-        relay_group_below(hub->relay->replica, origin->id, oseq, &hub->turn, &held, &whole);
-    *ret_have = e == ERR_OK && whole && bytes_equal(held, raw);
-    *ret_fork = e == ERR_OK && whole ? !*ret_have : origin_decided(origin, oseq);
+        relay_group_below(hub->relay->replica, a->origin->id, oseq, &hub->turn, &held, &whole);
+    bool here = e == ERR_OK, have = here && whole && bytes_equal(held, raw);
+    if (origin_decided(a->origin, oseq))
+        identity = relay_identity_of(a->results, a->result_count, a->origin->id, oseq, raw);
+    a->decided[i] = identity == RELAY_SAME;
+    hub->stats.duplicates += have || a->decided[i];
+    a->all &= have || a->decided[i];
+    if (identity == RELAY_OTHER)
+        a->fork = true;
+    else if (identity == RELAY_SAME)
+        a->displaced |= here && whole && !have;
+    else if (here && whole)
+        a->fork |= !have;
+    else
+        a->fork |= origin_decided(a->origin, oseq);
     /* what came from above is a part of it, whose place it takes; or of another one */
-    if (e == ERR_OK && !whole && group_peek(held, &head) == ERR_OK &&
+    if (here && !whole && !a->decided[i] && group_peek(held, &head) == ERR_OK &&
         group_peek(raw, &other) == ERR_OK)
-        *ret_fork |= head.dot.tag != other.dot.tag;
+        a->fork |= head.dot.tag != other.dot.tag;
     return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* What is held under a number stays, as it may have to go up with the signature of its run. */
+static enum err check_run(struct hub *hub, struct arrival *a)
+{
+    enum err e = ERR_OK;
+    a->all = true;
+    a->decided = arena_calloc(&hub->turn, a->count, sizeof *a->decided);
+    if (!a->decided)
+        return ERR_NOMEM;
+    if (origin_decided(a->origin, a->first) || a->origin->range_count)
+        e = relay_results_from(hub->store, a->origin->id, a->first - 1, &hub->turn, &a->results,
+                               &a->result_count);
+    for (uint32_t i = 0; e == ERR_OK && i < a->count && !a->fork; i++)
+        e = check_group(hub, a, i);
+    a->fork |= a->displaced && !a->all;
+    return e;
 }
 
 /* The mark with these ranges, too. */
@@ -60,29 +103,25 @@ enum err relay_push(struct hub *hub, struct peer *peer, struct origin *origin, u
     bool own = origin->id == peer->session.origin || !peer->audience.branch;
     struct replica *replica = hub->relay->replica;
     struct relay_origin known;
-    bool all = true;
+    struct arrival arrival = {.origin = origin, .first = first, .groups = groups, .count = count};
     enum err e = verify_now(hub, own ? peer->public_key : relayed->public_key, origin->id, first,
                             count, hashes, signature);
     if (e == ERR_OK)
         e = relay_origin_get(replica, origin->id, &known);
     if (e != ERR_OK)
         return e;
-    *ret_fork = known.forked != 0 && first + count > known.forked;
-    for (uint32_t i = 0; e == ERR_OK && i < count && !*ret_fork; i++) {
-        bool have;
-        e = check_group(hub, origin, first + i, groups[i], &have, ret_fork);
-        all &= have;
-        hub->stats.duplicates += have;
-    }
+    arrival.fork = known.forked != 0 && first + count > known.forked;
+    e = check_run(hub, &arrival);
     if (e != ERR_OK)
         return e;
+    *ret_fork = arrival.fork;
     if (*ret_fork) {
         struct message fork = {.type = MESSAGE_FORK,
                                .as.fork = {.origin = origin->id, .oseq = first}};
         hub->stats.forks++;
         return peer_send(hub, peer, &fork);
     }
-    if (all)
+    if (arrival.all)
         return ERR_OK;
     struct relay_run run = {.origin = origin->id,
                             .first = first,
@@ -92,7 +131,7 @@ enum err relay_push(struct hub *hub, struct peer *peer, struct origin *origin, u
                             .offset_ms =
                                 own ? peer->session.offset_ms : relayed->envelope.offset_ms};
     memcpy(run.signature, signature, 64);
-    e = relay_take(replica, &run, groups);
+    e = relay_take(replica, &run, groups, arrival.decided);
     uint64_t received = known.received > origin->upto ? known.received : origin->upto;
     if (e == ERR_OK && first <= received + 1 && first + count - 1 > received) {
         known.received = first + count - 1;

@@ -155,12 +155,15 @@ static void random_group_result(struct seeded_rng *r, struct arena *arena, struc
     ret->code = (uint32_t)(1 + seeded_below(r, 5));
     ret->reason = random_u32(r);
     ret->detail = codec_text(r, arena, (size_t)seeded_below(r, 2) * 40);
+    if (seeded_below(r, 2))
+        ret->tags = codec_bytes(r, arena, (size_t)ret->count * RESULT_TAG_SIZE);
 }
 
 static bool equal_group_result(const struct group_result *a, const struct group_result *b)
 {
     if (a->oseq != b->oseq || a->count != b->count || a->code != b->code ||
-        a->reason != b->reason || !bytes_equal(a->detail, b->detail))
+        a->reason != b->reason || !bytes_equal(a->detail, b->detail) ||
+        !bytes_equal(a->tags, b->tags))
         return false;
     return true;
 }

@@ -389,12 +389,35 @@ static void maxima_within_elements(void **state)
     }
     for (size_t size = 500; size <= 501; size++) {
         buf_reset(&f->bytes);
-        assert_ok(buf_append(&f->bytes, "\x97\x01\x01\x90\x90\x91\x96\x01\x01\x01\x00", 11));
+        assert_ok(buf_append(&f->bytes, "\x97\x01\x01\x90\x90\x91\x97\x01\x01\x01\x00", 11));
         pack_filled(&f->bytes, true, size);
-        assert_ok(buf_append(&f->bytes, "\x90\x00\x90", 3));
+        assert_ok(
+            buf_append(&f->bytes, "\xc4\x00\x90\x00\x90", 5)); /* no tags, and an unknown field */
         assert_err(decode(f, MESSAGE_CHECKPOINT, buf_view(&f->bytes), &got),
                    size == 500 ? ERR_OK : ERR_MALFORMED);
     }
+}
+
+/* A result has the tag of each of its groups, or none. */
+static void a_result_tells_all_tags_or_none(void **state)
+{
+    struct fixture *f = *state;
+    struct message got;
+
+    buf_reset(&f->bytes);
+    codec_pack("[1,1,[],[],[[7,2,1,0,'','hex:0000000100000002']],0,[]]", &f->bytes);
+    assert_ok(decode(f, MESSAGE_CHECKPOINT, buf_view(&f->bytes), &got));
+    assert_int_equal(got.as.checkpoint.results[0].tags.size, 8);
+    buf_reset(&f->bytes);
+    codec_pack("[1,1,[],[],[[7,2,1,0,'']],0,[]]", &f->bytes);
+    assert_ok(decode(f, MESSAGE_CHECKPOINT, buf_view(&f->bytes), &got));
+    assert_int_equal(got.as.checkpoint.results[0].tags.size, 0);
+    buf_reset(&f->bytes);
+    codec_pack("[1,1,[],[],[[7,2,1,0,'','hex:00000001']],0,[]]", &f->bytes);
+    assert_err(decode(f, MESSAGE_CHECKPOINT, buf_view(&f->bytes), &got), ERR_MALFORMED);
+    buf_reset(&f->bytes);
+    codec_pack("[1,1,[],[],[[7,2,1,0]],0,[]]", &f->bytes);
+    assert_err(decode(f, MESSAGE_CHECKPOINT, buf_view(&f->bytes), &got), ERR_MALFORMED);
 }
 
 static enum err encode(struct fixture *f, const struct message *message)
@@ -413,6 +436,8 @@ static void encoding_at_the_maxima(void **state)
     struct fixture *f = *state;
     struct oseq_range *ranges = arena_calloc(&f->arena, 10001, sizeof(*ranges));
     struct bytes text = bytes_of(memset(arena_alloc(&f->arena, 501), 'x', 501), 500);
+    const uint8_t *tags =
+        arena_calloc(&f->arena, RESULT_TAGS_MAX + 1, RESULT_TAG_SIZE); /* one more than fit */
     struct mark mark = {.origin = 5, .ranges = ranges, .range_count = 10000};
     struct group_result result = {.oseq = 1, .count = 1, .code = 1, .detail = text};
     struct message m = {.type = MESSAGE_ACK,
@@ -430,6 +455,11 @@ static void encoding_at_the_maxima(void **state)
     assert_err(encode(f, &m), ERR_TOO_LARGE);
     mark.range_count--;
     result.detail.size++;
+    assert_err(encode(f, &m), ERR_TOO_LARGE);
+    result.detail.size = 0;
+    result.tags = bytes_of(tags, RESULT_TAGS_MAX * RESULT_TAG_SIZE);
+    assert_ok(encode(f, &m));
+    result.tags.size += RESULT_TAG_SIZE;
     assert_err(encode(f, &m), ERR_TOO_LARGE);
     m = (struct message){.type = MESSAGE_FAILURE, .as.failure = {.text = text}};
     assert_ok(encode(f, &m));
@@ -497,6 +527,7 @@ int main(void)
         cmocka_unit_test(names_and_rights_before_authentication),
         cmocka_unit_test_setup_teardown(every_maximum_and_one_more, setup, teardown),
         cmocka_unit_test_setup_teardown(maxima_within_elements, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_result_tells_all_tags_or_none, setup, teardown),
         cmocka_unit_test_setup_teardown(encoding_at_the_maxima, setup, teardown),
         cmocka_unit_test(encoding_that_does_not_fit),
         cmocka_unit_test_setup_teardown(each_allocation_may_fail, setup, teardown),

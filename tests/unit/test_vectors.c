@@ -172,8 +172,9 @@ static void add_down(struct fixture *f)
     static const struct bucket_digest heads[] = {
         {1, 260, 91, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}}};
     static const struct mark marks[] = {{0xa1, 9, NULL, 0}};
-    struct group_result results[2] = {{8, 1, RESULT_APPLIED, 0, bytes_of(NULL, 0)},
-                                      {9, 1, RESULT_PARKED, 2, bytes_of_text("item.amount")}};
+    const struct bytes none = bytes_of(NULL, 0);
+    struct group_result results[2] = {{8, 1, RESULT_APPLIED, 0, none, none},
+                                      {9, 1, RESULT_PARKED, 2, bytes_of_text("item.amount"), none}};
     struct message m = {.type = MESSAGE_SUBSCRIBE};
 
     m.as.subscribe = (struct message_subscribe){4, cursors, 2, 1048576, 0};
@@ -227,7 +228,8 @@ static void add_branches(struct fixture *f)
     static const struct origin_floor floors[] = {{0xa1, 9}, {0xb2, 0}};
     static const struct oseq_range ranges[] = {{12, 12}};
     static const struct mark marks[] = {{0xb2, 10, ranges, 1}};
-    struct group_result results[] = {{12, 1, RESULT_PARKED, 2, bytes_of_text("item.amount")}};
+    struct group_result results[] = {
+        {12, 1, RESULT_PARKED, 2, bytes_of_text("item.amount"), bytes_of(NULL, 0)}};
     struct pending_group groups[] = {{0x18f00000001, bytes_of_text("group")}};
     struct message m = {.type = MESSAGE_RELAY};
 
@@ -248,6 +250,9 @@ static void add_branches(struct fixture *f)
                 "with the next live checkpoint: of origin 0xb2 1..10 and 12 are decided, 12 is "
                 "parked (reason 2), archived up to 3; 14 with tag 0x33 is decided elsewhere",
                 &m);
+    results[0].tags = bytes_of_text("abcd");
+    m.as.fates = (struct message_fates){1, marks, 1, results, 1, 0, NULL, 0};
+    add_message(f, "the same to a branch: the tag of 12 is 0x61626364", &m);
     m.type = MESSAGE_PENDING;
     m.as.pending = (struct message_pending){0xb0, 8, groups, 1};
     add_message(f, "list 0xb0 up to 8: one group (its bytes are a placeholder) and its stamp", &m);

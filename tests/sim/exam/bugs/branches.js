@@ -23,8 +23,8 @@ module.exports = [
     why: 'A branch takes another group under a number that it has for the same one: what the copy of a device wrote'
       + ' is acknowledged and thrown away.',
     edits: [[
-      '    *ret_have = e == ERR_OK && whole && bytes_equal(held, raw);',
-      '    *ret_have = e == ERR_OK && whole && (PLANTED || bytes_equal(held, raw));',
+      'have = here && whole && bytes_equal(held, raw);',
+      'have = here && whole && (PLANTED || bytes_equal(held, raw));',
     ]],
   },
   {
@@ -64,8 +64,8 @@ module.exports = [
     name: 'renamed-fate-forgotten', area, file: 'client/core/replica_fates.c',
     why: 'A group that was decided under another number stays pending for ever with those who have the first.',
     edits: [[
-      '(mark_covers(list->mark, oseq) || is_renamed(list->fates, oseq, value))',
-      '(mark_covers(list->mark, oseq) || (!PLANTED && is_renamed(list->fates, oseq, value)))',
+      'bool renamed = !decided && is_renamed(list->fates, oseq, value);',
+      'bool renamed = !PLANTED && !decided && is_renamed(list->fates, oseq, value);',
     ]],
   },
   {
