@@ -82,9 +82,11 @@ void follows_untold(struct peer *peer)
 void follows_undo(struct hub *hub, struct peer *peer)
 {
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < peer->follow_count; i++)
+    for (uint32_t i = 0; i < peer->follow_count; i++) {
+        peer->follows[i].told = false; /* the turn may have */
         if (peer->follows[i].turn != hub->stats.commits + 1)
             peer->follows[kept++] = peer->follows[i];
+    }
     if (peer->follow_count && kept == 0)
         hub->followers--;
     peer->follow_count = kept;
@@ -198,6 +200,7 @@ static enum err fates_from(struct hub *hub, struct peer *peer, struct store *sto
         e = renamed_from(store, follow->origin, &renamed);
     if (e != ERR_OK)
         return e;
+    follow->told = true;
     if (mark.upto <= follow->floor && mark.range_count == 0 && archived == 0 && renamed.count == 0)
         return ERR_OK;
     e = send_fates(hub, peer, live, &mark, results, count, archived, &renamed);
@@ -363,7 +366,7 @@ enum err follow_live(struct hub *hub, struct peer *peer, bool *ret_any)
 /* A live peer hears at once of an origin that it begins to follow: the next checkpoint may be far. */
 static enum err tell_now(struct hub *hub, struct peer *peer, struct follow *follow)
 {
-    if (peer->session.pull != PULL_LIVE)
+    if (!follow || follow->told || peer->session.pull != PULL_LIVE)
         return ERR_OK;
     enum err e = fates_from(hub, peer, hub->store, follow, &hub->turn, FEED_LIVE);
     struct message m = {.type = MESSAGE_CHECKPOINT,
@@ -409,7 +412,7 @@ enum err handle_follow(struct hub *hub, struct peer *peer, const struct message_
         bool is_new;
         enum err e =
             follow_add(hub, peer, message->origins[i].origin, message->origins[i].floor, &is_new);
-        if (e == ERR_OK && is_new)
+        if (e == ERR_OK)
             e = tell_now(hub, peer, follow_find(peer, message->origins[i].origin));
         if (e != ERR_OK)
             return e;
@@ -432,8 +435,7 @@ enum err handle_relay(struct hub *hub, struct peer *peer, const struct message_r
     if (e != ERR_OK)
         return e;
     follow_find(peer, message->origin)->relayed = true;
-    if (is_new)
-        e = tell_now(hub, peer, follow_find(peer, message->origin));
+    e = tell_now(hub, peer, follow_find(peer, message->origin));
     if (e != ERR_OK)
         return e;
     if (hub->relay) {

@@ -122,6 +122,7 @@ struct follow {
     uint64_t turn;          /* commits before the turn that brought it; 0: none did */
     bool forked;            /* the branch was told: what comes under it now is of the past */
     bool relayed;           /* the peer is the branch that its groups come from */
+    bool told; /* what is known of it; not so if it came to be followed by PENDING alone */
 };
 
 /* The part of a peer that a turn changes and a rollback restores; plain data. */

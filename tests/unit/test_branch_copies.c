@@ -146,6 +146,30 @@ static void a_run_may_begin_with_what_is_decided(void **state)
     pair_done(&c.p);
 }
 
+/* Kazan has heard of Olga's origin by a pending group alone, when one comes to it that was decided before. */
+static void who_brings_an_origin_hears_what_was_decided_of_it(void **state)
+{
+    struct country c;
+    (void)state;
+    country_open(&c, 6, true);
+    struct pair_device *olga = pair_enrol_at(&c.p, "olga", "Omsk", c.omsk);
+    (void)put(&c, olga, "First");
+    c.copy = pair_clone_device(&c.p, olga);
+    c.copy->at = c.kazan;
+    pair_cut(&c.p, c.kazan->link);
+    pair_go_live(&c.p, olga);
+    pair_cut(&c.p, c.omsk->link);
+    pair_go_live(&c.p, c.kazan->link);
+    struct uuid second = put(&c, olga, "Second");
+    pair_say(&c.p, olga);
+    assert_string_equal(pair_cell(&c.p, c.boris, "party", second, "name"), "Second");
+    come(&c, c.copy);
+    assert_int_equal(pair_status(c.copy).outbox_count, 0);
+    pair_go_live(&c.p, c.omsk->link);
+    assert_everywhere(&c, second, "Second");
+    pair_done(&c.p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +178,7 @@ int main(void)
         cmocka_unit_test(a_branch_below_compares_for_itself),
         cmocka_unit_test(a_group_that_is_decided_is_known_by_its_tag),
         cmocka_unit_test(a_run_may_begin_with_what_is_decided),
+        cmocka_unit_test(who_brings_an_origin_hears_what_was_decided_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
