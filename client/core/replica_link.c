@@ -449,10 +449,12 @@ static enum err pending_again(struct replica *r, const struct mark *mark)
     if (e == ERR_OK)
         e = own_mark_copy(&before, &now);
     /* All that is kept goes up again, also what the server says to be decided: it may be that of a copy of this
-     * replica which came first. What is there already does no harm; what is not, makes this one fork. */
-    const struct mark none = {.origin = r->origin};
+     * replica which came first. What is there already does no harm; what is not, makes this one fork. What is not
+     * kept before that is archived: it stays decided, and its rows are confirmed ones. */
+    const struct mark gone = {.origin = r->origin,
+                              .upto = list.count ? list.oseqs[0] - 1 : r->last_oseq};
     if (e == ERR_OK)
-        e = mark_combine(r, &none, true);
+        e = mark_combine(r, &gone, true);
     for (uint32_t i = 0; e == ERR_OK && i < list.count; i++) {
         uint64_t oseq = list.oseqs[i];
         if (mark_has(&r->mark, oseq) || !mark_has(&before, oseq))

@@ -428,6 +428,45 @@ static void a_mark_whose_holes_close_is_newer(void **state)
     pair_done(&c.p);
 }
 
+/* Headquarters is backed up, and says so. */
+static struct store *announced_backup(struct country *c)
+{
+    char request[400];
+    const char *marks = strstr(pair_admin(&c->p, "{\"do\":\"marks\"}"), "\"marks\":{");
+    const char *to = marks ? strchr(marks, '}') : NULL;
+    assert_non_null(to);
+    snprintf(request, sizeof request, "{\"do\":\"archived\",%.*s}", (int)(to - marks + 1), marks);
+    pair_admin(&c->p, request);
+    return pair_copy_store(&c->p, c->p.hub_store);
+}
+
+/* Her own insert is archived, and its group is not kept any more: when headquarters is restored, it does not wait for
+ * anything. Omsk does not hold its bucket. */
+static void what_is_archived_does_not_wait_after_a_restore(void **state)
+{
+    struct country c;
+    (void)state;
+    country_open(&c, 9);
+    struct uuid kazan = branch_named(&c, "Kazan");
+    goes_to(&c, c.anna, NULL);
+    struct uuid id = put(&c, c.anna, &kazan);
+    struct store *backup = announced_backup(&c);
+    goes_to(&c, c.anna, NULL);
+    assert_int_equal(pair_status(c.anna).sent_count, 0);
+    (void)put(&c, c.maria, NULL);
+    pair_put_hub_store(&c.p, backup);
+    pair_go_live(&c.p, c.kazan->link);
+    (void)put(&c, c.maria, NULL);
+    pair_go_live(&c.p, c.maria);
+    pair_go_live(&c.p, c.omsk->link);
+    goes_to(&c, c.anna, c.omsk);
+    assert_string_equal(pair_cell(&c.p, c.anna, "party", id, "name"), "-");
+    goes_to(&c, c.anna, NULL);
+    assert_string_equal(pair_cell(&c.p, c.anna, "party", id, "name"), "Acme");
+    assert_false(pair_status(c.anna).differs);
+    pair_done(&c.p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +478,7 @@ int main(void)
         cmocka_unit_test(what_a_copy_wrote_meanwhile_is_not_the_own),
         cmocka_unit_test(a_guest_gets_all_of_a_commit_or_catches_up),
         cmocka_unit_test(a_mark_whose_holes_close_is_newer),
+        cmocka_unit_test(what_is_archived_does_not_wait_after_a_restore),
         cmocka_unit_test(a_new_server_hears_what_was_decided_before),
         cmocka_unit_test(what_was_decided_under_another_number_is_settled_for_its_author),
         cmocka_unit_test(who_brings_what_a_branch_was_told_of_is_heard),
