@@ -262,8 +262,12 @@ static enum err take_fate(struct install *in, struct held_fate *fate)
         if (list.decided[i].taken && !fate->forked)
             fate->forked = list.decided[i].oseq;
     }
+    uint64_t needed = UINT64_MAX;
+    if (e == ERR_OK && r->config.branch && list.archive_count > 0)
+        e = relay_runs_from(r, mark->origin, fates->archived, &needed);
     for (uint32_t i = 0; e == ERR_OK && i < list.archive_count; i++)
-        e = pending_delete(r, mark->origin, list.archive[i].oseq, list.archive[i].run);
+        if (list.archive[i].oseq < needed)
+            e = pending_delete(r, mark->origin, list.archive[i].oseq, list.archive[i].run);
     return e;
 }
 

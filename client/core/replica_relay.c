@@ -153,23 +153,29 @@ struct run_walk {
     bool found;
 };
 
-static int first_run(void *context, struct bytes key, struct bytes value)
+static enum err run_decode(struct bytes key, struct bytes value, struct relay_run *ret)
 {
-    struct run_walk *walk = context;
     if (key.size != 8 || value.size != RUN_SIZE)
         return ERR_CORRUPT;
     const uint8_t *at = value.data + 1;
-    *walk->run = (struct relay_run){.number = be64_get(key.data),
-                                    .kind = (enum relay_run_kind)value.data[0],
-                                    .origin = be64_get(at),
-                                    .first = be64_get(at + 8),
-                                    .count = be32_get(at + 16),
-                                    .received_ms = (int64_t)be64_get(at + 36),
-                                    .offset_ms = (int64_t)be64_get(at + 44)};
-    memcpy(walk->run->device.byte, at + 20, 16);
-    memcpy(walk->run->signature, at + 52, 64);
-    walk->found = true;
-    return STORE_STOP;
+    *ret = (struct relay_run){.number = be64_get(key.data),
+                              .kind = (enum relay_run_kind)value.data[0],
+                              .origin = be64_get(at),
+                              .first = be64_get(at + 8),
+                              .count = be32_get(at + 16),
+                              .received_ms = (int64_t)be64_get(at + 36),
+                              .offset_ms = (int64_t)be64_get(at + 44)};
+    memcpy(ret->device.byte, at + 20, 16);
+    memcpy(ret->signature, at + 52, 64);
+    return ERR_OK;
+}
+
+static int first_run(void *context, struct bytes key, struct bytes value)
+{
+    struct run_walk *walk = context;
+    enum err e = run_decode(key, value, walk->run);
+    walk->found = e == ERR_OK;
+    return walk->found ? STORE_STOP : (int)e;
 }
 
 enum err relay_run_next(struct replica *r, uint64_t from, struct relay_run *ret)
@@ -206,6 +212,30 @@ enum err relay_take(struct replica *r, struct relay_run *run, const struct bytes
         r->hlc = hlc_learn(r->hlc, hlc_effective(head.stamp, &envelope), run->received_ms);
     }
     arena_done(&arena);
+    return e;
+}
+
+struct needed_walk {
+    uint64_t origin, archived, first;
+};
+
+static int find_needed(void *context, struct bytes key, struct bytes value)
+{
+    struct needed_walk *walk = context;
+    struct relay_run run;
+    enum err e = run_decode(key, value, &run);
+    if (e == ERR_OK && run.kind == RUN_BELOW && run.origin == walk->origin &&
+        run.first < walk->first && run.first + run.count - 1 > walk->archived)
+        walk->first = run.first;
+    return (int)e;
+}
+
+enum err relay_runs_from(struct replica *r, uint64_t origin, uint64_t archived, uint64_t *ret)
+{
+    const struct bytes none = bytes_of(NULL, 0);
+    struct needed_walk walk = {origin, archived, UINT64_MAX};
+    enum err e = store_side_scan(r->store, SIDE_RUN, none, none, find_needed, &walk);
+    *ret = walk.first;
     return e;
 }
 
@@ -341,7 +371,7 @@ static enum err run_groups(struct replica *r, const struct relay_run *run, struc
         enum err e =
             relay_group(r, run->origin, run->first + i, arena, &groups[i], &stamp, &decided);
         if (e == ERR_NOT_FOUND)
-            return ERR_OK; /* archived: all before it are decided */
+            return ERR_OK; /* archived, and so is all of the run */
         if (e != ERR_OK)
             return e;
         waits |= !decided;

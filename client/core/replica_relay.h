@@ -81,6 +81,10 @@ enum err relay_origins(struct replica *replica, struct arena *arena, struct orig
                        uint32_t *ret_count);
 enum err relay_note_fate(struct replica *replica, const struct message_fates *fates,
                          struct arena *arena);
+/* The first number of those runs of an origin from below that end after `archived`: they go up whole, with one
+ * signature. UINT64_MAX: there is none. */
+enum err relay_runs_from(struct replica *replica, uint64_t origin, uint64_t archived,
+                         uint64_t *ret);
 /* A run is forgotten with its last group: it is archived, or has left a branch that has it from above. */
 enum err relay_run_gone(struct replica *replica, uint64_t number, uint64_t oseq);
 enum err relay_note_above(struct replica *replica, const struct message_pending *pending);

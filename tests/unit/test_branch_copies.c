@@ -1,5 +1,6 @@
 /* Copies of a device at branches: they write under the same numbers, and what headquarters has decided of one is not
  * the fate of the other's. Each story is one of the simulator's. */
+#include "client/core/replica_relay.h"
 #include "tests/lib/hands.h"
 #include "tests/lib/pair_copy.h"
 
@@ -146,6 +147,37 @@ static void a_run_may_begin_with_what_is_decided(void **state)
     pair_done(&c.p);
 }
 
+/* Two groups came in one run, and go up with its one signature: the first of them is archived, the other not decided. */
+static void a_run_stays_whole_until_all_of_it_is_archived(void **state)
+{
+    struct country c;
+    struct arena arena;
+    struct relay_run run;
+    const struct bytes *groups;
+    bool gap;
+    (void)state;
+    country_open(&c, 7, false);
+    struct replica *replica = c.kazan->link->replica;
+    pair_cut(&c.p, c.anna);
+    (void)put(&c, c.anna, "Second");
+    (void)put(&c, c.anna, "Third");
+    pair_cut(&c.p, c.kazan->link);
+    pair_go_live(&c.p, c.anna);
+    const struct mark mark = {.origin = pair_status(c.anna).origin, .upto = 2};
+    const struct message_fates fates = {
+        .live = FEED_LIVE, .marks = &mark, .marks_count = 1, .archived = 2};
+    const struct message_checkpoint checkpoint = {.live = FEED_LIVE};
+    assert_ok(replica_fates(replica, &fates));
+    assert_ok(replica_checkpoint(replica, &checkpoint, c.p.now_ms, &gap));
+    arena_init(&arena, 1 << 20);
+    assert_ok(replica_run(replica, 1, &arena, &run, &groups));
+    assert_int_equal(run.first, 2);
+    assert_int_equal(run.count, 2);
+    assert_non_null(groups);
+    arena_done(&arena);
+    pair_done(&c.p);
+}
+
 /* Kazan has heard of Olga's origin by a pending group alone, when one comes to it that was decided before. */
 static void who_brings_an_origin_hears_what_was_decided_of_it(void **state)
 {
@@ -178,6 +210,7 @@ int main(void)
         cmocka_unit_test(a_branch_below_compares_for_itself),
         cmocka_unit_test(a_group_that_is_decided_is_known_by_its_tag),
         cmocka_unit_test(a_run_may_begin_with_what_is_decided),
+        cmocka_unit_test(a_run_stays_whole_until_all_of_it_is_archived),
         cmocka_unit_test(who_brings_an_origin_hears_what_was_decided_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
