@@ -378,12 +378,13 @@ static enum err apply_gone(struct install *in, const struct page_entry *entry)
     enum err e = install_base(in, entry->table, &entry->id, &t);
     if (e == ERR_OK)
         e = install_confirmed(in, entry->table, &entry->id, t, &old);
-    if (e == ERR_NOT_FOUND)
-        return ERR_OK;
-    if (e != ERR_OK || old.bucket != in->bucket)
-        return e; /* it is in another bucket of ours already */
-    if (in->reconcile && !has_arrived(in, entry))
-        return ERR_OK; /* not counted; drop_unseen() sees to it */
+    /* A branch tells of it, too: who comes from elsewhere may have had what was never here. */
+    bool other = e == ERR_OK && old.bucket != in->bucket;                     /* of ours already */
+    bool uncounted = e == ERR_OK && in->reconcile && !has_arrived(in, entry); /* drop_unseen() */
+    if (e == ERR_NOT_FOUND || other || uncounted)
+        return log_gone(in, entry->table, &entry->id, entry->position);
+    if (e != ERR_OK)
+        return e;
     e = install_remove(in, entry->table, &entry->id, t, &old);
     if (e == ERR_OK)
         e = log_gone(in, entry->table, &entry->id, entry->position);

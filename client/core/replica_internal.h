@@ -179,8 +179,9 @@ enum err model_show_anew(struct replica *r);
 /* replica_scope.c: buckets and their names as this WELCOME has them; rows of others go. */
 enum err scope_load(struct replica *r);
 enum err scope_take(struct replica *r, const struct message_welcome *welcome);
-/* A cursor below a floor of the server: everything is to be read anew. */
-void scope_floors(struct replica *r, const struct message_welcome *welcome);
+/* A cursor below a floor of the server: everything is to be read anew. A branch takes it for its own where it has
+ * nothing yet. */
+enum err scope_floors(struct replica *r, const struct message_welcome *welcome);
 
 /* replica_pending.c */
 enum {

@@ -560,7 +560,7 @@ static enum err welcome_body(struct replica *r, const struct uuid *history,
     if (e == ERR_OK)
         e = scope_take(r, welcome);
     if (e == ERR_OK)
-        scope_floors(r, welcome);
+        e = scope_floors(r, welcome);
     uint64_t highest = 0;
     if (mark)
         highest = mark->range_count ? mark->ranges[mark->range_count - 1].to : mark->upto;

@@ -3,7 +3,8 @@
  *
  * Invariant:  a confirmed row in scope has one entry, at its position; a record that left a bucket, and has not
  *             come back, has a departure there (MOVED: table BE2, id, bucket BE4 -> position BE8, when BE8).
- *             A first sync has no departures.
+ *             What is read from position 0 brings the departures with it, and the floor of the server above, so that
+ *             devices that were served elsewhere go on from their cursors.
  * Reading anew (SPEC.md 13.3): of what is not there any more the departure, which was purged above, had a position
  *             that no entry has now, behind the one where this branch was. So there are free ones enough, and a
  *             device that is at or before that hears of it. Where there are not, the bucket's floor rises: its
@@ -61,7 +62,7 @@ enum err log_row(struct install *in, const struct model_table *table, const stru
         e = store_log_delete(r->store, old->bucket, old->position);
     if (e == ERR_OK && old && in->log_stays && old->bucket != row->bucket)
         e = log_vanished(in, table, id, old);
-    if (e == ERR_OK && !in->direct && (!in->reconcile || in->log_stays))
+    if (e == ERR_OK)
         e = forget_departure(in, table, id, row->bucket);
     return e == ERR_OK ? put(r, row->bucket, row->position, table, id) : e;
 }
@@ -70,7 +71,7 @@ static enum err depart(struct install *in, const struct model_table *table, cons
                        uint32_t bucket, uint64_t position)
 {
     uint8_t key[MOVED_KEY], value[MOVED_VALUE];
-    if (!in->r->config.branch || in->direct || (in->reconcile && !in->log_stays))
+    if (!in->r->config.branch)
         return ERR_OK;
     enum err e = forget_departure(in, table, id, bucket);
     moved_key(table, id, bucket, key);
@@ -139,7 +140,7 @@ static int take_free(void *context, uint64_t position, const struct model_table 
     return f->count == f->wanted ? STORE_STOP : 0;
 }
 
-static enum err raise_floor(struct replica *r, uint32_t bucket, uint64_t position)
+enum err log_floor(struct replica *r, uint32_t bucket, uint64_t position)
 {
     uint8_t key[4], value[8];
     be32_put(key, bucket);
@@ -162,7 +163,7 @@ static enum err depart_all(struct install *in, struct vanished *from, uint64_t w
     while (f.count < f.wanted && f.next <= head)
         f.free[f.count++] = f.next++;
     if (e == ERR_OK && f.count < f.wanted)
-        e = raise_floor(in->r, bucket, head);
+        e = log_floor(in->r, bucket, head);
     uint32_t i = 0;
     for (struct vanished *v = from; e == ERR_OK && v; v = v->next) {
         if (v->bucket != bucket)
@@ -214,6 +215,41 @@ static int collect_position(void *context, uint64_t position, const struct model
     return 0;
 }
 
+struct departed {
+    struct arena *arena;
+    uint32_t bucket;
+    struct bytes *keys;
+    uint32_t count, capacity;
+};
+
+static int collect_departed(void *context, struct bytes key, struct bytes value)
+{
+    struct departed *list = context;
+    (void)value;
+    if (key.size != MOVED_KEY)
+        return ERR_CORRUPT;
+    if (be32_get(key.data + 18) != list->bucket)
+        return 0;
+    struct bytes *keys =
+        arena_extend(list->arena, list->keys, list->count, &list->capacity, sizeof *keys);
+    if (!keys)
+        return ERR_NOMEM;
+    list->keys = keys;
+    return (int)arena_copy(list->arena, key, &keys[list->count++]);
+}
+
+static enum err forget_departures(struct replica *r, uint32_t bucket, struct arena *arena)
+{
+    uint8_t floor[4];
+    const struct bytes none = bytes_of(NULL, 0);
+    struct departed list = {.arena = arena, .bucket = bucket};
+    enum err e = store_side_scan(r->store, SIDE_MOVED, none, none, collect_departed, &list);
+    for (uint32_t i = 0; e == ERR_OK && i < list.count; i++)
+        e = store_side_delete(r->store, SIDE_MOVED, list.keys[i]);
+    be32_put(floor, bucket);
+    return e == ERR_OK ? store_side_delete(r->store, SIDE_FLOOR, bytes_of(floor, 4)) : e;
+}
+
 enum err log_clear(struct replica *r, uint32_t bucket)
 {
     struct arena arena;
@@ -224,6 +260,8 @@ enum err log_clear(struct replica *r, uint32_t bucket)
     enum err e = store_log_scan(r->store, bucket, 0, collect_position, &list);
     for (uint32_t i = 0; e == ERR_OK && i < list.count; i++)
         e = store_log_delete(r->store, bucket, list.items[i]);
+    if (e == ERR_OK)
+        e = forget_departures(r, bucket, &arena);
     arena_done(&arena);
     return e;
 }

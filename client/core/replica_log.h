@@ -17,6 +17,8 @@ enum err log_vanished(struct install *in, const struct model_table *table, const
                       const struct store_row *old);
 /* Reconciling, after all rows: what vanished gets departures. */
 enum err log_departures(struct install *in);
+/* Cursors below this position, that are not 0, have to read the bucket anew. */
+enum err log_floor(struct replica *replica, uint32_t bucket, uint64_t position);
 /* The bucket is no longer in scope, or comes anew. */
 enum err log_clear(struct replica *replica, uint32_t bucket);
 

@@ -204,18 +204,25 @@ enum err scope_take(struct replica *r, const struct message_welcome *welcome)
 
 /* Below a floor the server's log does not say any more what has gone since: everything is read anew, and what is not
  * there any more is removed. What waits here stays. */
-void scope_floors(struct replica *r, const struct message_welcome *welcome)
+enum err scope_floors(struct replica *r, const struct message_welcome *welcome)
 {
     bool below = false;
-    for (uint32_t i = 0; i < welcome->floors_count; i++)
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < welcome->floors_count; i++) {
+        const struct bucket_position *floor = &welcome->floors[i];
+        uint64_t at = 0;
         for (uint32_t k = 0; k < r->cursor_count; k++) {
             const struct cursor *cursor = &r->cursors[k];
-            uint64_t at = cursor->staged > cursor->position ? cursor->staged : cursor->position;
-            below |= cursor->bucket == welcome->floors[i].bucket && at > 0 &&
-                     at < welcome->floors[i].position;
+            if (cursor->bucket == floor->bucket)
+                at = cursor->staged > cursor->position ? cursor->staged : cursor->position;
         }
+        below |= at > 0 && at < floor->position;
+        if (at == 0 && r->config.branch)
+            e = log_floor(r, floor->bucket, floor->position);
+    }
     r->reconcile |= below;
     if (below)
         log_write(r->config.log, LOG_LEVEL_INFO,
                   "this replica was away for longer than deletions are kept: it reads anew");
+    return e;
 }

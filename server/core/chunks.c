@@ -150,7 +150,7 @@ struct page_build {
     struct hub *hub;
     struct catch_up *c;
     uint32_t bucket;
-    bool anew;      /* the subscriber had nothing of the bucket: nobody's departure is news */
+    bool anew;      /* a device that had nothing of the bucket: nobody's departure is news */
     uint64_t until; /* the page ends here at the latest */
     uint32_t entries, rows;
     uint64_t last;
@@ -277,8 +277,8 @@ enum err chunk_send(struct hub *hub, struct peer *peer)
     struct catch_up *c = peer->catch_up;
     const struct bucket_digest *head = &c->heads[c->next];
     uint64_t from = peer_position(peer, head->bucket), to = 0;
-    if (from == 0)
-        c->anew = head->bucket;
+    if (from == 0 && !peer->audience.branch)
+        c->anew = head->bucket; /* a branch passes departures on */
     struct chunk *chunk = find(hub, head->bucket, from);
     if (chunk &&
         (chunk->to > head->position || (chunk->entries != chunk->rows && c->anew != head->bucket)))

@@ -467,6 +467,46 @@ static void what_is_archived_does_not_wait_after_a_restore(void **state)
     pair_done(&c.p);
 }
 
+static uint32_t comparisons;
+
+static void count_comparisons(struct pair_device *device, bool up, struct bytes frame)
+{
+    (void)device;
+    comparisons += up && frame.data[0] == MESSAGE_RANGES;
+}
+
+/* A customer that all had becomes one of Kazan's. Omsk is built anew after that, or never had the customer: Olga, who
+ * has it, hears from Omsk that it is gone all the same. */
+static void a_branch_passes_on_departures_of_what_it_never_had(void **state)
+{
+    (void)state;
+    for (int built = 0; built < 2; built++) {
+        struct country c;
+        country_open(&c, 10);
+        struct uuid kazan = branch_named(&c, "Kazan");
+        const struct hands_cell cells[] = {{"visibility", "branch", {{0}}},
+                                           {"branch", NULL, kazan}};
+        if (!built)
+            pair_cut(&c.p, c.omsk->link);
+        struct uuid id = put(&c, c.maria, NULL);
+        goes_to(&c, c.olga, NULL);
+        assert_string_equal(pair_cell(&c.p, c.olga, "party", id, "name"), "Acme");
+        pair_cut(&c.p, c.olga);
+        (void)hands_put(&c.p, c.maria, "party", id, cells, 2);
+        pair_say(&c.p, c.maria);
+        if (built)
+            pair_replace_branch(&c.p, c.omsk);
+        else
+            pair_go_live(&c.p, c.omsk->link);
+        comparisons = 0;
+        c.olga->on_frame = count_comparisons;
+        goes_to(&c, c.olga, c.omsk);
+        assert_string_equal(pair_cell(&c.p, c.olga, "party", id, "name"), "-");
+        assert_int_equal(comparisons, 0); /* it would mend itself */
+        pair_done(&c.p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +519,7 @@ int main(void)
         cmocka_unit_test(a_guest_gets_all_of_a_commit_or_catches_up),
         cmocka_unit_test(a_mark_whose_holes_close_is_newer),
         cmocka_unit_test(what_is_archived_does_not_wait_after_a_restore),
+        cmocka_unit_test(a_branch_passes_on_departures_of_what_it_never_had),
         cmocka_unit_test(a_new_server_hears_what_was_decided_before),
         cmocka_unit_test(what_was_decided_under_another_number_is_settled_for_its_author),
         cmocka_unit_test(who_brings_what_a_branch_was_told_of_is_heard),
