@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "client/core/uplink_internal.h"
+#include "protocol/group.h"
 #include "tests/sim/act.h"
 #include "tests/sim/oracle.h"
 
@@ -56,6 +57,22 @@ static bool may_repeat(const struct node *node, const struct replica_status *sta
            node->world->cover[COVER_RESTORES] == 0;
 }
 
+/* A branch that has not heard that the number is decided shows what the author says now, as a whole group: halves that
+ * do not belong together are the author's own doing then, and "no half group" would blame the branch. */
+static bool would_part_twins(struct world *world, struct bytes group)
+{
+    struct arena arena;
+    struct group decoded;
+    bool twins = false;
+    arena_init(&arena, 64 << 20);
+    if (world->plan->branches &&
+        group_decode(world->model, group, &arena, &decoded, NULL) == ERR_OK)
+        for (uint32_t i = 0; i < decoded.mutation_count; i++)
+            twins |= strcmp(decoded.mutations[i].table->name, "twin") == 0;
+    arena_done(&arena);
+    return twins;
+}
+
 /* The next number of somebody else. */
 static void steal_origin(struct node *node, struct seeded_rng *dice, struct message_push *push)
 {
@@ -89,7 +106,8 @@ static bool push_again(struct node *node, struct seeded_rng *dice, bool changed)
     replica_status(node->replica, &status);
     if (frame_decode(buf_view(old), true, inflater, &inflated, &arena, &message) == ERR_OK &&
         arena_copy(&arena, message.as.push.groups[0], &group) == ERR_OK && group.size > 40 &&
-        may_repeat(node, &status, &message.as.push)) {
+        may_repeat(node, &status, &message.as.push) &&
+        !(changed && would_part_twins(node->world, group))) {
         uint8_t *bytes = (uint8_t *)(uintptr_t)group.data; /* our own copy */
         struct message_push *push = &message.as.push;
         if (changed)
