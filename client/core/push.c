@@ -36,9 +36,7 @@ void push_note_sent(struct push_state *push, uint64_t origin, uint64_t last, siz
 {
     uint32_t slots = sizeof push->sent / sizeof *push->sent;
     uint32_t at = (push->sent_first + push->sent_count) % slots;
-    push->sent[at].origin = origin;
-    push->sent[at].last = last;
-    push->sent[at].bytes = bytes;
+    push->sent[at] = (struct sent_run){.origin = origin, .last = last, .bytes = bytes};
     push->sent_count++;
     push->unacknowledged += bytes;
 }
@@ -286,6 +284,40 @@ static bool ack_covers(const struct message_ack *m, uint64_t oseq)
     return false;
 }
 
+/* Each run of an origin gets an ACK, in order: also one that was refused with FORK, which it does not cover. */
+static void settle_relayed(struct push_state *push, const struct message_ack *m)
+{
+    uint32_t slots = sizeof push->sent / sizeof *push->sent;
+    bool oldest = true;
+    for (uint32_t i = 0; i < push->sent_count; i++) {
+        struct sent_run *run = &push->sent[(push->sent_first + i) % slots];
+        if (run->origin != m->origin)
+            continue;
+        run->settled |= oldest || ack_covers(m, run->last);
+        oldest = false;
+    }
+}
+
+/* The server has refused them, and perhaps says nothing more of them. */
+static void settle_forked(struct push_state *push, const struct message_fork *m)
+{
+    uint32_t slots = sizeof push->sent / sizeof *push->sent;
+    for (uint32_t i = 0; i < push->sent_count; i++) {
+        struct sent_run *run = &push->sent[(push->sent_first + i) % slots];
+        run->settled |= run->origin == m->origin && run->last >= m->oseq;
+    }
+}
+
+static void forget_settled(struct push_state *push)
+{
+    uint32_t slots = sizeof push->sent / sizeof *push->sent;
+    while (push->sent_count && push->sent[push->sent_first].settled) {
+        push->unacknowledged -= push->sent[push->sent_first].bytes;
+        push->sent_first = (push->sent_first + 1) % slots;
+        push->sent_count--;
+    }
+}
+
 enum err on_ack(struct uplink *u, const struct message_ack *m, struct uplink_effects *effects)
 {
     struct push_state *push = &u->push;
@@ -298,15 +330,16 @@ enum err on_ack(struct uplink *u, const struct message_ack *m, struct uplink_eff
         push->older_sent = false;
         return ERR_OK;
     }
-    uint32_t slots = sizeof push->sent / sizeof *push->sent;
-    while (push->sent_count && push->sent[push->sent_first].origin == m->origin &&
-           ack_covers(m, push->sent[push->sent_first].last)) {
-        push->unacknowledged -= push->sent[push->sent_first].bytes;
-        if (!relayed)
-            push->acknowledged = push->sent[push->sent_first].last;
-        push->sent_first = (push->sent_first + 1) % slots;
-        push->sent_count--;
+    if (relayed)
+        settle_relayed(push, m);
+    for (struct sent_run *run = &push->sent[push->sent_first];
+         !relayed && push->sent_count && run->origin == m->origin && ack_covers(m, run->last);
+         run = &push->sent[push->sent_first]) {
+        push->acknowledged = run->last;
+        run->settled = true;
+        forget_settled(push);
     }
+    forget_settled(push);
     push->window = (size_t)m->credit;
     u->progress.acknowledged_upto = push->acknowledged;
     u->drain_asked = u->drained = false; /* results may follow */
@@ -336,6 +369,8 @@ enum err on_fork(struct uplink *u, const struct message_fork *m, struct now now,
     if (m->oseq == 0)
         return ERR_PROTOCOL;
     if (m->origin != status.origin && u->config.branch) {
+        settle_forked(&u->push, m);
+        forget_settled(&u->push);
         enum err e = replica_relay_forked(u->config.replica, m->origin, m->oseq);
         if (e == ERR_OK && u->config.forked)
             u->config.forked(u->config.context, m->origin, m->oseq);

@@ -62,9 +62,10 @@ struct push_state {
                               which it is not known here that they are these; 0: none */
     size_t window, unacknowledged;
     /* sizes of what is under way, to give the window back: a ring by frame */
-    struct {
+    struct sent_run {
         uint64_t origin, last;
         size_t bytes;
+        bool settled; /* answered, before what was sent earlier under another origin */
     } sent[64];
     uint32_t sent_first, sent_count;
     uint64_t older_origin, older_oseq; /* the next group of an older origin that goes up again */

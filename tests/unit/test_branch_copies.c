@@ -1,6 +1,7 @@
 /* Copies of a device at branches: they write under the same numbers, and what headquarters has decided of one is not
  * the fate of the other's. Each story is one of the simulator's. */
 #include "client/core/replica_relay.h"
+#include "client/core/uplink_internal.h"
 #include "tests/lib/hands.h"
 #include "tests/lib/pair_copy.h"
 
@@ -55,6 +56,7 @@ static void a_number_is_decided_elsewhere(struct country *c)
     c->copy = pair_clone_device(&c->p, c->anna);
     pair_cut(&c->p, c->kazan->link);
     struct uuid mine = put(c, c->anna, "Mine"), other = put(c, c->copy, "Other");
+    struct uuid more = put(c, c->anna, "More"); /* in one run with hers, and of no number there */
     pair_go_live(&c->p, c->anna);
     pair_go_live(&c->p, c->copy);
     assert_string_equal(pair_cell(&c->p, c->boris, "party", mine, "name"), "Mine");
@@ -62,9 +64,11 @@ static void a_number_is_decided_elsewhere(struct country *c)
     pair_go_live(&c->p, c->kazan->link);
     come(c, c->anna);
     assert_everywhere(c, mine, "Mine");
+    assert_everywhere(c, more, "More");
     assert_everywhere(c, other, "Other");
     assert_int_equal(pair_status(c->anna).outbox_count, 0);
     assert_int_not_equal(pair_status(c->anna).origin, pair_status(c->copy).origin);
+    assert_int_equal(c->kazan->link->uplink->push.sent_count, 0); /* what was refused, too */
     pair_done(&c->p);
 }
 
