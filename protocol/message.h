@@ -76,7 +76,7 @@ struct group_result {
     uint32_t code;       /* enum result_code */
     uint32_t reason;     /* enum reason (merge.h) */
     struct bytes detail; /* UTF-8: which column and record, for people; may be empty */
-    struct bytes tags;   /* in FATES to a branch: BE4 of each group, 0: unreadable; empty: not told */
+    struct bytes tags; /* in FATES to a branch: BE4 of each group, 0: unreadable; empty: not told */
 };
 enum { RESULT_TAG_SIZE = 4, RESULT_TAGS_MAX = 65536 /* of one result, and of one message */ };
 
