@@ -89,7 +89,7 @@ enum err move_explains(struct store *store, uint32_t bucket, uint64_t position,
     enum err e = store_side_get(store, SIDE_MOVED, bytes_of(key, sizeof key), arena, &value);
     if (e == ERR_OK)
         e = move_departure(value, &departure);
-    if (e == ERR_OK && departure.purged && departure.position == position)
+    if (e == ERR_OK && departure.position == position)
         return ERR_NOT_FOUND;
     return e == ERR_OK || e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
 }
