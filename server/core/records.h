@@ -44,7 +44,8 @@ enum err write_conflicts(struct hub *hub, const struct applied_record *applied,
                          const struct dot *dot, uint64_t stamp, bool restore);
 
 /* move.c: records that change their bucket. */
-bool move_in(const struct apply_report *report); /* the group writes what a bucket comes from */
+/* Whether the group writes what a bucket comes from, or a record that others have waited for in nobody's bucket. */
+enum err move_in(struct hub *hub, const struct apply_report *report, bool *ret);
 /* Stores all records of such a group, and what belongs to them. */
 enum err move_write(struct hub *hub, const struct apply_report *report,
                     const struct write_origin *origin);
