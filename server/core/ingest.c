@@ -420,9 +420,14 @@ static enum err forget_parked(struct hub *hub, const struct dot *dot)
 static enum err tell_discarded(struct hub *hub, struct peer *peer, uint64_t origin, uint64_t oseq)
 {
     struct live_result *entry = arena_calloc(&hub->turn, 1, sizeof *entry);
+    struct origin *told;
     if (!entry)
         return ERR_NOMEM;
     entry->origin = is_relayed(peer, origin) ? origin : peer->session.origin;
+    /* it is told with its mark after the commit, when nothing can be read any more */
+    enum err e = origin_get(hub, entry->origin, &told);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
     entry->result = (struct group_result){.oseq = oseq, .count = 1, .code = RESULT_DISCARDED};
     entry->next = hub->results_head;
     hub->results_head = entry;
