@@ -188,14 +188,17 @@ static enum err write_group(struct judging *j, const struct merge_context *conte
                             const struct apply_report *report)
 {
     struct hub *hub = j->hub;
-    bool moves = move_in(report);
+    bool moves = false;
+    enum err e = move_in(hub, report, &moves);
+    if (e != ERR_OK)
+        return e;
     bool own = report->clean && !context->stamp_adjusted && !j->translated && !moves &&
                !j->purged.trimmed && report->count == j->group->mutation_count;
     struct write_origin origin = {.peer_number = own ? j->author->peer_number : 0,
                                   .oseq = context->dot.oseq,
                                   .dot = context->dot,
                                   .stamp = context->stamp};
-    enum err e = moves ? move_write(hub, report, &origin) : write_in_place(hub, report, &origin);
+    e = moves ? move_write(hub, report, &origin) : write_in_place(hub, report, &origin);
     for (uint32_t i = 0; e == ERR_OK && i < report->count; i++) {
         const struct applied_record *applied = &report->records[i];
         if (!needs_conflicts(applied))

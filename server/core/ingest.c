@@ -421,12 +421,16 @@ static enum err tell_discarded(struct hub *hub, struct peer *peer, uint64_t orig
                                uint32_t tag)
 {
     struct live_result *entry = arena_calloc(&hub->turn, 1, sizeof *entry);
+    struct origin *told;
     if (!entry)
         return ERR_NOMEM;
     entry->origin = is_relayed(peer, origin) ? origin : peer->session.origin;
     entry->result = (struct group_result){.oseq = oseq, .code = RESULT_DISCARDED};
     enum err e = live_result_grow(hub, entry, tag);
-    if (e != ERR_OK)
+    if (e ==
+        ERR_OK) /* it is told with its mark after the commit, when nothing can be read any more */
+        e = origin_get(hub, entry->origin, &told);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     entry->next = hub->results_head;
     hub->results_head = entry;

@@ -5,7 +5,8 @@
  *             when BE8, and eight bytes of nothing if the record was purged), at most one per record and bucket; it goes when
  *             the record comes back, and with the horizon.
  * Order:      within a group parents are written before what belongs to them, so that each record finds its
- *             bucket where its parent is now; then follows what the group did not write.
+ *             bucket where its parent is now; then follows what the group did not write. What came before its parent was
+ *             in nobody's bucket, and follows when that comes.
  * Lease:      who had a record may go on sending what was written before the news of its departure came,
  *             for LEASE_MS; headquarters' clock counts.
  * Source:     DESIGN.md 8; protocol/adr/0012-moves.md. */
@@ -89,7 +90,7 @@ enum err move_explains(struct store *store, uint32_t bucket, uint64_t position,
     enum err e = store_side_get(store, SIDE_MOVED, bytes_of(key, sizeof key), arena, &value);
     if (e == ERR_OK)
         e = move_departure(value, &departure);
-    if (e == ERR_OK && departure.purged && departure.position == position)
+    if (e == ERR_OK && departure.position == position)
         return ERR_NOT_FOUND;
     return e == ERR_OK || e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
 }
@@ -158,7 +159,7 @@ enum err move_was_purged(struct hub *hub, const struct model_table *table, const
 
 /* ---- a group that moves records ---- */
 
-bool move_in(const struct apply_report *report)
+static bool routes_in(const struct apply_report *report)
 {
     for (uint32_t i = 0; i < report->count; i++) {
         const struct applied_record *applied = &report->records[i];
@@ -175,6 +176,41 @@ bool move_in(const struct apply_report *report)
         }
     }
     return false;
+}
+
+static int is_there(void *context, const struct uuid *id)
+{
+    (void)id;
+    *(bool *)context = true;
+    return STORE_STOP;
+}
+
+/* Whether something that belongs to this new record has come before it, as after a restore: it is in nobody's bucket. */
+static enum err is_awaited(struct hub *hub, const struct applied_record *applied, bool *ret)
+{
+    const struct model *model = hub->model;
+    enum err e = ERR_OK;
+    for (uint16_t t = 0; e == ERR_OK && !*ret && t < model->table_count; t++) {
+        const struct model_table *table = &model->tables[t];
+        if (table->bucket_rule == BUCKET_INHERIT &&
+            table->columns[table->parent_column].target == (int32_t)applied->table->index)
+            e = store_children(hub->store, table, &applied->id, is_there, ret);
+    }
+    return e;
+}
+
+enum err move_in(struct hub *hub, const struct apply_report *report, bool *ret)
+{
+    const struct bucket *nobodys = bucket_by_number(hub, BUCKET_NUMBER_UNASSIGNED);
+    bool moves = routes_in(report);
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && !moves && nobodys && nobodys->count && i < report->count;
+         i++)
+        if (report->records[i].inserted)
+            e = is_awaited(hub, &report->records[i], &moves);
+    if (e == ERR_OK)
+        *ret = moves;
+    return e;
 }
 
 /* 0: belongs to nothing. */
@@ -337,7 +373,7 @@ enum err move_write(struct hub *hub, const struct apply_report *report,
     for (uint32_t i = 0; e == ERR_OK && i < report->count; i++) {
         const struct applied_record *applied = &report->records[i];
         uint64_t to = written_to(&m, applied->table, &applied->id);
-        if (to & MOVED)
+        if (to & MOVED || (to && applied->inserted))
             e = follow_all(&m, applied->table, &applied->id, (uint32_t)to, 0);
     }
     if (e == ERR_OK)

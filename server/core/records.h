@@ -44,7 +44,8 @@ enum err write_conflicts(struct hub *hub, const struct applied_record *applied,
                          const struct dot *dot, uint64_t stamp, bool restore);
 
 /* move.c: records that change their bucket. */
-bool move_in(const struct apply_report *report); /* the group writes what a bucket comes from */
+/* Whether the group writes what a bucket comes from, or a record that others have waited for in nobody's bucket. */
+enum err move_in(struct hub *hub, const struct apply_report *report, bool *ret);
 /* Stores all records of such a group, and what belongs to them. */
 enum err move_write(struct hub *hub, const struct apply_report *report,
                     const struct write_origin *origin);
@@ -59,7 +60,8 @@ struct departure { /* a value of MOVED */
 enum err move_departure(struct bytes value, struct departure *ret); /* ERR_CORRUPT */
 /* Whether it still gives those who had the record the right to write to it. */
 bool move_in_lease(const struct hub *hub, const struct departure *departure);
-/* A log entry names a record that is not there: ERR_NOT_FOUND if it was purged; ERR_CORRUPT. */
+/* A log entry names a record that is not there: ERR_NOT_FOUND if that is its departure (it was purged here, or has moved and was
+ * purged elsewhere); ERR_CORRUPT. */
 enum err move_explains(struct store *store, uint32_t bucket, uint64_t position,
                        const struct model_table *table, const struct uuid *id, struct arena *arena);
 /* Whether a departure says that the record was purged. */

@@ -102,6 +102,7 @@ void act_set_up(struct world *world)
     }
     if (world->plan->branches && !world->failed)
         branches_set_up(world, fresh_disk);
+    people_set_up(world);
 }
 
 /* ---- actions ---- */
@@ -307,8 +308,8 @@ void act(struct world *world, const struct action *action)
     case ACTION_PARKED: parked(node, &dice); break;
     case ACTION_MODEL: models_extend(world); break;
     default:
-        if (!act_branch(world, node, action, &dice) && !act_fault(world, node, action, &dice) &&
-            !act_copy(world, node, action, &dice))
+        if (!act_people(world, node, action, &dice) && !act_branch(world, node, action, &dice) &&
+            !act_fault(world, node, action, &dice) && !act_copy(world, node, action, &dice))
             (void)act_byzantine(world, node, action, &dice);
         break;
     }
@@ -447,6 +448,7 @@ void act_settle(struct world *world)
     models_settle(world);
     oracle_people(world); /* they may have been asked for while its disk had errors */
     let_in(world);
+    people_settle(world);
     branches_settle(world);
     for (uint32_t i = 1; i < world->node_count; i++)
         if (!world->nodes[i].erased && !shares_identity(world, &world->nodes[i]))

@@ -28,8 +28,8 @@ void branches_settle(struct world *world);
 struct node *act_add_node(struct world *world, bool serves, int32_t upstream,
                           struct sim_disk *disk);
 
-/* act_models.c: the models of a kit. */
-enum err models_open(struct kit *kit, struct err_info *info);
+/* act_models.c: the models of a kit, the first of which is this text. */
+enum err models_open(struct kit *kit, const char *text, struct err_info *info);
 /* That of the kit which has this text; otherwise an invariant is broken. */
 const struct model *models_known(struct world *world, const struct node *node, struct bytes text);
 /* Whether the server's model is an earlier one than the node's. */
@@ -45,6 +45,12 @@ bool act_fault(struct world *world, struct node *node, const struct action *acti
 /* act_copies.c: backups, restores, clones, rollbacks, revocation, rights. */
 bool act_copy(struct world *world, struct node *node, const struct action *action,
               struct seeded_rng *dice);
+/* act_people.c: teams, when people are there; who changes hands, enters, leaves, stands in. */
+void people_set_up(struct world *world);
+bool act_people(struct world *world, struct node *node, const struct action *action,
+                struct seeded_rng *dice);
+/* No substitution is about to end. */
+void people_settle(struct world *world);
 /* byzantine.c */
 bool act_byzantine(struct world *world, struct node *node, const struct action *action,
                    struct seeded_rng *dice);

@@ -31,9 +31,9 @@ static const char *const extensions[SIM_MODELS - 1] = {
     "{\"name\":\"line\",\"columns\":[{\"name\":\"note\",\"type\":\"text\"}]}]}",
 };
 
-enum err models_open(struct kit *kit, struct err_info *info)
+enum err models_open(struct kit *kit, const char *text, struct err_info *info)
 {
-    enum err e = model_parse(bytes_of_text(sim_model_json), &kit->models[0], info);
+    enum err e = model_parse(bytes_of_text(text), &kit->models[0], info);
     for (int i = 1; e == ERR_OK && i < SIM_MODELS; i++)
         e = model_extend(kit->models[i - 1], bytes_of_text(extensions[i - 1]), &kit->models[i],
                          info);

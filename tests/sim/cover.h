@@ -92,7 +92,15 @@
     X(BEHIND, 0, "sessions at a server of an earlier model")               \
     X(LATER, 0, "groups of a later model that wait at headquarters")  \
     X(PURGED, 0, "records that were purged by the end")                    \
-    X(FLOORS, 0, "sessions that began below a floor")
+    X(FLOORS, 0, "sessions that began below a floor")                      \
+    X(MOVES, 1, "transactions that let a customer change hands")           \
+    X(HANDOVERS, 1, "transactions that hand all over that somebody owns")  \
+    X(TEAMS, 1, "teams made or removed, entered or left")                  \
+    X(SUBSTITUTES, 1, "substitutions begun or ended by hand")              \
+    X(LAPSES, 0, "substitutions that ran out")                             \
+    X(MOVED, 0, "customers that came to another bucket")                   \
+    X(FORMER, 0, "groups in effect whose author did not see the record any more") \
+    X(WHOLE_MOVES, 0, "moves that were looked at as a whole")
 /* clang-format on */
 
 enum cover {

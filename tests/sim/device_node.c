@@ -263,7 +263,8 @@ void device_node_apply(struct node *node, struct link *link, const struct uplink
 void device_node_tick(struct node *node)
 {
     struct uplink_effects effects;
-    if (!node->running || !node->up || !node->uplink)
+    if (!node->running || !node->up || !node->uplink ||
+        (node->world->sight && node->uplink_us > node->world->now_us)) /* as in hub_node.c */
         return;
     node->uplink_us = 0;
     node_enter(node);

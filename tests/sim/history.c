@@ -232,6 +232,7 @@ static void look(struct node *node, bool all, bool vague)
         if (!all && (told->turn || told->passed))
             continue;
         bool decided = look_up(receipts, told, &other, &unread);
+        told->unread |= unread && told->turn == 0;
         if (unread)
             continue;
         told->passed = other;
@@ -244,10 +245,11 @@ static void look(struct node *node, bool all, bool vague)
                 codes[told->code <= RESULT_DISCARDED ? told->code : 0]);
             told->turn = h->turns;
             told->decided_ms = node_hub_now(node).wall.ms;
+            told->at_us = node->world->now_us;
             told->life = node->life;
             told->scope = person->scope;
             told->boss = person->all || person->manager;
-            told->vague = vague || told->arrived_again || told->waited;
+            told->vague = vague || told->arrived_again || told->waited || told->unread;
         } else if (!decided) {
             bool waits = !other && is_waiting(waiting, told);
             if (waits && !told->waited)

@@ -15,6 +15,7 @@ struct told {
     uint64_t origin, oseq, number; /* of its arrival */
     uint64_t turn;                 /* in which it was decided; 0: it is not */
     int64_t decided_ms;            /* by headquarters' clock, as seen after the turn */
+    int64_t at_us;                 /* the same, true time */
     uint32_t tag;
     struct dot renamed; /* the dot that it had before a fork */
     uint8_t hash[16];
@@ -22,6 +23,7 @@ struct told {
     bool vague;           /* its place within the turn is not known */
     bool passed;          /* another group has its number */
     bool arrived_again, waited;
+    bool unread;       /* the disk failed when it was looked for: it may have been decided before */
     bool badly_signed; /* the run in which it came last before it was decided */
     uint16_t user;
     uint64_t scope;   /* its user's when it was decided */

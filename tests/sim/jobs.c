@@ -46,13 +46,25 @@ bool models_change(const struct options *options, uint64_t seed)
     return options->models == MODELS_ALL || (options->models == MODELS_SOME && seed % 4 == 1);
 }
 
+bool people_change(const struct options *options, uint64_t seed)
+{
+    return options->people == PEOPLE_ALL || (options->people == PEOPLE_SOME && seed % 5 < 2);
+}
+
+void plan_of_seed(const struct options *options, uint64_t seed, struct plan *ret)
+{
+    plan_make(seed, options->devices, branches_of(options, seed), options->events, ret);
+    if (models_change(options, seed))
+        plan_add_models(ret);
+    if (people_change(options, seed))
+        plan_add_people(ret);
+}
+
 void run_seed(const struct kit *kit, const struct options *options, uint64_t seed, FILE *story,
               struct outcome *ret)
 {
     struct plan plan;
-    plan_make(seed, options->devices, branches_of(options, seed), options->events, &plan);
-    if (models_change(options, seed))
-        plan_add_models(&plan);
+    plan_of_seed(options, seed, &plan);
     run_one_plan(kit, options, &plan, story, ret);
     plan_done(&plan);
 }
@@ -151,9 +163,10 @@ void print_replay(const struct options *options, uint64_t seed)
     char branches[32] = "";
     if (branches_of(options, seed))
         snprintf(branches, sizeof branches, " --branches %u", branches_of(options, seed));
-    printf("replay: ./dev sim --seed %llu --nodes %u%s%s --events %u --trace%s%s%s\n",
+    printf("replay: ./dev sim --seed %llu --nodes %u%s%s%s --events %u --trace%s%s%s\n",
            (unsigned long long)seed, options->devices, branches,
-           models_change(options, seed) ? " --models all" : "", options->events,
+           models_change(options, seed) ? " --models all" : "",
+           people_change(options, seed) ? " --people all" : "", options->events,
            options->real_crypto ? " --real-crypto" : "", options->bug ? " --bug " : "",
            options->bug ? options->bug : "");
 }

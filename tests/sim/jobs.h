@@ -7,6 +7,7 @@
 /* By the seed: in each run, in one of three. */
 enum { BRANCHES_MOST = 8, BRANCHES_ANY = -1, BRANCHES_SOME = -2 };
 enum models { MODELS_NONE, MODELS_ALL, MODELS_SOME /* in one run of four */ };
+enum people { PEOPLE_NONE, PEOPLE_ALL, PEOPLE_SOME /* in two runs of five */ };
 
 struct options {
     uint64_t seed;
@@ -15,6 +16,7 @@ struct options {
     double seconds;   /* 0: by `runs` */
     uint32_t runs;    /* seeds from `seed` on */
     enum models models;
+    enum people people;
     bool trace, real_crypto, quiet, keep_going;
     const char *bug; /* planted, in an exam build */
 };
@@ -22,6 +24,9 @@ struct options {
 /* How many the run of a seed has. */
 uint32_t branches_of(const struct options *options, uint64_t seed);
 bool models_change(const struct options *options, uint64_t seed);
+bool people_change(const struct options *options, uint64_t seed);
+/* The whole plan of a seed. */
+void plan_of_seed(const struct options *options, uint64_t seed, struct plan *ret);
 /* One seed in this process. */
 void run_seed(const struct kit *kit, const struct options *options, uint64_t seed, FILE *story,
               struct outcome *ret);

@@ -196,7 +196,7 @@ static void check_cause(struct judge *j, const struct deed *deed, const struct d
     const struct told *cause = history_find(j->world->history, dot);
     bool effect =
         cause && cause->turn && (cause->code == RESULT_APPLIED || cause->code == RESULT_MERGED);
-    if (!effect || cause->turn > deed->told->turn)
+    if (!effect || (cause->turn > deed->told->turn && !cause->unread))
         broken(j->world, "causes before effects",
                "group %016llx/%llu is in effect, and %016llx/%llu that it builds on %s",
                (unsigned long long)deed->told->origin, (unsigned long long)deed->told->oseq,

@@ -23,6 +23,10 @@ static const char usage_text[] =
     "  --branches N      so many, up to 8 (0); any: 1 to 8 by the seed; some: the same in every "
     "third\n"
     "                    (with --seconds)\n"
+    "  --people all      customers change hands, teams and substitutes come and go; some: in two "
+    "runs "
+    "of five\n"
+    "                    (with --seconds)\n"
     "  --models all      the model changes in the middle; some: in one run of four (with "
     "--seconds)\n"
     "  --events N        about so many (2000)     --twice     each seed twice, hashes compared\n"
@@ -98,7 +102,7 @@ static int one_seed(const struct kit *kit, const struct options *options, uint64
 }
 
 /* Lines "seed devices events why", or "seed devices+branches events why"; a seed with an m behind it: the model
- * changes. # begins a comment. */
+ * changes; with a p: customers change hands, teams and substitutes come and go. # begins a comment. */
 static int seeds_of_file(const struct options *given, const char *path, bool twice)
 {
     struct kit kit;
@@ -115,10 +119,11 @@ static int seeds_of_file(const struct options *given, const char *path, bool twi
         unsigned long long seed;
         options.branches = 0;
         options.models = MODELS_NONE;
-        char *mark = line + strspn(line, "0123456789");
-        if (*mark == 'm') {
+        options.people = PEOPLE_NONE;
+        for (char *mark = line + strspn(line, "0123456789"); *mark == 'm' || *mark == 'p'; mark++) {
+            options.models = *mark == 'm' ? MODELS_ALL : options.models;
+            options.people = *mark == 'p' ? PEOPLE_ALL : options.people;
             *mark = ' ';
-            options.models = MODELS_ALL;
         }
         if (line[0] == '#' ||
             (sscanf(line, "%llu %u+%d %u", &seed, &options.devices, &options.branches,
@@ -134,7 +139,7 @@ static int seeds_of_file(const struct options *given, const char *path, bool twi
 
 struct command {
     enum mode mode;
-    bool branches, models; /* were said */
+    bool branches, models, people; /* were said */
     bool twice;
     const char *file;
     struct options options;
@@ -197,6 +202,13 @@ static bool with_value(struct command *c, const char *name, const char *value)
                                                          : MODELS_NONE;
         return c->options.models != MODELS_NONE || strcmp(value, "none") == 0;
     }
+    if (strcmp(name, "--people") == 0) {
+        c->people = true;
+        c->options.people = strcmp(value, "all") == 0    ? PEOPLE_ALL
+                            : strcmp(value, "some") == 0 ? PEOPLE_SOME
+                                                         : PEOPLE_NONE;
+        return c->options.people != PEOPLE_NONE || strcmp(value, "none") == 0;
+    }
     if (!is_number)
         return false;
     if (strcmp(name, "--seed") == 0 || strcmp(name, "--shrink") == 0) {
@@ -255,6 +267,8 @@ int main(int argc, char **argv)
         c.options.branches = BRANCHES_SOME;
     if (!c.models && c.options.seconds > 0)
         c.options.models = MODELS_SOME;
+    if (!c.people && c.options.seconds > 0)
+        c.options.people = PEOPLE_SOME;
 #ifdef SATCHEL_EXAM
     if (c.options.bug)
         satchel_plant(c.options.bug);

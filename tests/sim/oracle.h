@@ -16,8 +16,8 @@
 
 enum { PEOPLE_MAX = 40, BRANCHES_MAX = 8, TWINS_MAX = 4, NONE = UINT32_MAX };
 
-/* Buckets as the oracle numbers them: 0 company, 1.. branches, BUCKET_USER.. users. */
-enum { BUCKET_USER = 16 };
+/* Buckets as the oracle numbers them: 0 company, 1.. branches, BUCKET_TEAM.. teams, the unassigned one, BUCKET_USER.. users. */
+enum { BUCKET_TEAM = 9, TEAMS_MAX = 6, BUCKET_UNASSIGNED = 15, BUCKET_USER = 16 };
 
 enum op_kind { OP_INSERT, OP_TEXT, OP_NUMBER, OP_COUNT, OP_ADD, OP_REMOVE, OP_DELETE, OP_RESTORE };
 
@@ -82,7 +82,9 @@ struct ledger {
     bool people_stale;
     struct uuid branches[BRANCHES_MAX];
     uint32_t branch_count, parents[BRANCHES_MAX]; /* NONE */
-    uint32_t twins[TWINS_MAX][2];                 /* records */
+    struct uuid teams[TEAMS_MAX];
+    uint32_t team_count, teams_made; /* made: a number is not given twice, restores or not */
+    uint32_t twins[TWINS_MAX][2];    /* records */
     uint32_t twin_count;
     uint32_t first_unreached[SIM_NODES_MAX]; /* per device: transactions before are dealt with */
     uint32_t first_unacked[SIM_NODES_MAX];
@@ -141,6 +143,8 @@ void oracle_started(struct node *node);
 void oracle_ended(struct node *node);
 void oracle_erased(struct node *node);
 void oracle_session_over(struct node *node);
+/* The payload of a frame, inflated if it has to be; of the ledger, until the next. */
+struct bytes oracle_payload(struct ledger *ledger, struct bytes frame);
 /* The buckets, as bits, whose texts a frame holds. */
 uint64_t oracle_canaries(struct ledger *ledger, struct bytes frame);
 void oracle_sent_down(struct node *node, struct link *link, struct bytes frame);
@@ -177,6 +181,10 @@ struct row_list {
 /* Live and dead records of the view. buckets NULL: all, else only those with a true at their number. */
 bool rows_read(struct node *node, const bool *buckets, uint32_t bucket_count, struct row_list *ret);
 void rows_done(struct row_list *list);
+/* A text or id in the packed content of a dead row, by the column's id; empty: none. */
+struct bytes rows_packed(struct bytes content, uint32_t column);
+/* The bit of a bucket of headquarters. */
+uint64_t oracle_bucket_bit(const struct ledger *ledger, unsigned kind, const uint8_t key[16]);
 /* oracle_wire.c */
 void wire_open(struct ledger *ledger);
 void wire_close(struct ledger *ledger);

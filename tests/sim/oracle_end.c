@@ -7,6 +7,7 @@
 #include "tests/sim/history.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/photos.h"
+#include "tests/sim/sight.h"
 
 enum { BUCKETS_MOST = 128 };
 
@@ -16,7 +17,7 @@ struct heads {
     uint32_t count;
 };
 
-static uint64_t bit_of_bucket(const struct ledger *l, unsigned kind, const uint8_t key[16])
+uint64_t oracle_bucket_bit(const struct ledger *l, unsigned kind, const uint8_t key[16])
 {
     if (kind == 1)
         return 1;
@@ -26,7 +27,10 @@ static uint64_t bit_of_bucket(const struct ledger *l, unsigned kind, const uint8
     for (uint32_t i = 0; kind == 3 && i < l->person_count; i++)
         if (memcmp(l->people[i].id.byte, key, 16) == 0)
             return (uint64_t)1 << (BUCKET_USER + i);
-    return 0;
+    for (uint32_t i = 0; kind == 5 && i < l->team_count; i++)
+        if (memcmp(l->teams[i].byte, key, 16) == 0)
+            return (uint64_t)1 << (BUCKET_TEAM + i);
+    return kind == 4 ? (uint64_t)1 << BUCKET_UNASSIGNED : 0;
 }
 
 static bool read_heads(struct world *world, struct heads *ret)
@@ -41,7 +45,7 @@ static bool read_heads(struct world *world, struct heads *ret)
         const uint8_t *value = sqlite3_column_blob(row, 1);
         if (number >= BUCKETS_MOST || sqlite3_column_bytes(row, 1) != 49)
             continue;
-        ret->scope[number] = bit_of_bucket(world->ledger, value[0], value + 1);
+        ret->scope[number] = oracle_bucket_bit(world->ledger, value[0], value + 1);
         memcpy(ret->value[number], value + 17, 32);
         ret->count = number >= ret->count ? number + 1 : ret->count;
     }
@@ -218,4 +222,6 @@ void oracle_end(struct world *world)
         judge_world(world);
     if (!world->failed)
         judge_rest(world);
+    if (!world->failed)
+        sight_end(world);
 }

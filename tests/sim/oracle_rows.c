@@ -118,6 +118,23 @@ static uint64_t hash_content(uint64_t hash, const struct model_table *table, str
     return good ? hash : mix(hash, in.data, in.size);
 }
 
+struct bytes rows_packed(struct bytes in, uint32_t column)
+{
+    uint64_t count = 0, id = 0, size;
+    size_t at = 1;
+    for (bool good = number_of(in, &at, &count); good && count > 0; count--) {
+        good = number_of(in, &at, &id) && at < in.size;
+        size_t from = at;
+        good = good && pass_value(in, &at);
+        if (!good || id != column || in.data[from] < 3)
+            continue;
+        from++;
+        (void)number_of(in, &from, &size);
+        return bytes_of(in.data + from, (size_t)size);
+    }
+    return bytes_of(NULL, 0);
+}
+
 static bool wanted(const bool *buckets, uint32_t count, sqlite3_stmt *row)
 {
     sqlite3_int64 bucket = sqlite3_column_int64(row, 1);

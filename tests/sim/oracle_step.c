@@ -5,158 +5,11 @@
 
 #include "common/store_sqlite/store_sqlite.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/sight.h"
 
 static struct ledger *ledger_of(const struct node *node)
 {
     return node->world->ledger;
-}
-
-/* ---- who may see what ---- */
-
-static bool text_is(sqlite3_stmt *row, int column, const char *text)
-{
-    const unsigned char *shown = sqlite3_column_text(row, column);
-    return shown && strcmp((const char *)shown, text) == 0;
-}
-
-static uint32_t number_of(sqlite3_stmt *row, int column)
-{
-    const unsigned char *shown = sqlite3_column_text(row, column);
-    return shown && shown[0] ? (uint32_t)strtoul((const char *)shown + 1, NULL, 10) : NONE;
-}
-
-static void read_branches(sqlite3 *db, struct ledger *l)
-{
-    sqlite3_stmt *row;
-    if (sqlite3_prepare_v2(db, "SELECT id,name,parent FROM branch", -1, &row, NULL) != SQLITE_OK)
-        return;
-    while (sqlite3_step(row) == SQLITE_ROW) {
-        uint32_t number = number_of(row, 1);
-        if (number >= BRANCHES_MAX || sqlite3_column_bytes(row, 0) != 16)
-            continue;
-        memcpy(l->branches[number].byte, sqlite3_column_blob(row, 0), 16);
-        l->branch_count = number >= l->branch_count ? number + 1 : l->branch_count;
-        l->parents[number] = NONE; /* whose row may come later: all are read twice in the end */
-        for (uint32_t i = 0; i < l->branch_count && sqlite3_column_bytes(row, 2) == 16; i++)
-            if (memcmp(l->branches[i].byte, sqlite3_column_blob(row, 2), 16) == 0)
-                l->parents[number] = i;
-    }
-    sqlite3_finalize(row);
-}
-
-struct seat {
-    uint32_t branch; /* NONE */
-    bool manager, admin, server, in;
-};
-
-static bool is_below(const struct ledger *l, uint32_t branch, uint32_t top)
-{
-    for (uint32_t i = 0; branch != NONE && branch != top && i < BRANCHES_MAX; i++)
-        branch = l->parents[branch];
-    return branch == top;
-}
-
-static uint64_t scope_of_server(const struct ledger *l, const struct seat *seats, uint32_t top)
-{
-    uint64_t scope = 1;
-    for (uint32_t i = 0; i < l->branch_count; i++)
-        scope |= is_below(l, i, top) ? (uint64_t)1 << (1 + i) : 0;
-    for (uint32_t i = 0; i < PEOPLE_MAX; i++)
-        if (seats[i].branch != NONE && is_below(l, seats[i].branch, top))
-            scope |= (uint64_t)1 << (BUCKET_USER + i);
-    return scope;
-}
-
-static uint64_t scope_of(const struct ledger *l, const struct seat *seats, uint32_t user)
-{
-    const struct seat *seat = &seats[user];
-    if (!seat->in)
-        return 0;
-    if (seat->admin)
-        return UINT64_MAX;
-    if (seat->server && seat->branch != NONE)
-        return scope_of_server(l, seats, seat->branch);
-    uint64_t scope = 1 | (uint64_t)1 << (BUCKET_USER + user);
-    if (seat->branch == NONE)
-        return scope;
-    scope |= (uint64_t)1 << (1 + seat->branch);
-    for (uint32_t i = 0; seat->manager && i < l->person_count; i++)
-        if (seats[i].branch == seat->branch)
-            scope |= (uint64_t)1 << (BUCKET_USER + i);
-    return scope;
-}
-
-/* false: not all can be read just now. */
-static bool read_seats(sqlite3 *db, const struct ledger *l, struct seat seats[PEOPLE_MAX],
-                       struct person *people, uint32_t *person_count)
-{
-    sqlite3_stmt *row;
-    for (uint32_t i = 0; i < PEOPLE_MAX; i++)
-        seats[i] = (struct seat){.branch = NONE};
-    if (sqlite3_prepare_v2(db, "SELECT id,login,role,branch,active FROM \"user\"", -1, &row,
-                           NULL) != SQLITE_OK)
-        return false;
-    int result;
-    while ((result = sqlite3_step(row)) == SQLITE_ROW) {
-        uint32_t user = number_of(row, 1);
-        if (user >= PEOPLE_MAX)
-            continue;
-        if (people)
-            memcpy(people[user].id.byte, sqlite3_column_blob(row, 0), 16);
-        *person_count = user >= *person_count ? user + 1 : *person_count;
-        seats[user] =
-            (struct seat){.branch = NONE,
-                          .manager = text_is(row, 2, "manager"),
-                          .admin = text_is(row, 2, "admin"),
-                          .server = text_is(row, 2, "branch"),
-                          .in = !text_is(row, 2, "none") && sqlite3_column_int(row, 4) != 0};
-        for (uint32_t i = 0; i < l->branch_count && sqlite3_column_bytes(row, 3) == 16; i++)
-            if (memcmp(l->branches[i].byte, sqlite3_column_blob(row, 3), 16) == 0)
-                seats[user].branch = i;
-    }
-    sqlite3_finalize(row);
-    return result == SQLITE_DONE;
-}
-
-uint64_t oracle_scope_at(struct node *server, uint32_t user)
-{
-    const struct ledger *l = server->world->ledger;
-    struct seat seats[PEOPLE_MAX];
-    uint32_t count = 0;
-    if (!server->running || !read_seats(store_sqlite_handle(server->store), l, seats, NULL, &count))
-        return UINT64_MAX;
-    return scope_of(l, seats, user);
-}
-
-void oracle_people(struct world *world)
-{
-    struct ledger *l = world->ledger;
-    struct seat seats[PEOPLE_MAX];
-    l->people_stale = true; /* its disk may have errors just now: asked again then */
-    if (!world->nodes[0].running)
-        return;
-    sqlite3 *db = store_sqlite_handle(world->nodes[0].store);
-    read_branches(db, l);
-    if (!read_seats(db, l, seats, l->people, &l->person_count))
-        return;
-    l->people_stale = false;
-    for (uint32_t i = 0; i < l->person_count; i++) {
-        l->people[i].scope = scope_of(l, seats, i);
-        l->people[i].may_write = seats[i].in;
-        l->people[i].all = seats[i].admin;
-        l->people[i].manager = seats[i].manager;
-        l->people[i].server = seats[i].server;
-        l->people[i].branch = seats[i].branch;
-    }
-}
-
-void oracle_scopes(struct world *world)
-{
-    for (uint32_t i = 0; i < world->link_count; i++) {
-        struct link *link = world->links[i];
-        if (link && link->open[UPPER] && link->welcomed && link->ends[UPPER] == 0)
-            link->scopes |= world->ledger->people[world->nodes[link->ends[LOWER]].user].scope;
-    }
 }
 
 /* ---- beginnings and ends ---- */
@@ -164,6 +17,7 @@ void oracle_scopes(struct world *world)
 void oracle_started(struct node *node)
 {
     struct ledger *l = ledger_of(node);
+    sight_look(node);
     if (node->number == 0) {
         oracle_people(node->world);
         return;
@@ -324,16 +178,18 @@ void oracle_changed(struct node *node)
     if (!status.bootstrapped || !node->running)
         return;
     /* a new history, a disk that was put back, a scope that was lost and came again: all counts anew */
-    uint64_t life = node->world->cover[COVER_DIVERGED] * 1000003 +
-                    node->world->cover[COVER_ROLLBACKS] * 1009 + node->world->cover[COVER_RIGHTS] +
-                    node->world->cover[COVER_RESTORES] * 31 +
-                    node->world->cover[COVER_DISKS_LOST] * 10007;
+    uint64_t life =
+        node->world->cover[COVER_DIVERGED] * 1000003 + node->world->cover[COVER_ROLLBACKS] * 1009 +
+        node->world->cover[COVER_RIGHTS] + node->world->cover[COVER_RESTORES] * 31 +
+        node->world->cover[COVER_DISKS_LOST] * 10007 + sight_changes(node->world) * 100003;
     bool anew = l->cursor_life[node->number] != life;
     l->cursor_life[node->number] = life;
     if (anew) /* also of buckets that have no cursor just now */
         memset(l->positions[node->number], 0, sizeof l->positions[node->number]);
     look_at_cursors(node, anew);
     look_at_twins(node);
+    if (!status.reconcile)
+        sight_changed(node);
 }
 
 /* ---- read your writes ---- */
@@ -389,7 +245,7 @@ void oracle_reads_own(struct node *node, uint32_t number)
 
 void oracle_turned(struct node *node)
 {
-    (void)node;
+    sight_look(node);
 }
 
 void oracle_now_and_then(struct world *world)

@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include "tests/sim/oracle.h"
+#include "tests/sim/sight.h"
 
 enum { CACHE = 16, INFLATED_MOST = 9 << 20, HEADER = 6 };
 
@@ -22,8 +23,7 @@ void wire_close(struct ledger *ledger)
     free(ledger->inflated);
 }
 
-/* The payload of a frame, inflated if it has to be. */
-static struct bytes payload_of(struct ledger *l, struct bytes frame)
+struct bytes oracle_payload(struct ledger *l, struct bytes frame)
 {
     struct bytes payload = bytes_of(frame.data + HEADER, frame.size - HEADER);
     if ((frame.data[1] & 1) == 0)
@@ -72,7 +72,7 @@ static uint64_t scopes_of_frame(struct ledger *l, struct bytes frame)
     size_t slot = hash >> 20 & (CACHE - 1);
     if (l->frame_hash[slot] != hash) {
         l->frame_hash[slot] = hash;
-        l->frame_scopes[slot] = canaries(payload_of(l, frame));
+        l->frame_scopes[slot] = canaries(oracle_payload(l, frame));
     }
     return l->frame_scopes[slot];
 }
@@ -94,7 +94,9 @@ void oracle_sent_down(struct node *node, struct link *link, struct bytes frame)
         link->welcomed = true;
         world->cover[COVER_SESSIONS]++;
     }
-    if (node_is_branch(node)) {
+    if (world->sight) {
+        sight_look(node);
+    } else if (node_is_branch(node)) {
         link->scopes |= oracle_scope_at(node, device->user); /* rights are those that it knows of */
     } else {
         if (link->welcomed)
@@ -107,6 +109,10 @@ void oracle_sent_down(struct node *node, struct link *link, struct bytes frame)
     if (type != MESSAGE_PAGE && type != MESSAGE_CHECKPOINT && type != MESSAGE_FAILURE &&
         type != MESSAGE_PENDING && type != MESSAGE_FATES && type != MESSAGE_CHUNK)
         return;
+    if (world->sight) {
+        sight_wire(node, link, message_name(type), oracle_payload(l, frame));
+        return;
+    }
     uint64_t out = scopes_of_frame(l, frame) & ~link->scopes;
     for (unsigned i = 0; out && i < 64; i++)
         if (out >> i & 1) {

@@ -43,18 +43,13 @@ static bool is_forged(const struct photos *photos, const uint8_t *hash)
 
 /* ---- making ---- */
 
-static size_t fill(struct photos *photos, struct seeded_rng *dice, uint32_t tx, uint16_t bucket)
+static size_t fill(struct photos *photos, struct seeded_rng *dice, uint32_t tx, const char *canary)
 {
     char piece[64];
     size_t size = 200 + (size_t)seeded_below(dice, 3000), used;
     if (seeded_below(dice, 4) == 0)
         size = BLOB_CHUNK + (size_t)seeded_below(dice, SIZE_MOST - BLOB_CHUNK);
-    if (bucket == 0)
-        used = (size_t)snprintf(piece, sizeof piece, "#p%u.%u ", tx, photos->count);
-    else
-        used = (size_t)snprintf(
-            piece, sizeof piece, "@@%c%u@@#p%u.%u ", bucket < BUCKET_USER ? 'b' : 'u',
-            bucket < BUCKET_USER ? bucket : bucket - BUCKET_USER, tx, photos->count);
+    used = (size_t)snprintf(piece, sizeof piece, "%s#p%u.%u ", canary, tx, photos->count);
     for (size_t i = 0; i < size; i++)
         photos->bytes[i] = (uint8_t)piece[i % used];
     return size;
@@ -76,14 +71,14 @@ static enum err forge(struct node *node, const struct photos *photos, const uint
                        : e;
 }
 
-enum err photos_make(struct node *node, struct seeded_rng *dice, uint32_t tx, uint16_t bucket,
+enum err photos_make(struct node *node, struct seeded_rng *dice, uint32_t tx, const char *canary,
                      uint8_t ret_hash[32])
 {
     struct photos *photos = node->world->photos;
     struct blob_writer writer = {.number = 0};
     if (photos->count == PHOTOS_MOST)
         return ERR_LIMIT;
-    size_t size = fill(photos, dice, tx, bucket);
+    size_t size = fill(photos, dice, tx, canary);
     enum err e = replica_blob_begin(node->replica, &writer);
     for (size_t at = 0; e == ERR_OK && at < size; at += BLOB_CHUNK)
         e = replica_blob_add(

@@ -1,6 +1,6 @@
 /* photos.h - attachments in random histories: the bytes of each are known here, and what must hold of them.
  *
- * Model:      a photo's bytes are the canary of its bucket, again and again, and a number of its own. Some are forged:
+ * Model:      a photo's bytes are the canary of its bucket (of its customer, where that may move), again and again, and a number of its own. Some are forged:
  *             the device keeps other bytes under the hash, and offers them as if they were right. Now and then
  *             a device asks for the hash of any photo there is, whether it may see it or not.
  * Judged:     at the end, what is whole has its hash; what headquarters has is with every device that names it; what
@@ -16,7 +16,7 @@ struct photos;
 struct photos *photos_new(void);
 void photos_free(struct photos *photos); /* accepts NULL */
 /* Within a transaction of the node's replica: a new one; its hash. */
-enum err photos_make(struct node *node, struct seeded_rng *dice, uint32_t tx, uint16_t bucket,
+enum err photos_make(struct node *node, struct seeded_rng *dice, uint32_t tx, const char *canary,
                      uint8_t ret_hash[32]);
 /* The device asks for one that it may have no right to. */
 void photos_ask(struct node *node, struct seeded_rng *dice);

@@ -161,25 +161,10 @@ static struct action at_headquarters(const struct plan *plan, enum action_kind k
         .at_us = plan->actions[at].at_us, .kind = (uint8_t)kind, .dice = seeded_u64(dice)};
 }
 
-void plan_add_models(struct plan *plan)
+/* These as well, in order of time. */
+static void add_actions(struct plan *plan, struct action *added, uint32_t more)
 {
-    enum { MOST = 8 };
-    struct seeded_rng dice;
-    struct action added[MOST + 2];
-    uint32_t from = 0, to = 0, more = 0;
-    seeded_rng_start(&dice, plan->seed * 109 + 19);
-    uint32_t models = 2 + (uint32_t)seeded_below(&dice, 4); /* after a restore once more */
-    plan->models = true;
-    if (plan->count < 2)
-        return;
-    while (more < models)
-        added[more++] = at_headquarters(plan, ACTION_MODEL, 0, &dice);
-    if (seeded_below(&dice, 3) ==
-        0) { /* headquarters goes back to before a change, once devices know it */
-        added[more] = at_headquarters(plan, ACTION_BACKUP, 0, &dice);
-        added[more++].at_us = plan->actions[0].at_us;
-        added[more++] = at_headquarters(plan, ACTION_RESTORE, plan->count / 2, &dice);
-    }
+    uint32_t from = 0, to = 0;
     struct action *actions = calloc(plan->count + more, sizeof *actions);
     if (!actions)
         abort();
@@ -194,6 +179,62 @@ void plan_add_models(struct plan *plan)
     free(plan->actions);
     plan->actions = actions;
     plan->count = to;
+}
+
+void plan_add_models(struct plan *plan)
+{
+    enum { MOST = 8 };
+    struct seeded_rng dice;
+    struct action added[MOST + 2];
+    uint32_t more = 0;
+    seeded_rng_start(&dice, plan->seed * 109 + 19);
+    uint32_t models = 2 + (uint32_t)seeded_below(&dice, 4); /* after a restore once more */
+    plan->models = true;
+    if (plan->count < 2)
+        return;
+    while (more < models)
+        added[more++] = at_headquarters(plan, ACTION_MODEL, 0, &dice);
+    if (seeded_below(&dice, 3) ==
+        0) { /* headquarters goes back to before a change, once devices know it */
+        added[more] = at_headquarters(plan, ACTION_BACKUP, 0, &dice);
+        added[more++].at_us = plan->actions[0].at_us;
+        added[more++] = at_headquarters(plan, ACTION_RESTORE, plan->count / 2, &dice);
+    }
+    add_actions(plan, added, more);
+}
+
+void plan_add_people(struct plan *plan)
+{
+    enum { EACH = 10, KINDS_OF_PEOPLE = 4 };
+    static const struct {
+        uint8_t kind, weight;
+    } kinds[KINDS_OF_PEOPLE] = {
+        {ACTION_MOVE, 10}, {ACTION_HANDOVER, 2}, {ACTION_TEAM, 4}, {ACTION_SUBSTITUTE, 4}};
+    struct seeded_rng dice;
+    uint32_t scaled[KINDS_OF_PEOPLE], total = 0, count = plan->count / EACH + 4;
+    seeded_rng_start(&dice, plan->seed * 113 + 23);
+    plan->people = true;
+    if (plan->count < 2)
+        return;
+    for (int i = 0; i < KINDS_OF_PEOPLE; i++) {
+        bool on = kinds[i].kind == ACTION_MOVE || seeded_below(&dice, 4) > 0;
+        scaled[i] = on ? kinds[i].weight * (1 + (uint32_t)seeded_below(&dice, 3)) : 0;
+        total += scaled[i];
+    }
+    struct action *added = calloc(count, sizeof *added);
+    if (!added)
+        abort();
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t pick = seeded_below(&dice, total);
+        int k = 0;
+        while (pick >= scaled[k])
+            pick -= scaled[k++];
+        added[i] = at_headquarters(plan, (enum action_kind)kinds[k].kind, 0, &dice);
+        if (kinds[k].kind == ACTION_MOVE || kinds[k].kind == ACTION_HANDOVER)
+            added[i].node = (uint16_t)(1 + seeded_below(&dice, plan->devices));
+    }
+    add_actions(plan, added, count);
+    free(added);
 }
 
 void plan_part(const struct plan *plan, const bool *keep, struct plan *ret)

@@ -56,7 +56,11 @@
     X(ROAM, "the device goes to another server")                     \
     X(LINE, "a branch's line is down, for hours to weeks")           \
     X(DISK_LOST, "a branch loses its disk, and is enrolled anew")     \
-    X(MODEL, "headquarters extends the model")
+    X(MODEL, "headquarters extends the model")                        \
+    X(MOVE, "a customer goes to another owner, branch, team or everybody")  \
+    X(HANDOVER, "what somebody owns goes to somebody else")           \
+    X(TEAM, "a team is made or removed, somebody enters or leaves it") \
+    X(SUBSTITUTE, "somebody stands in for somebody for a time, or no longer")
 /* clang-format on */
 
 enum action_kind {
@@ -78,6 +82,7 @@ struct plan {
     uint32_t devices;       /* beside headquarters */
     uint32_t branches;      /* servers of branches, numbered after the devices */
     bool models;            /* the model changes in the middle */
+    bool people;            /* customers change hands, there are teams and substitutes */
     int64_t end_us;         /* when the faults stop */
     struct action *actions; /* ascending by time */
     uint32_t count;
@@ -88,6 +93,8 @@ void plan_make(uint64_t seed, uint32_t devices, uint32_t branches, uint32_t even
                struct plan *ret);
 /* The model changes some times on the way: all else of the plan stays as it is. */
 void plan_add_models(struct plan *plan);
+/* Customers change hands, teams and substitutes come and go: likewise. */
+void plan_add_people(struct plan *plan);
 /* The part of `plan` whose actions are marked; ret is freed by plan_done(). */
 void plan_part(const struct plan *plan, const bool *keep, struct plan *ret);
 void plan_done(struct plan *plan);

@@ -67,10 +67,7 @@ int shrink_seed(const struct options *options)
     struct outcome outcome;
     struct shrinking s = {.options = options, .whole = &plan};
     kit_open(&s.kit);
-    plan_make(options->seed, options->devices, branches_of(options, options->seed), options->events,
-              &plan);
-    if (models_change(options, options->seed))
-        plan_add_models(&plan);
+    plan_of_seed(options, options->seed, &plan);
     s.keep = malloc(plan.count + 1u);
     if (!s.keep)
         abort();

@@ -1,5 +1,8 @@
 #include "tests/sim/sim_model.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #define COLUMN(id, name, type) "{\"id\":" #id ",\"name\":\"" #name "\",\"type\":\"" #type "\""
 #define MERGE(policy)          ",\"merge\":\"" #policy "\""
 #define REQUIRED               ",\"required\":true"
@@ -72,3 +75,31 @@ const char sim_model_json[] =
                                                     "\"account\",\"required\":true}," COLUMN(
                                                         2, what, text) "}," COLUMN(3, picture, blob)
                                                         MERGE(append) "}]}]}";
+
+/* Each place occurs once. */
+static const struct {
+    const char *at, *also;
+} of_teams[] = {
+    {"\"owner\":\"owner\"", ",\"team\":\"team\""},
+    {"\"company\",\"branch\",\"owner\"", ",\"team\""},
+    {"\"name\":\"made\",\"type\":\"text\",\"merge\":\"append\"}",
+     "," COLUMN(19, team, reference) ",\"target\":\"team\"}"},
+};
+
+char *sim_model_with_teams(void)
+{
+    char *text = malloc(sizeof sim_model_json + 200), *from;
+    if (!text)
+        abort();
+    memcpy(text, sim_model_json, sizeof sim_model_json);
+    for (size_t i = 0; i < sizeof of_teams / sizeof *of_teams; i++) {
+        size_t size = strlen(of_teams[i].also);
+        from = strstr(text, of_teams[i].at);
+        if (!from || strstr(from + 1, of_teams[i].at))
+            abort();
+        from += strlen(of_teams[i].at);
+        memmove(from + size, from, strlen(from) + 1);
+        memcpy(from, of_teams[i].also, size);
+    }
+    return text;
+}

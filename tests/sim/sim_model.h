@@ -4,4 +4,7 @@
 
 extern const char sim_model_json[];
 
+/* The same with teams: a fourth visibility, and a column for it. Heap. */
+char *sim_model_with_teams(void);
+
 #endif

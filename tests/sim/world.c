@@ -7,6 +7,7 @@
 #include "tests/sim/act.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/photos.h"
+#include "tests/sim/sight.h"
 #include "tests/sim/sim_model.h"
 
 static const int64_t epoch_ms = 1760000000000;
@@ -152,11 +153,11 @@ bool world_settle(struct world *world, int64_t quiet_us, int64_t limit_us)
 
 /* ---- the kit ---- */
 
-void kit_open(struct kit *kit)
+static void open_kit(struct kit *kit, const char *model)
 {
     struct err_info info = {0};
     *kit = (struct kit){0};
-    if (models_open(kit, &info) != ERR_OK || crypto_new(&kit->crypto) != ERR_OK) {
+    if (models_open(kit, model, &info) != ERR_OK || crypto_new(&kit->crypto) != ERR_OK) {
         fprintf(stderr, "satchel_sim: %s\n", info.message);
         exit(2);
     }
@@ -164,8 +165,22 @@ void kit_open(struct kit *kit)
         kit->template[i] = act_template(kit, i == 1);
 }
 
+void kit_open(struct kit *kit)
+{
+    char *with_teams = sim_model_with_teams();
+    open_kit(kit, sim_model_json);
+    kit->teams = malloc(sizeof *kit->teams);
+    if (!kit->teams)
+        abort();
+    open_kit(kit->teams, with_teams);
+    free(with_teams);
+}
+
 void kit_close(struct kit *kit)
 {
+    if (kit->teams)
+        kit_close(kit->teams);
+    free(kit->teams);
     for (int i = 0; i < 2; i++)
         sim_disk_free(kit->template[i]);
     crypto_free(kit->crypto);
@@ -209,14 +224,16 @@ static void dump_disks(const struct world *world, const char *folder)
         }
 }
 
-void world_run(const struct kit *kit, const struct plan *plan, FILE *story, struct outcome *ret)
+void world_run(const struct kit *given, const struct plan *plan, FILE *story, struct outcome *ret)
 {
+    const struct kit *kit = plan->people ? given->teams : given;
     struct world world = {.kit = kit, .plan = plan, .story = story, .hash = plan->seed};
     seeded_rng_start(&world.dice, plan->seed ^ 0x5eed);
     sim_disk_seed_sqlite((uint32_t)plan->seed);
     world.model = kit->models[plan->models ? SIM_MODELS - 1 : 0];
     world.ledger = ledger_new();
     world.photos = photos_new();
+    sight_open(&world);
     world.node_capacity = SIM_NODES_MAX;
     world.nodes = calloc(world.node_capacity, sizeof *world.nodes);
     if (!world.nodes)
@@ -246,4 +263,5 @@ void world_run(const struct kit *kit, const struct plan *plan, FILE *story, stru
     heap_done(&world.heap);
     ledger_free(world.ledger);
     photos_free(world.photos);
+    sight_close(&world);
 }

@@ -24,6 +24,7 @@ struct history;
 struct ledger;
 struct link;
 struct node;
+struct sight;
 struct sim_disk;
 
 enum { SIM_NODES_MAX = 80, SIM_MODELS = 3 };
@@ -51,6 +52,7 @@ struct kit {
     struct model *models[SIM_MODELS]; /* each extends the one before */
     struct crypto *crypto;
     struct sim_disk *template[2]; /* an empty store of a device, and of a server */
+    struct kit *teams;            /* the same, where the model has teams; NULL in that one itself */
 };
 
 struct world {
@@ -65,6 +67,7 @@ struct world {
     struct link **links; /* by number; NULL: gone */
     uint32_t link_count, link_capacity;
     struct ledger *ledger;
+    struct sight *sight; /* sight.h; NULL where nobody changes hands */
     struct photos *photos;
     struct history *history; /* history.h; NULL: no group has come yet */
     struct seeded_rng dice;  /* of what belongs to no node and no link */

@@ -5,6 +5,7 @@
 #include "tests/sim/act.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/photos.h"
+#include "tests/sim/write.h"
 
 /* OF_BRANCHES: buckets that are drawn from before those of users */
 enum {
@@ -16,19 +17,7 @@ enum {
     TEXT_MOST = 1200
 };
 
-struct writing {
-    struct world *world;
-    struct node *node;
-    struct seeded_rng *dice;
-    const struct model *model;
-    struct ledger *ledger;
-    uint32_t tx;
-    uint32_t account; /* whose line it is to be; NONE: any */
-    struct arena arena;
-    struct err_info info;
-};
-
-static const struct model_table *table_of(const struct writing *w, const char *name)
+const struct model_table *write_table(const struct writing *w, const char *name)
 {
     return model_table_by_name(w->model, bytes_of_text(name));
 }
@@ -40,7 +29,7 @@ static uint16_t column_of(const struct model_table *table, const char *name)
 
 /* ---- which record ---- */
 
-static uint32_t any_record(struct writing *w, const struct model_table *table)
+uint32_t write_any_record(struct writing *w, const struct model_table *table)
 {
     const struct ledger *l = w->ledger;
     for (int tries = 0; tries < 12 && l->record_count; tries++) {
@@ -60,6 +49,8 @@ static uint16_t any_bucket(struct writing *w, bool forged)
 {
     const struct ledger *l = w->ledger;
     uint64_t scope = l->people[w->node->user].scope;
+    if (w->world->sight)
+        return people_bucket(w, forged);
     for (int tries = 0; tries < 30; tries++) {
         uint16_t bucket = (uint16_t)seeded_below(w->dice, OF_BRANCHES + l->person_count);
         if (bucket >= OF_BRANCHES)
@@ -129,8 +120,8 @@ static enum err next_text(struct writing *w, struct bytes before, uint32_t op, u
     return e;
 }
 
-static enum err change_text(struct writing *w, uint32_t at, uint16_t column,
-                            const struct value *shown, bool lines)
+enum err write_text(struct writing *w, uint32_t at, uint16_t column, const struct value *shown,
+                    bool lines)
 {
     const struct ledger_record *record = &w->ledger->records[at];
     struct bytes before = shown->kind == VALUE_TEXT ? shown->as.bytes : bytes_of(NULL, 0);
@@ -210,7 +201,7 @@ static enum err change_column(struct writing *w, uint32_t at, const struct model
     if (unit->policy == MERGE_UPSTREAM && seeded_below(w->dice, 2))
         return ERR_OK; /* these are often refused */
     switch ((int)column->type) {
-    case COLUMN_TEXT: return change_text(w, at, column->index, shown, unit->policy == MERGE_TEXT);
+    case COLUMN_TEXT: return write_text(w, at, column->index, shown, unit->policy == MERGE_TEXT);
     case COLUMN_SET: return change_set(w, at, column->index, shown);
     case COLUMN_ENUM: return change_stage(w, at, column->index, shown);
     case COLUMN_BOOLEAN: {
@@ -226,7 +217,7 @@ static enum err change_column(struct writing *w, uint32_t at, const struct model
 
 static enum err change(struct writing *w, const struct model_table *table)
 {
-    uint32_t at = any_record(w, table);
+    uint32_t at = write_any_record(w, table);
     struct replica_record shown;
     if (at == NONE)
         return ERR_OK;
@@ -266,37 +257,57 @@ static void route_values(struct writing *w, uint16_t bucket, struct value values
 
 static enum err insert_account(struct writing *w, bool forged)
 {
-    const struct model_table *table = table_of(w, "account");
-    static const char *const names[] = {"name", "made", "visibility", "branch", "owner"};
-    uint16_t columns[5], bucket = any_bucket(w, forged);
-    struct value values[5];
+    const struct model_table *table = write_table(w, "account");
+    static const char *const names[] = {"name", "made", "visibility", "branch", "owner", "team"};
+    const uint16_t count = w->world->sight ? 6 : 5;
+    uint16_t columns[6], bucket = any_bucket(w, forged);
+    struct value values[6];
     struct uuid id = {{0}};
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < count; i++)
         columns[i] = column_of(table, names[i]);
-    route_values(w, bucket, values + 2);
+    if (w->world->sight)
+        people_route(w, bucket, values + 2);
+    else
+        route_values(w, bucket, values + 2);
     if (bucket == 0)
         w->ledger->txs[w->tx].forged = false; /* there is nothing that this user may not see */
+    if (w->world->sight)
+        bucket = 0; /* it will change: its texts have no canary of it */
     uint32_t at = ledger_insert(w->ledger, w->tx, table->index, bucket, NONE, &id);
     enum err e = ERR_OK;
     for (int i = 0; e == ERR_OK && i < 2; i++)
         e = text_of_token(w, ledger_op(w->ledger, w->tx, OP_TEXT, at, columns[i], 0), bucket,
                           &values[i]);
     if (e == ERR_OK)
-        e = replica_insert(w->node->replica, table, &id, columns, values, 5, &w->info);
+        e = replica_insert(w->node->replica, table, &id, columns, values, count, &w->info);
     w->ledger->records[at].id = id;
     return e;
+}
+
+/* What the bytes of a photo of the account say. */
+static void photo_canary(const struct writing *w, uint32_t account, char out[24])
+{
+    uint16_t bucket = w->ledger->records[account].bucket;
+    out[0] = 0;
+    if (w->world->sight)
+        snprintf(out, 24, "@@r%u@@", account);
+    else if (bucket)
+        snprintf(out, 24, "@@%c%u@@", bucket < BUCKET_USER ? 'b' : 'u',
+                 bucket < BUCKET_USER ? bucket : bucket - BUCKET_USER);
 }
 
 /* A line or a gift, or a photo: a child of an account. */
 static enum err insert_child(struct writing *w, const struct model_table *table, bool photo)
 {
-    uint32_t parent = w->account != NONE ? w->account : any_record(w, table_of(w, "account"));
+    uint32_t parent =
+        w->account != NONE ? w->account : write_any_record(w, write_table(w, "account"));
     struct replica_record shown;
     if (parent == NONE)
         return ERR_OK;
     const struct uuid *account = &w->ledger->records[parent].id;
     uint16_t bucket = w->ledger->records[parent].bucket;
-    enum err e = replica_get(w->node->replica, table_of(w, "account"), account, &w->arena, &shown);
+    enum err e =
+        replica_get(w->node->replica, write_table(w, "account"), account, &w->arena, &shown);
     if (e != ERR_OK || shown.record.dead)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     uint16_t columns[3] = {column_of(table, "account"), column_of(table, "what"), 2};
@@ -304,7 +315,9 @@ static enum err insert_child(struct writing *w, const struct model_table *table,
     struct uuid id = {{0}};
     uint8_t hash[32];
     if (photo) {
-        e = photos_make(w->node, w->dice, w->tx, bucket, hash);
+        char canary[24];
+        photo_canary(w, parent, canary);
+        e = photos_make(w->node, w->dice, w->tx, canary, hash);
         if (e != ERR_OK)
             return e;
         values[2] = value_blob(bytes_of(hash, sizeof hash));
@@ -321,18 +334,18 @@ static enum err insert_child(struct writing *w, const struct model_table *table,
 /* Once the model has it, gifts are made as lines are. */
 static const struct model_table *line_or_gift(struct writing *w)
 {
-    const struct model_table *gift = table_of(w, "gift");
-    return gift && seeded_below(w->dice, 2) ? gift : table_of(w, "line");
+    const struct model_table *gift = write_table(w, "gift");
+    return gift && seeded_below(w->dice, 2) ? gift : write_table(w, "line");
 }
 
-static enum err insert_line(struct writing *w)
+enum err write_line_of(struct writing *w)
 {
     return insert_child(w, line_or_gift(w), false);
 }
 
 static enum err insert_simple(struct writing *w, const char *table_name, const char *column_name)
 {
-    const struct model_table *table = table_of(w, table_name);
+    const struct model_table *table = write_table(w, table_name);
     uint16_t column = column_of(table, column_name);
     struct value value;
     struct uuid id = {{0}};
@@ -349,7 +362,7 @@ static enum err delete_or_restore(struct writing *w, const struct model_table *t
     struct replica_record shown = {0};
     uint32_t at = NONE;
     for (int tries = 0; tries < 10; tries++) { /* one that is dead, or alive */
-        at = any_record(w, table);
+        at = write_any_record(w, table);
         if (at == NONE)
             return ERR_OK;
         enum err found =
@@ -372,7 +385,7 @@ static enum err delete_or_restore(struct writing *w, const struct model_table *t
 
 static enum err both_twins(struct writing *w)
 {
-    const struct model_table *table = table_of(w, "twin");
+    const struct model_table *table = write_table(w, "twin");
     if (w->ledger->twin_count == 0)
         return ERR_OK;
     const uint32_t *twins = w->ledger->twins[seeded_below(w->dice, w->ledger->twin_count)];
@@ -399,29 +412,29 @@ static enum err one_change(struct writing *w)
     if (what < 12 || w->ledger->record_count < 6)
         return insert_account(w, false);
     if (what < 20)
-        return what < 15 ? insert_child(w, table_of(w, "photo"), true) : insert_line(w);
+        return what < 15 ? insert_child(w, write_table(w, "photo"), true) : write_line_of(w);
     if (what < 24)
         return insert_simple(w, "memo", "body");
     if (what < 34)
         return both_twins(w);
     if (what < 40)
-        return delete_or_restore(w, table_of(w, seeded_below(w->dice, 2) ? "account" : "line"),
+        return delete_or_restore(w, write_table(w, seeded_below(w->dice, 2) ? "account" : "line"),
                                  false);
     if (what < 42)
-        return delete_or_restore(w, table_of(w, "memo"), false);
+        return delete_or_restore(w, write_table(w, "memo"), false);
     if (what < 46)
-        return delete_or_restore(w, table_of(w, seeded_below(w->dice, 3) ? "account" : "line"),
+        return delete_or_restore(w, write_table(w, seeded_below(w->dice, 3) ? "account" : "line"),
                                  true);
     if (what < 58)
-        return change(w, table_of(w, "memo"));
+        return change(w, write_table(w, "memo"));
     if (what < 68)
         return change(w, line_or_gift(w));
-    return change(w, table_of(w, "account"));
+    return change(w, write_table(w, "account"));
 }
 
-static enum err insert_journal(struct writing *w)
+enum err write_journal(struct writing *w)
 {
-    const struct model_table *table = table_of(w, "journal");
+    const struct model_table *table = write_table(w, "journal");
     char text[32];
     struct uuid id = {{0}};
     const uint16_t column = 0;
@@ -470,8 +483,8 @@ static enum err run(struct writing *w, enum err (*body)(struct writing *w), stru
     return e;
 }
 
-static void transact(struct node *node, struct seeded_rng *dice,
-                     enum err (*body)(struct writing *w), bool forged, uint32_t account)
+void write_transact(struct node *node, struct seeded_rng *dice, enum err (*body)(struct writing *w),
+                    bool forged, uint32_t account)
 {
     struct world *world = node->world;
     struct dot dot = {0};
@@ -507,7 +520,7 @@ static void transact(struct node *node, struct seeded_rng *dice,
 static enum err some_changes(struct writing *w)
 {
     uint64_t count = 1 + seeded_below(w->dice, 3);
-    enum err e = seeded_below(w->dice, 4) ? insert_journal(w) : ERR_OK;
+    enum err e = seeded_below(w->dice, 4) ? write_journal(w) : ERR_OK;
     for (uint64_t i = 0; e == ERR_OK && i < count; i++)
         e = one_change(w);
     return e;
@@ -517,7 +530,7 @@ static enum err forged_changes(struct writing *w)
 {
     const struct ledger *l = w->ledger;
     const struct person *person = &l->people[w->node->user];
-    enum err e = insert_journal(w);
+    enum err e = write_journal(w);
     if (e == ERR_OK && !person->all && !person->manager && seeded_below(w->dice, 2))
         e = insert_simple(w, "tariff", "label");
     else if (e == ERR_OK && !person->all)
@@ -531,25 +544,25 @@ static enum err forged_changes(struct writing *w)
 
 void write_transaction(struct node *node, struct seeded_rng *dice, bool forged)
 {
-    transact(node, dice, forged ? forged_changes : some_changes, forged, NONE);
+    write_transact(node, dice, forged ? forged_changes : some_changes, forged, NONE);
 }
 
 static enum err line_alone(struct writing *w)
 {
-    enum err e = insert_journal(w);
-    return e == ERR_OK ? insert_line(w) : e;
+    enum err e = write_journal(w);
+    return e == ERR_OK ? write_line_of(w) : e;
 }
 
 void write_line(struct node *node, struct seeded_rng *dice, uint32_t account)
 {
-    transact(node, dice, line_alone, false, account);
+    write_transact(node, dice, line_alone, false, account);
 }
 
 static enum err make_twins(struct writing *w)
 {
     struct ledger *l = w->ledger;
-    const struct model_table *table = table_of(w, "twin");
-    enum err e = insert_journal(w);
+    const struct model_table *table = write_table(w, "twin");
+    enum err e = write_journal(w);
     for (; e == ERR_OK && l->twin_count < TWINS_MAX; l->twin_count++) {
         const uint16_t column = 0;
         struct value value = value_null();
@@ -571,5 +584,5 @@ void write_twins(struct node *node)
 {
     struct seeded_rng dice;
     seeded_rng_start(&dice, 1);
-    transact(node, &dice, make_twins, false, NONE);
+    write_transact(node, &dice, make_twins, false, NONE);
 }

@@ -188,6 +188,7 @@ static void discards_are_looked_at(void **state)
                 .type = MESSAGE_DISCARD,
                 .as.discard = {.origin = known ? s.h.origin : 12345, .oseq = oseqs[i]}};
             uint32_t before = s.h.results;
+            s.pair.hub->stale = true; /* its memory is read anew, as after a turn that failed */
             hostile_send(&s.h, &discard);
             hostile_settle(&s.h);
             assert_int_equal(s.h.failure, ERR_OK);

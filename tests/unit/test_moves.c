@@ -2,6 +2,7 @@
 #include "client/core/replica_internal.h"
 #include "server/core/hub_internal.h"
 #include "tests/lib/hands.h"
+#include "tests/lib/pair_copy.h"
 
 static void assert_holds(struct pair *p, struct pair_device *d, const char *table, struct uuid id,
                          bool holds)
@@ -290,6 +291,27 @@ static void what_the_outbox_holds_counts_when_its_bucket_comes_again(void **stat
     }
 }
 
+/* After a restore Boris brings a person of Anna's customer before she has brought the customer again. */
+static void what_comes_before_its_customer_goes_to_it(void **state)
+{
+    (void)state;
+    struct office o;
+    office_open(&o, 9, false);
+    struct store *backup = pair_copy_store(&o.p, o.p.hub_store);
+    struct uuid customer = pair_insert(&o.p, o.anna, "party", "name", "Everybody's");
+    pair_sync_all(&o.p);
+    struct uuid person = hands_contact(&o.p, o.boris, customer, "Bea");
+    pair_put_hub_store(&o.p, backup);
+    pair_sync(&o.p, o.boris);
+    pair_sync_all(&o.p);
+    pair_sync_all(&o.p);
+    assert_holds(&o.p, o.anna, "contact", person, true);
+    assert_holds(&o.p, o.boris, "contact", person, true);
+    assert_holds(&o.p, o.maria, "contact", person, true);
+    hands_assert_verified(&o.p);
+    pair_done(&o.p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +323,7 @@ int main(void)
         cmocka_unit_test(departures_are_no_news_to_newcomers),
         cmocka_unit_test(a_restart_knows_the_departures),
         cmocka_unit_test(what_the_outbox_holds_counts_when_its_bucket_comes_again),
+        cmocka_unit_test(what_comes_before_its_customer_goes_to_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -232,6 +232,31 @@ static void departures_of_those_that_moved_go_too(void **state)
     firm_close(&f);
 }
 
+/* Its departure from where it was before names a record that is nowhere any more. */
+static void what_moved_and_was_purged_then_is_no_damage(void **state)
+{
+    (void)state;
+    struct firm f;
+    firm_open(&f, 13);
+    struct uuid customer = hands_customer(&f.p, f.anna, "Acme", f.a);
+    pair_sync_all(&f.p);
+    hands_give(&f.p, f.maria, customer, f.b);
+    pair_sync_all(&f.p);
+    pair_delete(&f.p, f.boris, "party", customer);
+    pair_sync_all(&f.p);
+    f.p.hub->config.retention.horizon_ms = 5 * DAY_MS; /* less than the lease of who had it */
+    for (int days = 0; days < 10; days += 5) {
+        ages_pass(&f.p, 5);
+        pair_sync_all(&f.p);
+    }
+    assert_int_equal(ages_dead(&f.p, f.p.hub_store), 0);
+    assert_int_equal(ages_side(f.p.hub_store, SIDE_MOVED), 2);
+    struct pair_device *newcomer = pair_enrol(&f.p, "anna", NULL);
+    pair_sync(&f.p, newcomer);
+    assert_int_equal(newcomer->why, ERR_OK);
+    firm_close(&f);
+}
+
 /* A device that comes, and does not get on, holds back what it has not taken. */
 static void a_live_device_holds_back(void **state)
 {
@@ -372,6 +397,7 @@ int main(void)
         cmocka_unit_test(who_stays_away_for_too_long_reads_anew_and_keeps_its_outbox),
         cmocka_unit_test(a_cursor_below_the_floor_is_sent_away),
         cmocka_unit_test(departures_of_those_that_moved_go_too),
+        cmocka_unit_test(what_moved_and_was_purged_then_is_no_damage),
         cmocka_unit_test(a_live_device_holds_back),
         cmocka_unit_test(settled_conflicts_go_and_open_ones_stay),
         cmocka_unit_test(a_large_purge_goes_in_steps),

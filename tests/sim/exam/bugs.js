@@ -3,6 +3,6 @@
 // PLANTED is true when the bug is chosen.
 'use strict';
 
-const areas = ['merge', 'apply', 'decide', 'turn', 'feed', 'install', 'push', 'links', 'store', 'guards', 'branches', 'attach', 'models', 'keep'];
+const areas = ['merge', 'apply', 'decide', 'turn', 'feed', 'install', 'push', 'links', 'store', 'guards', 'branches', 'attach', 'models', 'keep', 'people'];
 
 exports.bugs = areas.flatMap((area) => require(`./bugs/${area}.js`));

@@ -63,8 +63,10 @@ function run(program, args) {
 }
 
 const clean = new Map(); // seed -> its run without a bug
-// Bugs of changes of the model are looked for where there are some, the others as before there were any.
-const models = (bug) => (bug.area === 'model changes' ? 'all' : 'none');
+// Bugs of changes of the model, and of people and moves, are looked for where there are some, the others as before there
+// were any.
+const extras = (bug) => ['--models', bug.area === 'model changes' ? 'all' : 'none',
+  '--people', bug.area === 'people and moves' ? 'all' : 'none'];
 const made = revision();  // of the program, if it was built just now
 
 // Crashes count: an assertion of the product is an invariant as well.
@@ -76,7 +78,7 @@ async function examine(given, bug, from) {
   while (spent() < given.limit) {
     const left = Math.max(1, given.limit - spent());
     const found = await run(given.program,
-      ['--seconds', String(left), '--from', String(seed), '--branches', 'some', '--models', models(bug),
+      ['--seconds', String(left), '--from', String(seed), '--branches', 'some', ...extras(bug),
         '--bug', bug.name, '--quiet']);
     if (!found.failed) {
       break;
@@ -85,10 +87,10 @@ async function examine(given, bug, from) {
       return { bug: bug.name, found: false, why: found.invariant, seconds: spent(), seeds: 0 };
     }
     const seconds = spent();
-    const name = `${found.seed} ${models(bug)}`;
+    const name = `${found.seed} ${extras(bug).join(' ')}`;
     if (!clean.has(name)) {
       clean.set(name, run(given.program,
-        ['--seed', String(found.seed), '--branches', 'some', '--models', models(bug)]));
+        ['--seed', String(found.seed), '--branches', 'some', ...extras(bug)]));
     }
     const without = await clean.get(name);
     if (!without.failed) {
@@ -200,7 +202,7 @@ async function sample(given) {
     // The seed itself may tell another story after a change: some more follow.
     const left = Math.max(1, given.sample / 2);
     const result = await run(given.program,
-      ['--seconds', String(left), '--from', cells[1], '--models', models(bugs.find((bug) => bug.name === name)),
+      ['--seconds', String(left), '--from', cells[1], ...extras(bugs.find((bug) => bug.name === name)),
         '--bug', name, '--quiet']);
     looked++;
     if (!result.failed) {
