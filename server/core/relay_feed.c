@@ -70,23 +70,35 @@ void relay_published(struct hub *hub)
         hub->config.pushed(hub->config.context);
 }
 
+enum { PARENTS_MAX = 32 };
+
+/* A record that headquarters has is where it says. What is pending keeps the bucket that it was written in, and what it
+ * belongs to may have been moved since, by a group that is pending as well: all of these have to be seen. */
 static enum err sees_record(struct hub *hub, const struct peer *peer,
-                            const struct mutation *mutation, bool *ret)
+                            const struct model_table *table, struct uuid id, bool *ret)
 {
-    struct base base;
-    struct store_row row;
-    enum err e = base_load_from(hub->store, mutation->table, &mutation->id, &hub->turn, &base);
-    *ret = false;
-    if (e == ERR_OK && base.present) {
-        *ret = audience_has(&peer->audience, base.row.bucket);
-        return ERR_OK;
-    }
-    if (e != ERR_OK && e != ERR_NOT_FOUND)
-        return e;
-    e = store_row_get(hub->store, mutation->table, &mutation->id, &hub->turn, &row);
-    if (e == ERR_OK)
+    for (int depth = 0; depth < PARENTS_MAX; depth++) {
+        struct base base;
+        struct store_row row;
+        enum err e = base_load_from(hub->store, table, &id, &hub->turn, &base);
+        *ret = false;
+        if (e == ERR_OK && base.present) {
+            *ret = audience_has(&peer->audience, base.row.bucket);
+            return ERR_OK;
+        }
+        if (e != ERR_OK && e != ERR_NOT_FOUND)
+            return e;
+        e = store_row_get(hub->store, table, &id, &hub->turn, &row);
+        if (e != ERR_OK)
+            return e == ERR_NOT_FOUND ? ERR_OK : e;
         *ret = row.bucket != 0 && audience_has(&peer->audience, row.bucket);
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
+        if (!*ret || row.position > 0 || row.dead || table->bucket_rule != BUCKET_INHERIT ||
+            table->parent_column < 0 || !value_id(&row.values[table->parent_column], &id))
+            return ERR_OK;
+        table = &hub->model->tables[table->columns[table->parent_column].target];
+    }
+    *ret = false;
+    return ERR_OK;
 }
 
 /* The group without what the peer may not see; empty: nothing is left. */
@@ -106,7 +118,7 @@ static enum err filter(struct hub *hub, const struct peer *peer, uint64_t origin
     uint32_t count = 0;
     for (uint32_t i = 0; e == ERR_OK && i < group.mutation_count; i++) {
         bool sees;
-        e = sees_record(hub, peer, &group.mutations[i], &sees);
+        e = sees_record(hub, peer, group.mutations[i].table, group.mutations[i].id, &sees);
         if (e == ERR_OK && sees)
             kept[count++] = group.mutations[i];
     }

@@ -230,6 +230,31 @@ static void colleagues_get_the_part_that_they_may_see(void **state)
     pair_done(&t.p);
 }
 
+/* A customer that all may see, and a contact of it; then it becomes Anna's alone. The branch hears of all that at once,
+ * and nothing is decided: nobody else has seen the contact, and nobody does. */
+static void what_belongs_to_a_moved_customer_goes_with_it(void **state)
+{
+    struct town t;
+    (void)state;
+    town_open(&t, 16);
+    pair_cut(&t.p, t.kazan->link);
+    pair_cut(&t.p, t.anna);
+    struct uuid customer = add_customer(&t, t.anna, "Moved");
+    const struct hands_cell contact[] = {{"party", NULL, customer}, {"name", "CANARY", {{0}}}};
+    struct uuid person = hands_put(&t.p, t.anna, "contact", (struct uuid){{0}}, contact, 2);
+    const struct hands_cell move[] = {{"visibility", "owner", {{0}}},
+                                      {"owner", NULL, hands_user(&t.p, "anna")}};
+    hands_put(&t.p, t.anna, "party", customer, move, 2);
+    pair_go_live(&t.p, t.anna);
+    assert_string_equal(pair_cell(&t.p, t.boris, "party", customer, "name"), "-");
+    assert_nowhere(t.boris, "CANARY");
+    pair_go_live(&t.p, t.kazan->link);
+    assert_string_equal(pair_cell(&t.p, NULL, "contact", person, "name"), "CANARY");
+    assert_nowhere(t.boris, "CANARY");
+    assert_all_settled(&t);
+    pair_done(&t.p);
+}
+
 /* Boris loses the branch while he is away; its server has heard of it, and says so. */
 static void a_branch_takes_away_what_is_out_of_scope(void **state)
 {
@@ -525,6 +550,7 @@ int main(void)
         cmocka_unit_test(both_sides_of_the_line_write_the_same_field),
         cmocka_unit_test(what_headquarters_sets_aside_leaves_the_colleagues_view),
         cmocka_unit_test(colleagues_get_the_part_that_they_may_see),
+        cmocka_unit_test(what_belongs_to_a_moved_customer_goes_with_it),
         cmocka_unit_test(a_branch_takes_away_what_is_out_of_scope),
         cmocka_unit_test(a_roaming_device_keeps_what_it_has_seen),
         cmocka_unit_test(a_branch_goes_on_after_a_restart),
