@@ -132,8 +132,8 @@ static const struct group_result *result_of(const struct install *in, uint64_t o
     return NULL;
 }
 
-/* The row of an insert that waited goes if it was set aside, unless the confirmed record that has its
- * id stands in its place; and if it took effect in a bucket that is out of scope, as nothing of it comes
+/* The row of an insert that waited goes if it was set aside or is forgotten, unless a confirmed record stands in its
+ * place, be it that very insert; and if it took effect in a bucket that is out of scope, as nothing of it comes
  * back then: a row that came has a position, and live an own entry. */
 static enum err insert_decided(struct install *in, const struct mutation *mutation,
                                const struct dot *dot, bool in_effect)
@@ -150,7 +150,7 @@ static enum err insert_decided(struct install *in, const struct mutation *mutati
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     if (version_peek(row.version, &head) != ERR_OK)
         return ERR_CORRUPT;
-    bool stays = in_effect ? row.position > 0 : !dot_equal(&head.insert, dot);
+    bool stays = row.position > 0 || (!in_effect && !dot_equal(&head.insert, dot));
     return stays ? ERR_OK : store_row_delete(in->r->store, mutation->table, &mutation->id);
 }
 
