@@ -84,8 +84,8 @@ module.exports = [
     why: 'A refused new record stays on its author\'s screen although it is a draft now: nobody else has'
       + ' it.',
     edits: [[
-      ': !dot_equal(&head.insert, dot);',
-      ': PLANTED || !dot_equal(&head.insert, dot);',
+      '(!in_effect && !dot_equal(&head.insert, dot))',
+      '(!in_effect && (PLANTED || !dot_equal(&head.insert, dot)))',
     ]],
   },
   {
